@@ -1,0 +1,84 @@
+/** Event codes, as the users of Teleport's audit log know them; the last letter is I(nfo), W(arning) or E(rror). */
+export const eventCodes = {
+  'user.login': {ok: 'T1000I', failed: 'T1000W'},
+  'user.create': {ok: 'T1002I'},
+  'user.update': {ok: 'T1003I'},
+  'user.delete': {ok: 'T1004I'},
+  'user.password_change': {ok: 'T1005I'},
+  'user.lock': {ok: 'TLK00I'},
+  'user.unlock': {ok: 'TLK01I'},
+  'mfa.add': {ok: 'T1006I'},
+  'mfa.delete': {ok: 'T1007I'},
+  'reset_password_token.create': {ok: 'T6000I'},
+  'cert.create': {ok: 'TC000I', failed: 'TC000W'},
+  'session.start': {ok: 'T2000I'},
+  'session.join': {ok: 'T2001I'},
+  resize: {ok: 'T2002I'},
+  'session.leave': {ok: 'T2003I'},
+  'session.end': {ok: 'T2004I'},
+  'session.upload': {ok: 'T2005I'},
+  'session.data': {ok: 'T2006I'},
+  'session.connect': {ok: 'T2010I', failed: 'T2010E'},
+  'session.recording.access': {ok: 'T2012I'},
+  'session.rejected': {failed: 'T1006W'},
+  subsystem: {ok: 'T3001I', failed: 'T3001E'},
+  exec: {ok: 'T3002I', failed: 'T3002E'},
+  port: {ok: 'T3003I', failed: 'T3003E'},
+  'client.disconnect': {ok: 'T3006I'},
+  auth: {failed: 'T3007W'},
+  x11: {ok: 'T3008I', failed: 'T3008W'},
+} as const satisfies Record<string, {ok?: string; failed?: string}>
+
+export type EventName = keyof typeof eventCodes
+
+/** What an emitter supplies; the log adds `ei`, `uid`, `code`, `time`, `cluster_name` and the chain. */
+export interface AuditInput {
+  event: EventName
+  /** false picks the failed code. Default true. */
+  success?: boolean
+  /** Why it failed, for people. */
+  error?: string
+  user?: string
+  login?: string
+  sid?: string
+  server_id?: string
+  server_hostname?: string
+  server_addr?: string
+  forwarded_by?: string
+  'addr.local'?: string
+  'addr.remote'?: string
+  proto?: 'ssh' | 'https' | 'unix'
+  /** Fields of one kind of event: `command`, `exitCode`, `size`, … JSON values only. */
+  fields?: Record<string, unknown>
+}
+
+/** One record of the log, as stored and as shown. Times are ISO 8601 with milliseconds, UTC. */
+export interface AuditEvent {
+  /** Index of the event in its session (0 for events without one). */
+  ei: number
+  event: EventName
+  uid: string
+  code: string
+  time: string
+  cluster_name: string
+  success: boolean
+  user?: string
+  login?: string
+  sid?: string
+  [field: string]: unknown
+}
+
+export interface AuditQuery {
+  event?: EventName[]
+  user?: string
+  sid?: string
+  from?: Date
+  to?: Date
+  /** Newest first, at most this many. Default 200. */
+  limit?: number
+}
+
+/** Where events go. `emit` resolves when the event is durable. */
+export interface AuditSink {
+  emit(input: AuditInput): Promise<AuditEvent>
+}

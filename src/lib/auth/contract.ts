@@ -1,0 +1,127 @@
+import type {AccessDecision, AccessRequest} from '../access/types.js'
+import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
+import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
+
+/** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
+export type Caller =
+  /** The Unix socket of the auth host: whoever may open it is an administrator. */
+  | {kind: 'admin'}
+  /** A role of this cluster, in this process or over mTLS. */
+  | {kind: 'system'; role: 'proxy' | 'node'}
+  /** A user known by an SSH certificate that the proxy verified. */
+  | {kind: 'user'; name: string; roles: string[]; logins: string[]}
+  /** Nobody yet: sign-up and login. */
+  | {kind: 'anonymous'; address: string}
+
+export type SecondFactor = 'off' | 'otp'
+export type AuthorityType = 'user' | 'host' | 'openssh' | 'tls-host' | 'tls-user' | 'recording'
+
+export interface Ping {
+  clusterName: string
+  version: string
+  secondFactor: SecondFactor
+  recording: 'node' | 'proxy' | 'off' | 'node-sync' | 'proxy-sync'
+  /** Unix ms on the server: a client whose clock differs says so instead of failing oddly. */
+  time: number
+}
+
+export interface LoginRequest {
+  user: string
+  password: string
+  otp?: string
+  /** authorized_keys line of the fresh key. */
+  publicKey: string
+  /** Wished for; clamped to the roles' limit. Default 12 h. */
+  ttlSeconds?: number
+}
+
+export interface IssuedCertificate {
+  user: string
+  clusterName: string
+  /** `ssh-ed25519-cert-v01@openssh.com AAAA… user` */
+  certificate: string
+  /** authorized_keys lines of every host CA key in force. */
+  hostAuthorities: string[]
+  /** Unix ms. */
+  validBefore: number
+}
+
+export interface Invite {
+  user: string
+  kind: 'invite' | 'reset'
+  clusterName: string
+  secondFactor: SecondFactor
+  /** Present when a second factor has to be set up: show as QR, and as text for those who type. */
+  otp?: {secret: string; uri: string}
+  /** Unix ms. */
+  expires: number
+}
+
+export interface CreatedInvite {
+  user: string
+  url: string
+  expires: number
+}
+
+export interface UserSummary {
+  name: string
+  logins: string[]
+  roles: string[]
+  /** invited: no password yet. locked: too many failures. */
+  state: 'active' | 'invited' | 'locked'
+  lockedUntil?: number
+  created: number
+}
+
+export interface Authority {
+  type: AuthorityType
+  /** SHA256:… of the public key. */
+  fingerprint: string
+  /** authorized_keys line. */
+  publicKey: string
+}
+
+/**
+ * Everything the auth service does for anybody. One interface, two implementations: the service itself and the
+ * HTTP client. Every method throws SallyportError; `access_denied` when the caller may not.
+ */
+export interface AuthApi {
+  // anybody
+  ping(): Promise<Ping>
+  login(request: LoginRequest): Promise<IssuedCertificate>
+  getInvite(token: string): Promise<Invite>
+  acceptInvite(request: {token: string; password: string; otp?: string}): Promise<{user: string}>
+  exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
+
+  // administrators, and users whose role says so
+  createUser(request: {name: string; logins: string[]; roles?: string[]; ttlSeconds?: number}): Promise<CreatedInvite>
+  updateUser(request: {name: string; logins?: string[]; roles?: string[]}): Promise<UserSummary>
+  listUsers(): Promise<UserSummary[]>
+  removeUser(name: string): Promise<void>
+  /** Takes the password and second factor away and makes a new sign-up link; also unlocks. */
+  resetUser(request: {name: string; ttlSeconds?: number}): Promise<CreatedInvite>
+  unlockUser(name: string): Promise<void>
+  listAuthorities(): Promise<Authority[]>
+  signHost(request: {principals: string[]; publicKey: string; ttlSeconds?: number}): Promise<{certificate: string}>
+  signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
+
+  // what happened
+  listEvents(query: AuditQuery): Promise<AuditEvent[]>
+  listRecordings(query: {limit?: number; user?: string; host?: string}): Promise<RecordingSummary[]>
+  /** Bytes of the recording, gzip members; the look is audited. */
+  openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
+
+  // system roles only
+  /** Public CA keys as blobs, to check certificates with. */
+  trustedAuthorities(): Promise<{user: Buffer[]; host: Buffer[]; openssh: Buffer[]}>
+  /** Host certificate by which the recording proxy stands in for `name`; short-lived, public key is the proxy's own. */
+  issueProxyHostCertificate(request: {principals: string[]; publicKey: Buffer}): Promise<Buffer>
+  decide(request: AccessRequest): Promise<AccessDecision>
+  emit(input: AuditInput): Promise<AuditEvent>
+  beginRecording(meta: RecordingMeta): Promise<void>
+  appendRecording(sid: string, chunk: RecordingChunk): Promise<void>
+  sealRecording(sid: string, end: RecordingEnd): Promise<void>
+}
+
+/** Gives a caller its view of the service. */
+export type AuthService = {as(caller: Caller): AuthApi}

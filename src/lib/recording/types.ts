@@ -1,0 +1,60 @@
+/** What is known of a session when its recording begins; becomes the asciicast header and the index's first line. */
+export interface RecordingMeta {
+  /** Session ID, a lower-case UUID. */
+  sid: string
+  cluster: string
+  user: string
+  login: string
+  /** The host as the user named it. */
+  host: string
+  /** The address dialled, `ip:port`. */
+  address: string
+  /** Unix time in milliseconds. */
+  startedAt: number
+  interactive: boolean
+  /** Terminal size in cells; 80×24 where there is no pty. */
+  width: number
+  height: number
+  term?: string
+  /** The command of an exec session. */
+  command?: string
+}
+
+export interface RecordingSummary extends RecordingMeta {
+  /** Unix milliseconds; absent while the session runs or when the recording was cut short. */
+  endedAt?: number
+  /** Sealed: complete and signed. Live: being written. Truncated: no end record. */
+  state: 'live' | 'sealed' | 'truncated'
+  /** Milliseconds from the first to the last event. */
+  durationMs: number
+  /** Compressed bytes of the recording file. */
+  bytes: number
+}
+
+/** Chunk of a recording as it leaves the writer: one gzip member and the facts that place it. */
+export interface RecordingChunk {
+  /** 0 for the header, then counting up by one. */
+  sequence: number
+  /** Milliseconds since the start of the first and last event in it. */
+  firstMs: number
+  lastMs: number
+  /** The gzip member. */
+  data: Buffer
+  /** Hex sha256(previous digest ‖ data). */
+  digest: string
+}
+
+export interface RecordingEnd {
+  endedAt: number
+  durationMs: number
+  chunks: number
+  /** Digest of the last chunk: the head of the chain, which the cluster's recording key signs. */
+  head: string
+}
+
+/** Where chunks go. Each promise resolves when the step is durable. Steps arrive in order, one at a time. */
+export interface RecordingSink {
+  begin(meta: RecordingMeta): Promise<void>
+  append(sid: string, chunk: RecordingChunk): Promise<void>
+  seal(sid: string, end: RecordingEnd): Promise<void>
+}
