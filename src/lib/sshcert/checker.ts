@@ -1,0 +1,114 @@
+import {timingSafeEqual} from 'node:crypto'
+import {BlockList, isIP, isIPv6} from 'node:net'
+import {problem, type SallyportError} from '../errors/index.js'
+import type {Certificate, CertificateKind} from './certificate.js'
+import {verifySignature} from './signature.js'
+
+export interface CertificatePolicy {
+  kind: CertificateKind
+  /** Plain public key blobs of the authorities trusted for this kind. */
+  authorities: readonly Buffer[]
+  /** The login or host name that must be among the principals; absent: any, but there must be one. */
+  principal?: string
+  /** Unix milliseconds. */
+  now: number
+  /** Peer address, for `source-address`. */
+  remoteAddress?: string
+}
+
+/** Clocks that run behind by less than this may still use a fresh certificate; expiry is exact. */
+const notBeforeSkewSeconds = 60
+/** A certificate that starts in the future by less than this points at a wrong clock, not at an attack. */
+const clockSkewHintSeconds = 24 * 3600
+
+/** Critical options we enforce. Whoever accepts a certificate with force-command must run nothing else. */
+const knownCriticalOptions = new Set(['force-command', 'source-address'])
+
+const rejected = (why: string, hint?: string): SallyportError =>
+  problem('certificate_rejected', `certificate rejected: ${why}`, hint === undefined ? {} : {hint})
+
+/**
+ * The one place that decides whether a certificate is believed (PROTOCOL.certkeys). Pure; returns normally or throws.
+ * Possession of the private key is proven elsewhere.
+ * @throws certificate_rejected, certificate_expired, clock_skew
+ */
+export function checkCertificate(certificate: Certificate, policy: CertificatePolicy): void {
+  checkAuthority(certificate, policy)
+  if (certificate.kind !== policy.kind)
+    throw rejected(`it is for a ${certificate.kind}, not for a ${policy.kind}`)
+  checkPrincipals(certificate.principals, policy)
+  checkValidity(certificate, policy.now)
+  checkCriticalOptions(certificate, policy)
+}
+
+function checkAuthority(certificate: Certificate, {authorities}: CertificatePolicy): void {
+  const known = authorities.some(
+    authority =>
+      authority.length === certificate.authority.length && timingSafeEqual(authority, certificate.authority),
+  )
+  if (!known) throw rejected('it was signed by an unknown authority')
+  if (!verifySignature(certificate.authority, certificate.tbs, certificate.signature)) {
+    throw rejected('the signature of its authority is wrong')
+  }
+}
+
+function checkPrincipals(principals: readonly string[], {principal}: CertificatePolicy): void {
+  if (principals.length === 0) throw rejected('it names no principals')
+  if (principal !== undefined && !principals.includes(principal)) {
+    const shown = principals.slice(0, 10).join(', ')
+    throw rejected(`${JSON.stringify(principal)} is not among its principals (${shown})`)
+  }
+}
+
+function checkValidity({validAfter, validBefore}: Certificate, now: number): void {
+  const seconds = BigInt(Math.floor(now / 1000))
+  if (validBefore <= validAfter) throw rejected('its validity ends before it begins')
+  if (seconds >= validBefore) {
+    throw problem('certificate_expired', `the certificate expired at ${isoTime(validBefore)}`, {
+      hint: 'log in again',
+    })
+  }
+  const early = validAfter - seconds
+  if (early <= BigInt(notBeforeSkewSeconds)) return
+  if (early > BigInt(clockSkewHintSeconds)) throw rejected(`it is not valid before ${isoTime(validAfter)}`)
+  throw problem(
+    'clock_skew',
+    `the certificate is not valid until ${isoTime(validAfter)}, ${early} s from now`,
+    {
+      hint: 'set the clocks of both machines right',
+    },
+  )
+}
+
+const isoTime = (seconds: bigint): string =>
+  seconds > 8_640_000_000_000n ? 'forever' : new Date(Number(seconds) * 1000).toISOString()
+
+function checkCriticalOptions(certificate: Certificate, policy: CertificatePolicy): void {
+  if (policy.kind === 'host' && certificate.criticalOptions.size > 0)
+    throw rejected('a host certificate has critical options')
+  for (const name of certificate.criticalOptions.keys()) {
+    if (!knownCriticalOptions.has(name))
+      throw rejected(`its critical option ${JSON.stringify(name.slice(0, 64))} is not known here`)
+  }
+  const sources = certificate.criticalOptions.get('source-address')
+  if (sources !== undefined && !addressInList(sources, policy.remoteAddress)) {
+    throw rejected(`it may not be used from ${policy.remoteAddress ?? 'an unknown address'}`)
+  }
+}
+
+/** `source-address`: comma-separated addresses or CIDR blocks; one malformed entry makes the whole list match nothing. */
+function addressInList(list: string, remoteAddress: string | undefined): boolean {
+  const address = remoteAddress?.replace(/^::ffff:/i, '')
+  if (address === undefined || isIP(address) === 0) return false
+  const blocks = new BlockList()
+  for (const entry of list.split(',')) {
+    const match = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(entry)
+    const network = match?.[1]
+    if (!match || network === undefined || isIP(network) === 0) return false
+    const width = isIPv6(network) ? 128 : 32
+    const prefix = match[2] === undefined ? width : Number(match[2])
+    if (prefix > width) return false
+    blocks.addSubnet(network, prefix, width === 128 ? 'ipv6' : 'ipv4')
+  }
+  return blocks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+}

@@ -1,0 +1,22 @@
+// OpenSSH certificates and keys: wire codec, issuing, checking. Pure; node:crypto only (PROTOCOL.certkeys, PROTOCOL.key).
+export * from './algorithms.js'
+export {
+  type Certificate,
+  type CertificateFields,
+  type CertificateKind,
+  issueCertificate,
+  parseCertificate,
+} from './certificate.js'
+export {type CertificatePolicy, checkCertificate} from './checker.js'
+export {
+  blobType,
+  fingerprint,
+  formatAuthorizedKey,
+  parseAuthorizedKey,
+  publicKeyBlob,
+  publicKeyFromBlob,
+} from './keys.js'
+export {formatPrivateKey, parsePrivateKey, privateKeyFields} from './private-key.js'
+export {signData, verifySignature} from './signature.js'
+export {type Signer, signerFromKey} from './signer.js'
+export {WireReader, WireWriter} from './wire.js'
