@@ -42,16 +42,16 @@ export async function serveAgent(
   // A peer that vanishes is not a fault of ours, and an 'error' without a listener would end the process.
   stream.on('error', () => {})
   try {
-    for await (const piece of stream) {
+    // Destroying at the peer's end of input would lose answers that are still being written.
+    for await (const piece of stream.iterator({destroyOnReturn: false})) {
       for (const body of unframe(piece as Buffer)) {
-        const reply = await answer(body, entries, onProblem, signMs)
+        const reply = await answer(body, entries, onProblem, work => within(signMs, stream, work))
         if (!(await send(stream, reply))) return
       }
     }
     stream.end()
   } catch (error) {
     onProblem(asProblem(error, 'protocol_error'))
-  } finally {
     stream.destroy()
   }
 }
@@ -60,7 +60,7 @@ async function answer(
   body: Buffer,
   entries: readonly AgentEntry[],
   onProblem: (error: SallyportError) => void,
-  signMs: number,
+  bounded: (work: Promise<Buffer>) => Promise<Buffer>,
 ): Promise<Buffer> {
   const request = parseRequest(body)
   if (request.kind === 'list') return frame(encodeIdentities(entries))
@@ -71,19 +71,31 @@ async function answer(
   try {
     const entry = entries.find(({blob}) => blob.equals(request.blob))
     if (!entry) throw problem('not_found', 'a signature was asked of a key that this agent does not hold')
-    return frame(encodeSignature(await within(signMs, entry.sign(request.data, request.flags))))
+    return frame(encodeSignature(await bounded(entry.sign(request.data, request.flags))))
   } catch (error) {
     onProblem(asProblem(error, 'internal'))
     return failureReply
   }
 }
 
-function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
+/** A signature in time and for a peer that is still there; otherwise throws timeout or cancelled. */
+async function within(milliseconds: number, stream: Duplex, work: Promise<Buffer>): Promise<Buffer> {
+  let release = (): void => {}
+  const interrupted = new Promise<never>((_, reject) => {
     const expire = () => reject(problem('timeout', `no signature within ${milliseconds / 1000} s`))
+    const gone = () => reject(problem('cancelled', 'the peer went away while a signature was being made'))
     const timer = setTimeout(expire, milliseconds)
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
+    stream.once('close', gone)
+    release = () => {
+      clearTimeout(timer)
+      stream.off('close', gone)
+    }
   })
+  try {
+    return await Promise.race([work, interrupted])
+  } finally {
+    release()
+  }
 }
 
 /** Waits until the stream takes more; false when it is gone. */

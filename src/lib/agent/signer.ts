@@ -5,6 +5,7 @@ import {
   certificateTypes,
   parseCertificate,
   type Signer,
+  signatureAlgorithms,
   WireReader,
 } from '../sshcert/index.js'
 import type {AgentClient} from './client.js'
@@ -62,9 +63,12 @@ export async function agentEntries(
 }
 
 function signatureAlgorithm(keyType: string, algorithm: string | undefined): string {
-  if (keyType !== 'ssh-rsa') return keyType
-  if (algorithm === undefined) return 'rsa-sha2-512'
-  return certificateAlgorithms[algorithm]?.signature ?? algorithm
+  const possible = signatureAlgorithms[keyType] ?? []
+  const wanted =
+    algorithm === undefined ? possible[0] : (certificateAlgorithms[algorithm]?.signature ?? algorithm)
+  if (wanted === undefined || !possible.includes(wanted))
+    throw problem('invalid_input', `a ${keyType} key cannot make a ${wanted ?? 'known'} signature`)
+  return wanted
 }
 
 function flagsFor(algorithm: string): number {
