@@ -1,0 +1,61 @@
+import {Flags} from '@oclif/core'
+import {type Format, formats} from './output.js'
+
+/** `--format text|json|yaml`, or the formats named. */
+export const formatFlag = Flags.option({
+  options: formats,
+  default: 'text' as Format,
+  description: 'how the answer is written',
+})
+
+/** Where administration finds the running service: the same two flags as `start`. */
+export const adminFlags = {
+  config: Flags.string({char: 'c', description: 'configuration file of the service', helpValue: 'FILE'}),
+  'data-dir': Flags.string({description: 'data directory of the service', helpValue: 'DIR'}),
+}
+
+/** What commands of a user share. Environment: `SALLYPORT_…`, or its `TELEPORT_…` spelling. */
+export const clientFlags = {
+  proxy: Flags.string({
+    description: 'proxy address, as host[:web[,ssh]]',
+    env: 'SALLYPORT_PROXY',
+    helpGroup: 'CONNECTION',
+    helpValue: 'HOST',
+  }),
+  user: Flags.string({
+    description: 'user of the cluster',
+    env: 'SALLYPORT_USER',
+    helpGroup: 'CONNECTION',
+    helpValue: 'NAME',
+  }),
+  identity: Flags.string({
+    char: 'i',
+    description: 'identity file to use instead of a login',
+    env: 'SALLYPORT_IDENTITY_FILE',
+    helpGroup: 'CONNECTION',
+    helpValue: 'FILE',
+  }),
+  insecure: Flags.boolean({
+    description: "accept a web certificate that nobody vouches for (the proxy's own)",
+    helpGroup: 'CONNECTION',
+  }),
+}
+
+/** Which keys go into the running ssh-agent. */
+export const agentFlags = {
+  'add-keys-to-agent': Flags.option({
+    options: ['auto', 'no', 'yes', 'only'] as const,
+    char: 'k',
+    default: 'auto' as const,
+    description: 'put the key and its certificate into the running ssh-agent',
+    env: 'SALLYPORT_ADD_KEYS_TO_AGENT',
+    helpGroup: 'CONNECTION',
+  }),
+  'use-local-ssh-agent': Flags.boolean({
+    allowNo: true,
+    default: true,
+    description: 'use the running ssh-agent',
+    env: 'SALLYPORT_USE_LOCAL_SSH_AGENT',
+    helpGroup: 'CONNECTION',
+  }),
+}
