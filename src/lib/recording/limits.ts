@@ -1,0 +1,23 @@
+/** Most raw bytes in one output event; longer writes become several events of the same time. */
+export const EVENT_BYTES = 32 * 1024
+
+/** Encoded lines at which a chunk closes: small enough to lose little, large enough to compress well. */
+export const CHUNK_BYTES = 128 * 1024
+
+/** While the sink is busy a chunk may grow to this, so that a slow fsync is shared by more output. */
+export const BUSY_CHUNK_BYTES = 512 * 1024
+
+/** A chunk closes this long after its first event: the most that a killed proxy loses. */
+export const CHUNK_MS = 1000
+
+/** Encoded bytes waiting for the sink above which `output` asks the relay to pause. */
+export const PENDING_BYTES = 1024 * 1024
+
+/** Longest marker label kept, in characters. */
+export const LABEL_CHARACTERS = 1024
+
+/** Longest line a reader accepts. An event of 32 kB of control bytes with its base64 needs 240 kB. */
+export const LINE_BYTES = 1024 * 1024
+
+/** Most bytes a gzip member may hold, compressed or inflated: beyond it is a bomb, not a chunk. */
+export const MEMBER_BYTES = 4 * 1024 * 1024
