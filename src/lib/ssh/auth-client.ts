@@ -1,0 +1,132 @@
+import {asProblem, parseProblemLine, problem, type SallyportError} from '../errors/index.js'
+import {
+  algorithmForCertificate,
+  blobType,
+  certificateAlgorithms,
+  certificateTypes,
+  type Signer,
+  signatureAlgorithms,
+  WireReader,
+  WireWriter,
+} from '../sshcert/index.js'
+import {message} from './messages.js'
+import type {Transport} from './transport.js'
+
+/** A key to log in with: a certificate or plain public blob, and who signs for it. */
+export interface Credential {
+  blob: Buffer
+  signer: Pick<Signer, 'sign'>
+}
+
+export interface ClientAuthentication {
+  start(): void
+  receive(payload: Buffer): void
+}
+
+/** sshd closes the connection after six failures by default (MaxAuthTries). */
+const maxAttempts = 6
+const maxBannerBytes = 8 * 1024
+
+/**
+ * The client's half of user authentication (RFC 4252): tries each credential once, in order, with a signed request at
+ * once, which saves a round trip for each. `done` is called with undefined on success.
+ */
+export function authenticateToServer(
+  transport: Transport,
+  username: string,
+  credentials: () => Promise<readonly Credential[]>,
+  done: (error: SallyportError | undefined) => void,
+): ClientAuthentication {
+  let remaining: Credential[] = []
+  let tried = 0
+  let banner = ''
+  let finished = false
+
+  const finish = (error: SallyportError | undefined): void => {
+    if (finished) return
+    finished = true
+    done(error)
+  }
+  const attempt = async ({blob, signer}: Credential): Promise<void> => {
+    const {algorithm, format} = algorithmFor(blob)
+    const request = new WireWriter()
+      .u8(message.userauthRequest)
+      .string(username)
+      .string('ssh-connection')
+      .string('publickey')
+      .bool(true)
+      .string(algorithm)
+      .string(blob)
+      .finish()
+    const data = new WireWriter().string(transport.sessionId()).raw(request).finish()
+    const signature = await signer.sign(data, format)
+    transport.send(new WireWriter().raw(request).string(signature).finish())
+  }
+  const tryNext = (): void => {
+    const credential = remaining.shift()
+    if (!credential) return finish(refusal(username, tried, banner))
+    tried++
+    attempt(credential).catch(error => {
+      const failed = asProblem(error, 'agent_required')
+      // An agent that will not sign with one key may sign with the next.
+      if (remaining.length > 0) tryNext()
+      else finish(failed)
+    })
+  }
+  const begin = (): void => {
+    credentials().then(
+      found => {
+        remaining = found.slice(0, maxAttempts)
+        tryNext()
+      },
+      error => finish(asProblem(error, 'agent_required')),
+    )
+  }
+
+  return {
+    start() {
+      transport.send(new WireWriter().u8(message.serviceRequest).string('ssh-userauth').finish())
+    },
+    receive(payload) {
+      if (finished) return
+      switch (payload[0]) {
+        case message.serviceAccept:
+          return begin()
+        case message.userauthSuccess:
+          return finish(undefined)
+        case message.userauthFailure:
+          return tryNext()
+        case message.userauthBanner:
+          if (banner.length < maxBannerBytes)
+            banner += new WireReader(payload.subarray(1)).string().toString('utf8')
+          return
+        case message.extInfo:
+        case message.userauthPkOk:
+          return
+        default:
+          finish(problem('protocol_error', 'the host sent a message that has no place before authentication'))
+      }
+    },
+  }
+}
+
+function algorithmFor(blob: Buffer): {algorithm: string; format: string} {
+  const type = blobType(blob)
+  if (type in certificateTypes) {
+    const algorithm = algorithmForCertificate(type)
+    return {algorithm, format: certificateAlgorithms[algorithm]?.signature ?? algorithm}
+  }
+  const algorithm = signatureAlgorithms[type]?.[0] ?? type
+  return {algorithm, format: algorithm}
+}
+
+/** A Sallyport server explains itself in a banner; that explanation is the error. Others only say no. */
+function refusal(username: string, tried: number, banner: string): SallyportError {
+  const explanation = /^sallyport: (.*)$/m.exec(banner)?.[1]
+  if (explanation) return parseProblemLine(explanation, 'access_denied')
+  const offered =
+    tried === 0 ? 'there was no certificate to offer' : 'none of the certificates offered was accepted'
+  return problem('target_refused', `the host refused to log in ${JSON.stringify(username)}: ${offered}`, {
+    hint: 'check that the host trusts the user CA (TrustedUserCAKeys) and that the login exists there',
+  })
+}

@@ -1,0 +1,61 @@
+import type {Duplex} from 'node:stream'
+import {problem} from '../errors/index.js'
+import type {AlgorithmChoice} from './algorithms.js'
+import {authenticateToServer, type Credential} from './auth-client.js'
+import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
+import type {PresentedHostKey} from './host-keys.js'
+import {createTransport} from './transport.js'
+
+export interface ConnectOptions extends ConnectionOptions {
+  /** Connected to the host's SSH port. */
+  stream: Duplex
+  username: string
+  /** Asked once the host is verified; tried in order, at most six. */
+  credentials: () => Promise<readonly Credential[]>
+  /** Rejects to refuse the host. */
+  verifyHostKey(key: PresentedHostKey): Promise<void>
+  /** Host key algorithms to ask for; default: certificates only. */
+  hostKeyAlgorithms?: readonly string[]
+  algorithms?: AlgorithmChoice
+  /** Time for key exchange and authentication together. */
+  timeoutMilliseconds: number
+}
+
+/**
+ * Logs in to an SSH server over `stream`. The handlers of the connection must be set in the same turn of the event
+ * loop in which the promise resolves.
+ * @throws host_key_refused, target_refused, agent_required, timeout, protocol_error
+ */
+export function connect(options: ConnectOptions): Promise<SshConnection> {
+  return new Promise((resolve, reject) => {
+    let accepted = false
+    const timer = setTimeout(
+      () => transport.fail(problem('timeout', 'the host did not complete the SSH handshake in time')),
+      options.timeoutMilliseconds,
+    )
+    const transport = createTransport({
+      stream: options.stream,
+      role: {
+        kind: 'client',
+        verifyHostKey: options.verifyHostKey,
+        ...(options.hostKeyAlgorithms && {hostKeyAlgorithms: options.hostKeyAlgorithms}),
+      },
+      ...(options.algorithms && {algorithms: options.algorithms}),
+      onReady: () => authentication.start(),
+      onMessage: payload => (accepted ? connection.receive(payload) : authentication.receive(payload)),
+      onDrain: () => connection.drained(),
+      onClose: error => {
+        clearTimeout(timer)
+        connection.ended(error)
+        reject(error ?? problem('protocol_error', 'handshake failed: the host closed the connection'))
+      },
+    })
+    const connection = createConnection(transport, options)
+    const authentication = authenticateToServer(transport, options.username, options.credentials, error => {
+      clearTimeout(timer)
+      if (error) return transport.fail(error)
+      accepted = true
+      resolve(connection)
+    })
+  })
+}

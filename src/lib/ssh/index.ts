@@ -1,0 +1,19 @@
+// SSH connections that carry certificates, on ssh2's transport layer. The only room that knows ssh2.
+// client.ts and server.ts make connections; connection.ts and channel.ts are what travels over them (RFC 4251–4254).
+export type {AlgorithmChoice} from './algorithms.js'
+export {supportedCiphers, supportedKex, supportedMacs} from './algorithms.js'
+export type {Credential} from './auth-client.js'
+export type {AcceptedUser, CertificateJudge} from './auth-server.js'
+export {Channel, type ChannelRequest} from './channel.js'
+export {type ConnectOptions, connect} from './client.js'
+export {
+  type ChannelOpen,
+  ChannelRefused,
+  type GlobalAnswer,
+  type GlobalRequest,
+  type SshConnection,
+} from './connection.js'
+export type {HostIdentity, PresentedHostKey} from './host-keys.js'
+export {openFailure} from './messages.js'
+export {type AcceptedConnection, type AcceptOptions, acceptConnection} from './server.js'
+export {nativeCiphersAvailable} from './ssh2-protocol.js'

@@ -1,0 +1,60 @@
+import type {Duplex} from 'node:stream'
+import {problem, type SallyportError} from '../errors/index.js'
+import type {AlgorithmChoice} from './algorithms.js'
+import {type AcceptedUser, authenticateClient, type CertificateJudge} from './auth-server.js'
+import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
+import type {HostIdentity} from './host-keys.js'
+import {createTransport} from './transport.js'
+
+export interface AcceptOptions extends ConnectionOptions {
+  stream: Duplex
+  hostKeys: readonly HostIdentity[]
+  judge: CertificateJudge
+  /** Called for each certificate that was refused, for the audit log. */
+  onRefused?: (username: string, error: SallyportError) => void
+  algorithms?: AlgorithmChoice
+  /** Time for key exchange and authentication together, like sshd's LoginGraceTime. */
+  graceMilliseconds: number
+}
+
+export interface AcceptedConnection {
+  connection: SshConnection
+  user: AcceptedUser
+}
+
+/**
+ * Takes an SSH connection on `stream`: key exchange, certificate authentication. The handlers of the connection must
+ * be set in the same turn of the event loop in which the promise resolves.
+ * @throws timeout, protocol_error, …: whatever ended the connection first
+ */
+export function acceptConnection(options: AcceptOptions): Promise<AcceptedConnection> {
+  return new Promise((resolve, reject) => {
+    let accepted = false
+    const grace = setTimeout(
+      () => transport.fail(problem('timeout', 'the client did not log in in time')),
+      options.graceMilliseconds,
+    )
+    const transport = createTransport({
+      stream: options.stream,
+      role: {kind: 'server', hostKeys: options.hostKeys},
+      ...(options.algorithms && {algorithms: options.algorithms}),
+      onReady: () => undefined,
+      onMessage: payload => (accepted ? connection.receive(payload) : authentication.receive(payload)),
+      onDrain: () => connection.drained(),
+      onClose: error => {
+        clearTimeout(grace)
+        connection.ended(error)
+        reject(error ?? problem('protocol_error', 'the client left before it was logged in'))
+      },
+    })
+    const connection = createConnection(transport, options)
+    const authentication = authenticateClient(transport, options.judge, {
+      accepted: user => {
+        accepted = true
+        clearTimeout(grace)
+        resolve({connection, user})
+      },
+      refused: (username, error) => options.onRefused?.(username, error),
+    })
+  })
+}

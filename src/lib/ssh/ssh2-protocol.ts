@@ -1,0 +1,98 @@
+import {createRequire} from 'node:module'
+import {problem} from '../errors/index.js'
+
+/**
+ * The only door to npm ssh2. We use its transport layer (packets, ciphers, key exchange) and nothing above it: its
+ * client, server and channel classes cannot carry certificates and share one window flag between stdout and stderr.
+ * What we touch is not public API, hence the exact version and the contract tests (docs/decisions/001-ssh2-transport.md).
+ */
+export const ssh2Version = '1.17.0'
+
+export interface Negotiated {
+  kex: string
+  /** Host key algorithm; becomes the signature format while a certificate is being handled. */
+  serverHostKey: string
+  cs: {cipher: string; mac: string; compress: string}
+  sc: {cipher: string; mac: string; compress: string}
+}
+
+export interface KeyExchange {
+  negotiated: Negotiated
+  sessionID: Buffer
+  remoteExtInfoEnabled: boolean
+  _hostKey: unknown
+}
+
+/** What ssh2 wants of a host key when it acts as server. */
+export interface ServerHostKey {
+  type: string
+  getPublicSSH(): Buffer
+  /** Raw signature bytes; the format name in front of them is `negotiated.serverHostKey` as it stands afterwards. */
+  sign(data: Buffer): Buffer | Error
+}
+
+interface PacketWriter {
+  allocStart: number
+  alloc(length: number): Buffer
+  finalize(packet: Buffer): Buffer
+}
+
+export interface Ssh2Protocol {
+  _kex: KeyExchange | undefined
+  _onPayload: (payload: Buffer) => unknown
+  _onHandshakeComplete: (negotiated: Negotiated) => void
+  _packetRW: {write: PacketWriter}
+  _destruct: ((reason?: string) => void) | undefined
+  start(): void
+  parse(chunk: Buffer, from: number, length: number): void
+  disconnect(reason: number): void
+  rekey(): void
+  cleanup(): void
+}
+
+export interface AlgorithmLists {
+  kex: string[]
+  serverHostKey: string[]
+  cs: {cipher: string[]; mac: string[]; compress: string[]; lang: string[]}
+  sc: {cipher: string[]; mac: string[]; compress: string[]; lang: string[]}
+}
+
+export interface ProtocolOptions {
+  server: boolean
+  ident: string
+  offer: AlgorithmLists
+  hostKeys?: Record<string, ServerHostKey>
+  hostVerifier?: (blob: Buffer, verdict: (accepted: boolean) => void) => undefined | false
+  onWrite(data: Buffer): void
+  onError(error: Error): void
+  onHeader(header: {identRaw: string}): void
+  onHandshakeComplete(negotiated: Negotiated): void
+  messageHandlers: Record<string, (protocol: unknown, ...values: never[]) => void>
+}
+
+interface Ssh2 {
+  Protocol: new (options: ProtocolOptions) => Ssh2Protocol
+  sendPacket(protocol: Ssh2Protocol, packet: Buffer): boolean
+  bindingAvailable: boolean
+}
+
+let loaded: Ssh2 | undefined
+
+/** Loads ssh2 on first use, so that commands which need no SSH do not pay for it. */
+export function ssh2(): Ssh2 {
+  if (loaded) return loaded
+  const require = createRequire(import.meta.url)
+  const found = (require('ssh2/package.json') as {version: string}).version
+  if (found !== ssh2Version) {
+    throw problem('internal', `ssh2 ${found} is installed, but only ${ssh2Version} is known to work`, {
+      hint: 'reinstall with npm ci',
+    })
+  }
+  const {sendPacket} = require('ssh2/lib/protocol/utils.js') as Pick<Ssh2, 'sendPacket'>
+  const {bindingAvailable} = require('ssh2/lib/protocol/crypto.js') as Pick<Ssh2, 'bindingAvailable'>
+  loaded = {Protocol: require('ssh2/lib/protocol/Protocol.js'), sendPacket, bindingAvailable}
+  return loaded
+}
+
+/** Whether ssh2's native ciphers were built; without them everything works, about ten times slower for chacha20. */
+export const nativeCiphersAvailable = (): boolean => ssh2().bindingAvailable
