@@ -38,7 +38,7 @@ export function splitRemote(
     const word = argv[i] ?? ''
     if (word === '--') return {own: argv.slice(0, i), remote: argv.slice(i + 1)}
     if (word.startsWith('-') && word !== '-') {
-      if (takesNext(word, valueFlags)) i += 1
+      if (takesNext(word, valueFlags) && argv[i + 1] !== '--') i += 1
     } else if (target) break
     else target = true
   }

@@ -49,8 +49,9 @@ function parserMessage(error: ParserError): string {
     return message.replace(/^Nonexistent flag(s?): /, 'unknown flag$1 ')
   const line = message
     .replace(/^The following errors? occurred:/, '')
+    .replace(/^Parsing (--\S+)\s*\n/, '$1: ')
     .split('\n')
-    .map(part => stripVTControlCharacters(part).trim())
+    .map(part => stripVTControlCharacters(part).replace(/\s+/g, ' ').trim())
     .filter(part => part !== '')
     .join('; ')
   return line.charAt(0).toLowerCase() + line.slice(1)
