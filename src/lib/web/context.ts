@@ -38,7 +38,7 @@ export interface WebContext extends WebOptions {
   /** The auth service as the anonymous client at the request's address sees it. */
   authFor(request: FastifyRequest): PublicAuth
   /** Route options that limit how often one address may call. */
-  limited(rate: RateClass): {config: {rateLimit: {max: number; timeWindow: number; groupId: string}}}
+  limited(rate: RateClass): {config: {rateLimit: {max: number; timeWindow: number}}}
   /** `host:port` for `--proxy`, as this client reaches the service. */
   proxyAddress(request: FastifyRequest): string
 }
@@ -55,7 +55,7 @@ export function createContext(options: WebOptions): WebContext {
     ...options,
     publicHost,
     authFor: request => options.auth.as({kind: 'anonymous', address: clientAddress(request)}),
-    limited: rate => ({config: {rateLimit: {max: perMinute[rate], timeWindow: 60_000, groupId: rate}}}),
+    limited: rate => ({config: {rateLimit: {max: perMinute[rate], timeWindow: 60_000}}}),
     proxyAddress: request => withPort(publicHost ?? requestHost(request)),
   }
 }

@@ -1,4 +1,4 @@
-/** Every bound of the web service. Sizes in bytes, times in milliseconds, rates per minute and client address. */
+/** Every bound of the web service. Sizes in bytes, times in milliseconds, rates per minute, endpoint and client address. */
 export interface WebLimits {
   /** Largest request body. A login is under 2 kB; an RSA-16384 public key is 3 kB. */
   bodyBytes: number

@@ -1,14 +1,24 @@
 import type {ServerResponse} from 'node:http'
 import type {Socket} from 'node:net'
 
-/** Answers a client whose bytes are not HTTP, or too slow or too many to be read, and hangs up. */
+/** How long a client may take to read why it was refused, before its end of the connection is cut too. */
+const lingerMs = 1000
+
+/**
+ * Answers a client whose bytes are not HTTP, or too slow or too many to be read, and hangs up. Trouble below HTTP
+ * (a TLS handshake that fails or never comes, a reset) leaves nobody to answer.
+ */
 export function answerMalformed(error: Error & {code?: string}, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  const code = error.code ?? ''
+  if (!socket.writable || !/^(HPE_|ERR_HTTP_)/.test(code)) {
     socket.destroy()
     return
   }
-  const status = statuses[error.code ?? ''] ?? '400 Bad Request'
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  socket.end(
+    `HTTP/1.1 ${statuses[code] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  )
+  const cut = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once('close', () => clearTimeout(cut))
 }
 
 const statuses: Record<string, string> = {
