@@ -3,6 +3,12 @@
 export type {OutputStream} from './asciicast.js'
 export {isSid} from './meta.js'
 export {signRecordingHead, verifyRecordingHead} from './signature.js'
+export {
+  openRecordingStore,
+  type RecordingQuery,
+  type RecordingStore,
+  type RecordingStoreOptions,
+} from './store.js'
 export type {
   RecordingChunk,
   RecordingEnd,

@@ -1,0 +1,135 @@
+import {constants} from 'node:fs'
+import {type FileHandle, open, readdir} from 'node:fs/promises'
+import {join} from 'node:path'
+import {getSystemErrorMap} from 'node:util'
+import {syncDirectory} from '../durable/index.js'
+import {problem, SallyportError} from '../errors/index.js'
+import {requireSid} from './meta.js'
+
+// Where the files of a directory store are, and the only ways they are opened: by names built from checked session
+// IDs, never through a symbolic link, regular files alone.
+
+export interface RecordingPaths {
+  sid: string
+  day: string
+  data: string
+  index: string
+}
+
+/** Paths of a recording that begins at `at` (Unix ms). Throws `invalid_input` for what is no session ID. */
+export const recordingPaths = (directory: string, sid: string, at: number): RecordingPaths =>
+  pathsIn(join(directory, new Date(at).toISOString().slice(0, 10)), sid)
+
+function pathsIn(day: string, sid: string): RecordingPaths {
+  requireSid(sid)
+  return {sid, day, data: join(day, `${sid}.cast.gz`), index: join(day, `${sid}.index.jsonl`)}
+}
+
+/** Day directories, newest first. Links are not followed. */
+export async function listDays(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, {withFileTypes: true})
+  return entries
+    .filter(entry => entry.isDirectory() && /^\d{4}-\d{2}-\d{2}$/.test(entry.name))
+    .map(entry => join(directory, entry.name))
+    .sort()
+    .reverse()
+}
+
+/** Recordings of one day, in no order. */
+export async function listRecordingsOf(day: string): Promise<RecordingPaths[]> {
+  const entries = await readdir(day, {withFileTypes: true})
+  return entries.flatMap(entry => {
+    const sid = /^([0-9a-f-]{36})\.index\.jsonl$/.exec(entry.name)?.[1]
+    return sid !== undefined && entry.isFile() ? [pathsIn(day, sid)] : []
+  })
+}
+
+/** Looks for the recording of a session, newest day first; undefined when there is none. */
+export async function findRecording(directory: string, sid: string): Promise<RecordingPaths | undefined> {
+  requireSid(sid)
+  for (const day of await listDays(directory)) {
+    const paths = pathsIn(day, sid)
+    const handle = await openRegular(paths.index, constants.O_RDONLY).catch(absent)
+    if (!handle) continue
+    await handle.close()
+    return paths
+  }
+  return undefined
+}
+
+const absent = (error: NodeJS.ErrnoException): undefined => {
+  if (error.code !== 'ENOENT') throw error
+  return undefined
+}
+
+/** Opens a file that must be a regular one; a link or a device is an error. */
+export async function openRegular(path: string, flags: number, mode = 0o600): Promise<FileHandle> {
+  const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode)
+  if ((await handle.stat()).isFile()) return handle
+  await handle.close()
+  throw problem('store_failed', 'an entry of the recording store is not a regular file')
+}
+
+/** Makes the two files of a new recording durable. The index comes last: where it is, there is a recording. */
+export async function createFiles(paths: RecordingPaths, firstLine: string): Promise<void> {
+  const {O_WRONLY, O_CREAT, O_TRUNC, O_EXCL} = constants
+  for (const [path, flags, content] of [
+    [paths.data, O_TRUNC, ''],
+    [paths.index, O_EXCL, firstLine],
+  ] as const) {
+    const handle = await openRegular(path, O_WRONLY | O_CREAT | flags)
+    try {
+      await handle.writeFile(content)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+  await syncDirectory(paths.day)
+}
+
+/** Makes `bytes` durable at `offset`; whatever an earlier failure left from there on goes. */
+export async function writeSyncedAt(path: string, offset: number, bytes: Uint8Array): Promise<void> {
+  const handle = await openRegular(path, constants.O_WRONLY)
+  try {
+    const {size} = await handle.stat()
+    if (size < offset) throw problem('store_failed', 'a file of the recording store has become shorter')
+    if (size > offset) await handle.truncate(offset)
+    for (let done = 0; done < bytes.length; ) {
+      const {bytesWritten} = await handle.write(bytes, done, bytes.length - done, offset + done)
+      done += bytesWritten
+    }
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Bytes of a file from `from` up to `to`, in pieces of 64 kB, at the pace of the reader. */
+export async function* readRange(path: string, from: number, to: number): AsyncGenerator<Buffer> {
+  const handle = await openRegular(path, constants.O_RDONLY)
+  try {
+    for (let at = from; at < to; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(64 * 1024, to - at))
+      const {bytesRead} = await handle.read(buffer, 0, buffer.length, at)
+      if (bytesRead === 0) return
+      at += bytesRead
+      yield buffer.subarray(0, bytesRead)
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Runs `step`; an error of the operating system becomes `store_failed` in words without paths. */
+export async function storeStep<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step()
+  } catch (error) {
+    if (error instanceof SallyportError) throw error
+    const {errno} = error as NodeJS.ErrnoException
+    const words =
+      (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? 'unexpected error'
+    throw problem('store_failed', `the recording store failed: ${words}`, {cause: error})
+  }
+}
