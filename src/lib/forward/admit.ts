@@ -1,0 +1,99 @@
+import type {Duplex} from 'node:stream'
+import type {AccessDecision, Identity, SessionOptions} from '../access/types.js'
+import {problem} from '../errors/index.js'
+import {acceptConnection, type SshConnection} from '../ssh/index.js'
+import {type Certificate, checkCertificate} from '../sshcert/index.js'
+import {identityOf} from './identity.js'
+import type {ForwardSettings, Ingress, Target} from './types.js'
+
+/** A client that may have the login it asked for on the target. */
+export interface Admitted {
+  connection: SshConnection
+  login: string
+  identity: Identity
+  certificate: Certificate
+  /** What role and certificate both allow. */
+  options: SessionOptions
+  /** Why access was granted. */
+  reason: string
+}
+
+/**
+ * Authenticates the client on the inner connection and asks whether it may have this login on this host. Both happen
+ * in the judge of the connection, so nobody is connected who was not decided about.
+ */
+export async function admit(
+  settings: ForwardSettings,
+  ingress: Ingress,
+  target: Target,
+  stream: Duplex,
+): Promise<Admitted> {
+  const {auth} = settings
+  const [hostIdentity, authorities] = await Promise.all([
+    settings.hostIdentity(target.host),
+    auth.trustedAuthorities(),
+  ])
+  const judge = async (login: string, certificate: Certificate): Promise<Allowed> => {
+    checkCertificate(certificate, {
+      kind: 'user',
+      authorities: authorities.user,
+      principal: login,
+      now: settings.now(),
+      remoteAddress: ingress.remoteIp,
+    })
+    if (certificate.keyId !== ingress.identity.user) {
+      throw problem('access_denied', 'the certificate is of another user than the connection to the proxy')
+    }
+    const decision = await auth.decide({identity: identityOf(certificate), login, host: target.host})
+    if (decision.allowed) return decision
+    throw problem('access_denied', `access to ${target.host} as ${login} denied: ${decision.reason}`)
+  }
+  let access: Allowed | undefined
+  const {connection, user} = await acceptConnection({
+    stream,
+    hostKeys: [hostIdentity],
+    graceMilliseconds: settings.graceMilliseconds,
+    keepAliveMilliseconds: settings.keepAliveMilliseconds,
+    ...(settings.algorithms && {algorithms: settings.algorithms}),
+    judge: async (login, certificate) => {
+      access = await judge(login, certificate)
+    },
+    onRefused: (login, error) =>
+      settings.report({
+        event: 'auth',
+        success: false,
+        user: ingress.identity.user,
+        login,
+        error: error.message,
+        server_hostname: target.host,
+        'addr.remote': ingress.remoteAddress,
+        'addr.local': ingress.localAddress,
+        proto: 'ssh',
+      }),
+  })
+  if (!access) throw problem('internal', 'a connection was accepted without a decision')
+  const {certificate, username} = user
+  const options = permitted(access.options, certificate)
+  return {
+    ...{connection, certificate, options},
+    login: username,
+    identity: identityOf(certificate),
+    reason: access.reason,
+  }
+}
+
+type Allowed = Extract<AccessDecision, {allowed: true}>
+
+/** What the role allows and the certificate permits: both have to say yes. */
+function permitted(options: SessionOptions, certificate: Certificate): SessionOptions {
+  const permits = (name: string): boolean => certificate.extensions.has(name)
+  // A forced command is all that may run; a port or a display would lead round it.
+  const forced = certificate.criticalOptions.has('force-command')
+  return {
+    ...options,
+    pty: options.pty && permits('permit-pty'),
+    agentForwarding: options.agentForwarding && permits('permit-agent-forwarding'),
+    portForwarding: options.portForwarding && permits('permit-port-forwarding') && !forced,
+    x11Forwarding: options.x11Forwarding && permits('permit-X11-forwarding') && !forced,
+  }
+}

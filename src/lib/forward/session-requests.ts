@@ -1,0 +1,57 @@
+import {problem} from '../errors/index.js'
+import {WireReader} from '../sshcert/index.js'
+
+/** Channel requests of a session that the forwarder looks into (RFC 4254 §6); all others are opaque. */
+export interface TerminalSize {
+  /** Cells. */
+  columns: number
+  rows: number
+}
+
+/** Beyond this no terminal exists; a recording of it could not be played. */
+const maxCells = 10_000
+/** Linux refuses longer command lines itself (MAX_ARG_STRLEN). */
+const maxCommandBytes = 128 * 1024
+const maxEnvironmentBytes = 64 * 1024
+
+const bounded = (value: number): number => Math.min(Math.max(value, 1), maxCells)
+
+/** pty-req (RFC 4254 §6.2). */
+export function readPtyRequest(data: Buffer): TerminalSize & {term: string} {
+  const reader = new WireReader(data)
+  const term = reader.text().slice(0, 64)
+  return {term, columns: bounded(reader.u32()), rows: bounded(reader.u32())}
+}
+
+/** window-change (RFC 4254 §6.7). */
+export function readWindowChange(data: Buffer): TerminalSize {
+  const reader = new WireReader(data)
+  return {columns: bounded(reader.u32()), rows: bounded(reader.u32())}
+}
+
+/** The one string of exec and subsystem requests (RFC 4254 §6.5). */
+export function readCommand(data: Buffer): string {
+  const reader = new WireReader(data)
+  const command = reader.string()
+  reader.end()
+  if (command.length > maxCommandBytes) throw problem('limit_exceeded', 'the command is longer than 128 kB')
+  return command.toString('utf8')
+}
+
+/** Whether an env request (RFC 4254 §6.4) may pass: bounded, and none that changes how programs are loaded. */
+export function mayPassEnvironment(data: Buffer): boolean {
+  if (data.length > maxEnvironmentBytes) return false
+  const name = new WireReader(data).string().toString('latin1')
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(LD_|DYLD_)|^(NODE_OPTIONS|SSH_AUTH_SOCK)$/.test(name)
+}
+
+/** How a session ended, from exit-status and exit-signal (RFC 4254 §6.10). */
+export interface SessionExit {
+  code?: number
+  signal?: string
+}
+
+export function readExit(type: string, data: Buffer): SessionExit {
+  const reader = new WireReader(data)
+  return type === 'exit-status' ? {code: reader.u32()} : {signal: reader.text().slice(0, 32)}
+}

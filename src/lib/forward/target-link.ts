@@ -1,0 +1,61 @@
+import type {Duplex} from 'node:stream'
+import type {AuditInput} from '../audit/event.js'
+import {asProblem, problemLine} from '../errors/index.js'
+import type {Certificate} from '../sshcert/index.js'
+import {type AgentCredentials, credentialsFromAgent} from './credentials.js'
+import {connectTarget, type TargetConnection} from './target.js'
+import type {ForwardSettings, Target} from './types.js'
+
+export interface TargetLinkOptions {
+  settings: ForwardSettings
+  target: Target
+  login: string
+  /** The certificate the client came in with. */
+  certificate: Certificate
+  openAgent(): Promise<Duplex>
+  emit(input: AuditInput): Promise<unknown>
+  /** In the turn in which the connection is there. */
+  onConnected(reached: TargetConnection): void
+}
+
+/** The one connection to the target behind all channels of a client; made when first needed. */
+export interface TargetLink {
+  /** Every call gets the same connection, or the same refusal. */
+  reach(): Promise<TargetConnection>
+  /** Somebody has asked for it already, so it is settled whose agent signs. */
+  readonly asked: boolean
+}
+
+export function createTargetLink(options: TargetLinkOptions): TargetLink {
+  let connecting: Promise<TargetConnection> | undefined
+  return {
+    get asked() {
+      return connecting !== undefined
+    },
+    reach() {
+      connecting ??= connectOnce(options)
+      return connecting
+    },
+  }
+}
+
+async function connectOnce(options: TargetLinkOptions): Promise<TargetConnection> {
+  const {settings, target, emit} = options
+  let agent: AgentCredentials | undefined
+  const credentials = async (): Promise<AgentCredentials['credentials']> => {
+    const {user} = await settings.auth.trustedAuthorities()
+    agent = await credentialsFromAgent(options.openAgent, options.certificate, user)
+    return agent.credentials
+  }
+  try {
+    const reached = await connectTarget(settings, target, options.login, credentials)
+    options.onConnected(reached)
+    await emit({event: 'session.connect', server_addr: reached.address})
+    return reached
+  } catch (error) {
+    await emit({event: 'session.connect', success: false, error: problemLine(asProblem(error))})
+    throw error
+  } finally {
+    agent?.close()
+  }
+}

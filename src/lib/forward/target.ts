@@ -1,0 +1,68 @@
+import {asProblem, problem, SallyportError} from '../errors/index.js'
+import {type Credential, connect, type SshConnection} from '../ssh/index.js'
+import {hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
+import {judgeHostKey} from './host-key.js'
+import type {ForwardSettings, Target} from './types.js'
+
+/** A slow target must not keep a client waiting for ever; sshd's own LoginGraceTime is two minutes. */
+const handshakeMilliseconds = 30_000
+
+export interface TargetConnection {
+  connection: SshConnection
+  /** `ip:port` that was dialled. */
+  address: string
+}
+
+/**
+ * Connects and logs in to a target.
+ * @throws host_unreachable, dial_forbidden, host_key_refused, target_refused, agent_required
+ */
+export async function connectTarget(
+  settings: ForwardSettings,
+  target: Target,
+  login: string,
+  credentials: () => Promise<readonly Credential[]>,
+): Promise<TargetConnection> {
+  const {stream, address} = await target.dial()
+  const authorities = (await settings.auth.trustedAuthorities()).host
+  try {
+    const connection = await connect({
+      stream,
+      username: login,
+      credentials,
+      // Plain keys are asked for too, so that a host without a certificate gets an error of its own.
+      hostKeyAlgorithms: [...hostCertificateAlgorithms, ...plainHostKeyAlgorithms],
+      verifyHostKey: async key =>
+        judgeHostKey(key, {
+          host: target.host,
+          authorities,
+          check: settings.checkHostKeys,
+          now: settings.now(),
+        }),
+      ...(settings.algorithms && {algorithms: settings.algorithms}),
+      timeoutMilliseconds: handshakeMilliseconds,
+      keepAliveMilliseconds: settings.keepAliveMilliseconds,
+    })
+    return {connection, address}
+  } catch (error) {
+    throw explainTarget(asProblem(error, 'host_unreachable'), target)
+  }
+}
+
+function explainTarget(error: SallyportError, target: Target): SallyportError {
+  const name = `${target.host}:${target.port}`
+  if (error.code === 'protocol_error' || error.code === 'timeout') {
+    return problem(
+      'host_unreachable',
+      `ssh: ${error.message.replace(/^(?!handshake failed)/, 'handshake failed: ')} (${name})`,
+      {
+        hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
+        cause: error,
+      },
+    )
+  }
+  if (error.code !== 'host_key_refused') return error
+  return new SallyportError('host_key_refused', `ssh: handshake failed: ${error.message}`, error.hint, {
+    cause: error,
+  })
+}

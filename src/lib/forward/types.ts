@@ -1,0 +1,63 @@
+import type {Duplex} from 'node:stream'
+import type {Identity} from '../access/types.js'
+import type {AuditInput} from '../audit/event.js'
+import type {AuthApi} from '../auth/contract.js'
+import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+
+/** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
+export type ForwardAuth = Pick<
+  AuthApi,
+  'trustedAuthorities' | 'decide' | 'emit' | 'beginRecording' | 'appendRecording' | 'sealRecording'
+>
+
+/** What is the same for every connection that a proxy forwards. */
+export interface ForwardSettings {
+  auth: ForwardAuth
+  clusterName: string
+  /** UUID or name of this proxy, for `forwarded_by`. */
+  proxyId: string
+  /** Require a host certificate of the host CA from targets. */
+  checkHostKeys: boolean
+  algorithms?: AlgorithmChoice
+  graceMilliseconds: number
+  keepAliveMilliseconds: number
+  /** Unix milliseconds. */
+  now: () => number
+  sessionId: () => string
+  /** The host certificate by which we stand in for `name`. */
+  hostIdentity(name: string): Promise<HostIdentity>
+  /** Writes an event that nobody can wait for; a failure is logged. */
+  report(input: AuditInput): void
+  log: ForwardLog
+}
+
+export interface ForwardLog {
+  warn(fields: object, message: string): void
+  info(fields: object, message: string): void
+}
+
+/** The host a client asked for and how to get there. */
+export interface Target {
+  /** As asked for, canonical: the name its host certificate must carry. */
+  host: string
+  port: number
+  /** Resolves the name once, applies the dial policy, connects. Each call is one attempt. */
+  dial(): Promise<{stream: Duplex; address: string}>
+}
+
+/** One way in: the client's outer connection to the proxy, already authenticated. */
+export interface Ingress {
+  identity: Identity
+  /** `ip:port` of the client, and of the proxy as the client reached it. */
+  remoteAddress: string
+  localAddress: string
+  /** The client's address alone, for source-address checks. */
+  remoteIp: string
+  /**
+   * Opens the agent at the other end of the outer connection. Only ever called where the client is known to allow it,
+   * or where there is no other way to a signature: an uninvited attempt makes OpenSSH cry break-in.
+   */
+  openAgent(): Promise<Duplex>
+  /** The client asked for agent forwarding on the outer connection, so the signer is known before the session. */
+  agentOffered: boolean
+}

@@ -1,0 +1,19 @@
+import type {Duplex} from 'node:stream'
+import type {AuthApi, Caller} from '../auth/contract.js'
+import type {Forwarder, ForwardLog, ForwardSettings} from '../forward/index.js'
+import type {DialSettings} from './dial.js'
+
+/** What all connections of one proxy share. */
+export interface ProxyContext {
+  auth: AuthApi
+  clusterName: string
+  proxyId: string
+  /** The proxy ends and records SSH connections; otherwise it passes on what it cannot read. */
+  recording: boolean
+  dial: DialSettings
+  forwardSettings: ForwardSettings
+  forwarders: Set<Forwarder>
+  /** Serves the auth API to this caller. */
+  serveApi(stream: Duplex, caller: Caller): void
+  log: ForwardLog
+}

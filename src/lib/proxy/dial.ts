@@ -1,0 +1,97 @@
+import {lookup} from 'node:dns/promises'
+import {type Socket, connect as tcpConnect} from 'node:net'
+import {networkInterfaces} from 'node:os'
+import {problem, type SallyportError} from '../errors/index.js'
+import {type DialContext, type DialRules, decideDial} from './dial-policy.js'
+import type {TargetName} from './target-name.js'
+
+const connectMilliseconds = 10_000
+
+export interface DialSettings {
+  rules: DialRules
+  loopbackOnly: boolean
+  ownPorts: () => readonly number[]
+}
+
+export interface Dialled {
+  stream: Socket
+  /** `ip:port` */
+  address: string
+}
+
+/**
+ * Resolves the name once, and connects to the first of its addresses that may be dialled and answers.
+ * @throws host_unreachable, dial_forbidden
+ */
+export async function dialTarget(target: TargetName, settings: DialSettings): Promise<Dialled> {
+  const context = {...settings, ownPorts: settings.ownPorts(), ownAddresses: ownAddresses()}
+  const addresses = permitted(target, await resolve(target), context)
+  let failure: SallyportError | undefined
+  for (const address of addresses) {
+    try {
+      return {stream: await open(address, target), address: formatAddress(address, target.port)}
+    } catch (error) {
+      failure ??= error as SallyportError
+    }
+  }
+  throw failure ?? problem('host_unreachable', `${target.host} has no address`)
+}
+
+async function resolve(target: TargetName): Promise<string[]> {
+  try {
+    const found = await lookup(target.host, {all: true, order: 'verbatim'})
+    return found.map(({address}) => address)
+  } catch (cause) {
+    throw problem('host_unreachable', `the name ${target.host} does not resolve`, {
+      hint: "check the spelling and the proxy's DNS",
+      cause,
+    })
+  }
+}
+
+function permitted(target: TargetName, addresses: readonly string[], context: DialContext): string[] {
+  const decisions = addresses.map(address => ({address, ...decideDial({...target, address}, context)}))
+  const allowed = decisions.filter(decision => decision.allowed).map(({address}) => address)
+  const refused = decisions.find(decision => !decision.allowed)
+  if (allowed.length > 0 || !refused || refused.allowed) return allowed
+  throw problem(
+    'dial_forbidden',
+    `the proxy may not connect to ${target.host}:${target.port}: ${refused.reason}`,
+    {
+      hint: 'an administrator can change proxy_service.dial or register the host',
+    },
+  )
+}
+
+function open(address: string, target: TargetName): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = tcpConnect({host: address, port: target.port, noDelay: true})
+    const fail = (why: string, cause?: unknown): void => {
+      socket.destroy()
+      reject(problem('host_unreachable', `cannot connect to ${target.host}:${target.port}: ${why}`, {cause}))
+    }
+    const timer = setTimeout(() => fail('it did not answer in 10 s'), connectMilliseconds)
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer)
+      fail(reasons[error.code ?? ''] ?? error.message, error)
+    })
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      socket.removeAllListeners('error')
+      resolve(socket)
+    })
+  })
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'no route to its network',
+  ETIMEDOUT: 'it did not answer',
+}
+
+const formatAddress = (address: string, port: number): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+
+const ownAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(({address}) => address))

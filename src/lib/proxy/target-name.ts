@@ -1,0 +1,68 @@
+import {isIP} from 'node:net'
+import {problem, type SallyportError} from '../errors/index.js'
+
+/** A host as a client named it, brought into the one form that policy, certificates and DNS all see. */
+export interface TargetName {
+  /** Lower-case ASCII name without trailing dot, or an IP address in its canonical spelling. */
+  host: string
+  port: number
+  /** The cluster behind an `@`, where one was given. */
+  cluster?: string
+}
+
+/** Longest DNS name, and a length no address needs. */
+const maxHostLength = 253
+
+const invalid = (why: string): SallyportError =>
+  problem('invalid_input', `this is not a target: ${why}`, {hint: 'give it as host:port'})
+
+/**
+ * Parses the target of a `proxy:` subsystem: `host:port`, `host:port@cluster`, `host:port@namespace@cluster`, with
+ * IPv6 addresses in brackets.
+ * @throws invalid_input
+ */
+export function parseProxySubsystem(target: string): TargetName {
+  const [address = '', ...rest] = target.split('@')
+  if (rest.length > 2) throw invalid('it has too many @')
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(address)
+  if (!match) throw invalid('it has no host and port')
+  const cluster = rest.at(-1)
+  if (cluster !== undefined && !/^[A-Za-z0-9._-]{1,253}$/.test(cluster))
+    throw invalid('its cluster name is not valid')
+  const name = canonicalTarget(match[1] ?? match[2] ?? '', Number(match[3]))
+  return cluster === undefined ? name : {...name, cluster}
+}
+
+/**
+ * Brings host and port into canonical form before any decision is made on them: `0x7f.1` is 127.0.0.1, `EXAMPLE.com.`
+ * is example.com, IDN is punycode.
+ * @throws invalid_input
+ */
+export function canonicalTarget(host: string, port: number): TargetName {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid('the port must be from 1 to 65535')
+  return {host: canonicalHost(host), port}
+}
+
+function canonicalHost(host: string): string {
+  if (host === '' || host.length > maxHostLength) throw invalid('the host name is empty or too long')
+  const version = isIP(host)
+  // A zone id would name an interface of the proxy's machine.
+  if (version === 6 && host.includes('%')) throw invalid('zone ids are not accepted')
+  const parsed = parseHost(version === 6 ? `[${host}]` : host.replace(/\.$/, ''))
+  if (!parsed || (isIP(parsed) === 0 && !isDnsName(parsed))) throw invalid('the host name is not valid')
+  return parsed
+}
+
+/** The WHATWG host parser: the most widely tested reading of IP address spellings and IDN there is. */
+function parseHost(host: string): string | undefined {
+  if (/[\s/?#@\\:%]/.test(host.replace(/^\[[0-9A-Fa-f:.]+\]$/, ''))) return undefined
+  try {
+    return new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, '')
+  } catch {
+    // The parser's only way to say that this is no host.
+    return undefined
+  }
+}
+
+const isDnsName = (name: string): boolean =>
+  name.split('.').every(label => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))
