@@ -1,0 +1,8 @@
+// The configuration file, the flags of `start` and the defaults → one typed Config. Errors say file:line:col.
+export {type LoadedFile, parseConfig} from './load.js'
+export {findDataDir, loadConfig, readConfigFile, surroundings} from './read.js'
+export {defaultDataDir, parseRoles, resolveConfig, type StartFlags, type Surroundings} from './resolve.js'
+export {sampleConfig} from './sample.js'
+export {type FileConfig, knownKeys, ports} from './schema.js'
+export type {Address, AuthConfig, Config, ProxyConfig, Role, SessionRecording, Severity} from './types.js'
+export {formatAddress, parseAddress, parseDuration} from './values.js'

@@ -1,0 +1,48 @@
+/** A configuration to begin with: valid as it stands, every default said, what may be added as comments. */
+export const sampleConfig = ({
+  nodename,
+  dataDir,
+}: {
+  nodename: string
+  dataDir: string
+}): string => `# Configuration of Sallyport. Start it with: sallyport start --config=sallyport.yaml
+# Every key is explained in docs/configuration.md.
+
+sallyport:
+  nodename: ${nodename}
+  data_dir: ${JSON.stringify(dataDir)}
+  log:
+    severity: info            # debug, info, warn, error
+  # advertise_ip: 192.0.2.10  # how others reach this machine
+  # connection_limits:
+  #   max_connections: 15000
+  #   max_users: 250
+
+auth_service:
+  enabled: yes
+  cluster_name: ${nodename}   # part of every host certificate: choose it before the first start
+  listen_addr: 0.0.0.0:3025
+  session_recording: proxy    # proxy: every session is recorded; off: none is
+  proxy_checks_host_keys: yes # no lets targets without a host certificate in
+  authentication:
+    type: local
+    second_factor: otp        # otp or off
+  # keep_alive_interval: 5m
+  # keep_alive_count_max: 3
+  # client_idle_timeout: 30m  # never, unless you say so
+  # disconnect_expired_cert: yes
+
+proxy_service:
+  enabled: yes
+  listen_addr: 0.0.0.0:3023     # SSH
+  web_listen_addr: 0.0.0.0:3080 # HTTPS
+  # public_addr: sallyport.example.com:443
+  # https_key_file: /etc/sallyport/key.pem
+  # https_cert_file: /etc/sallyport/cert.pem
+  # dial:                       # which targets may be reached by address
+  #   allow: [10.0.0.0/8, '*.example.com']
+  #   deny: [10.0.0.5/32]
+
+ssh_service:
+  enabled: no
+`

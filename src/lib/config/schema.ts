@@ -1,0 +1,133 @@
+import {z} from 'zod'
+import {choice, dnsName, duration, ipAddress, listenAddress, publicAddresses, text, yesNo} from './values.js'
+
+export const ports = {web: 3080, proxy: 3023, tunnel: 3024, auth: 3025, node: 3022} as const
+
+const list = z.array(text)
+const count = z.number().int('expected a whole number').min(0, 'must not be negative')
+
+const severities = {
+  debug: 'debug',
+  info: 'info',
+  warn: 'warn',
+  warning: 'warn',
+  error: 'error',
+} as const
+
+const severity = z
+  .string()
+  .transform(word => word.toLowerCase())
+  .pipe(z.enum(Object.keys(severities) as (keyof typeof severities)[], 'expected debug, info, warn or error'))
+  .transform(word => severities[word])
+
+const common = z.strictObject({
+  nodename: dnsName.optional(),
+  data_dir: text.optional(),
+  auth_token: text.optional(),
+  ca_pin: text.optional(),
+  auth_servers: list.optional(),
+  advertise_ip: ipAddress.optional(),
+  log: z
+    .strictObject({
+      severity: severity.optional(),
+      output: choice(['stderr'], {
+        stdout: 'logs go to stderr: stdout belongs to the lines with the addresses',
+      }).optional(),
+    })
+    .optional(),
+  ciphers: list.optional(),
+  kex_algos: list.optional(),
+  mac_algos: list.optional(),
+  connection_limits: z
+    .strictObject({max_connections: count.optional(), max_users: count.optional()})
+    .optional(),
+})
+
+const later = (word: string): string => `${word} is not available yet; use off or otp`
+
+const authentication = z.strictObject({
+  type: choice(['local'], {
+    github: 'single sign-on is not available; use local',
+    saml: 'single sign-on is not available; use local',
+    oidc: 'single sign-on is not available; use local',
+  }).optional(),
+  second_factor: choice(['off', 'otp'], {
+    webauthn: later('webauthn'),
+    u2f: later('u2f'),
+    on: later('on'),
+    optional: later('optional'),
+  }).optional(),
+})
+
+const auth = z.strictObject({
+  enabled: yesNo.optional(),
+  cluster_name: dnsName.optional(),
+  listen_addr: listenAddress(ports.auth).optional(),
+  tokens: list.optional(),
+  session_recording: choice(['node', 'proxy', 'off', 'node-sync', 'proxy-sync']).optional(),
+  proxy_checks_host_keys: yesNo.optional(),
+  authentication: authentication.optional(),
+  keep_alive_interval: duration.optional(),
+  keep_alive_count_max: count.min(1, 'must be at least 1').optional(),
+  client_idle_timeout: duration.optional(),
+  disconnect_expired_cert: yesNo.optional(),
+  session_control_timeout: duration.optional(),
+})
+
+const proxy = z.strictObject({
+  enabled: yesNo.optional(),
+  listen_addr: listenAddress(ports.proxy).optional(),
+  web_listen_addr: listenAddress(ports.web).optional(),
+  tunnel_listen_addr: listenAddress(ports.tunnel).optional(),
+  public_addr: publicAddresses.optional(),
+  ssh_public_addr: publicAddresses.optional(),
+  https_key_file: text.optional(),
+  https_cert_file: text.optional(),
+  dial: z.strictObject({allow: list.optional(), deny: list.optional()}).optional(),
+})
+
+const node = z.strictObject({
+  enabled: yesNo.optional(),
+  listen_addr: listenAddress(ports.node).optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  commands: z
+    .array(z.strictObject({name: text, command: list.min(1, 'must name a program'), period: duration}))
+    .optional(),
+  permit_user_env: yesNo.optional(),
+})
+
+/**
+ * The configuration file. `sallyport:` is another name for the `teleport:` section. A section without a value (all its
+ * lines commented out) is an empty one.
+ */
+export const fileSchema = z.strictObject({
+  version: choice(['v1', 'v2', 'v3']).optional(),
+  teleport: common.nullish(),
+  sallyport: common.nullish(),
+  auth_service: auth.nullish(),
+  proxy_service: proxy.nullish(),
+  ssh_service: node.nullish(),
+})
+
+export type FileConfig = z.output<typeof fileSchema>
+
+interface JsonSchema {
+  properties?: Record<string, JsonSchema>
+  items?: JsonSchema
+  anyOf?: JsonSchema[]
+}
+
+const tree = (): JsonSchema => z.toJSONSchema(fileSchema, {io: 'input', unrepresentable: 'any'}) as JsonSchema
+
+/** The keys known in the section at `path`; empty where any key or none is. */
+export function knownKeys(path: readonly PropertyKey[]): string[] {
+  let node: JsonSchema | undefined = tree()
+  for (const part of path) {
+    node = section(node)
+    node = typeof part === 'number' ? node?.items : node?.properties?.[String(part)]
+  }
+  return Object.keys(section(node)?.properties ?? {})
+}
+
+const section = (node: JsonSchema | undefined): JsonSchema | undefined =>
+  node?.anyOf?.find(option => option.properties ?? option.items) ?? node

@@ -1,0 +1,59 @@
+/** Where something listens or is reached. Port 0 picks a free one when listening. */
+export interface Address {
+  host: string
+  port: number
+}
+
+export const roles = ['auth', 'proxy', 'node'] as const
+export type Role = (typeof roles)[number]
+
+export type SessionRecording = 'node' | 'proxy' | 'off' | 'node-sync' | 'proxy-sync'
+export type Severity = 'debug' | 'info' | 'warn' | 'error'
+
+/** Everything a service needs to know, with every default filled in. Durations are in milliseconds, 0 is never. */
+export interface Config {
+  nodename: string
+  dataDir: string
+  roles: Role[]
+  /** The address others reach this machine by, where it cannot be guessed. */
+  advertiseIp?: string
+  logSeverity: Severity
+  algorithms: {ciphers?: string[]; kex?: string[]; macs?: string[]}
+  limits: {maxConnections: number; maxUsers: number}
+  auth: AuthConfig
+  proxy: ProxyConfig
+  /** Accept what cannot be verified, for trials; every use is logged. */
+  insecure: boolean
+  diagnostics?: Address
+  pidFile?: string
+}
+
+export interface AuthConfig {
+  clusterName: string
+  listen: Address
+  sessionRecording: SessionRecording
+  /** Whether a target must present a host certificate; false lets a plain host key pass. */
+  proxyChecksHostKeys: boolean
+  secondFactor: 'off' | 'otp'
+  keepAliveIntervalMs: number
+  keepAliveCountMax: number
+  clientIdleTimeoutMs: number
+  disconnectExpiredCert: boolean
+  sessionControlTimeoutMs: number
+}
+
+export interface ProxyConfig {
+  /** SSH. */
+  listen: Address
+  /** HTTPS. */
+  webListen: Address
+  tunnelListen: Address
+  /** How users reach the web port; the first is used in links. Port 0: the port it listens on. */
+  publicAddresses: Address[]
+  /** How users reach the SSH port. */
+  sshPublicAddresses: Address[]
+  httpsKeyFile?: string
+  httpsCertFile?: string
+  /** CIDR blocks and name globs that unregistered targets may, or may not, be dialled at; denial wins. */
+  dial: {allow: string[]; deny: string[]}
+}

@@ -1,0 +1,171 @@
+import {chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {afterAll, describe, expect, test} from 'vitest'
+import {
+  defaultDataDir,
+  findDataDir,
+  knownKeys,
+  loadConfig,
+  parseConfig,
+  parseRoles,
+  resolveConfig,
+  type StartFlags,
+  sampleConfig,
+} from '../../../src/lib/config/index.js'
+
+const around = {hostname: 'bastion1', home: '/home/joe', isRoot: false}
+const resolved = (text: string, flags: StartFlags = {}) =>
+  resolveConfig(parseConfig(text, 'x.yaml').config, flags, around)
+
+const directory = mkdtempSync(join(tmpdir(), 'sallyport-config-'))
+afterAll(() => rmSync(directory, {recursive: true}))
+
+describe('defaults', () => {
+  test('serve auth and proxy on the known ports, record everything, ask for a one-time code', () => {
+    expect(resolved('')).toEqual({
+      nodename: 'bastion1',
+      dataDir: '/home/joe/.local/share/sallyport',
+      roles: ['auth', 'proxy'],
+      logSeverity: 'info',
+      algorithms: {},
+      limits: {maxConnections: 15_000, maxUsers: 250},
+      auth: {
+        clusterName: 'bastion1',
+        listen: {host: '0.0.0.0', port: 3025},
+        sessionRecording: 'proxy',
+        proxyChecksHostKeys: true,
+        secondFactor: 'otp',
+        keepAliveIntervalMs: 300_000,
+        keepAliveCountMax: 3,
+        clientIdleTimeoutMs: 0,
+        disconnectExpiredCert: false,
+        sessionControlTimeoutMs: 120_000,
+      },
+      proxy: {
+        listen: {host: '0.0.0.0', port: 3023},
+        webListen: {host: '0.0.0.0', port: 3080},
+        tunnelListen: {host: '0.0.0.0', port: 3024},
+        publicAddresses: [],
+        sshPublicAddresses: [],
+        dial: {allow: [], deny: []},
+      },
+      insecure: false,
+    })
+  })
+
+  test('keep state where this user may write', () => {
+    expect(defaultDataDir({...around, isRoot: true})).toBe('/var/lib/sallyport')
+    expect(defaultDataDir({...around, xdgDataHome: '/data'})).toBe('/data/sallyport')
+    expect(defaultDataDir({...around, xdgDataHome: 'relative'})).toBe('/home/joe/.local/share/sallyport')
+  })
+
+  test('never name a cluster after an unusable host name', () => {
+    expect(resolveConfig({}, {}, {...around, hostname: 'My_Mac'}).auth.clusterName).toBe('cluster')
+    expect(resolveConfig({}, {}, {...around, hostname: 'Web1'}).auth.clusterName).toBe('web1')
+  })
+})
+
+describe('flags win over the file, the file over defaults', () => {
+  test('for names, directories, addresses and the log', () => {
+    const text =
+      'sallyport: {nodename: a, data_dir: /a, log: {severity: warn}}\nproxy_service: {listen_addr: "10.0.0.1:0"}'
+    expect(resolved(text)).toMatchObject({nodename: 'a', dataDir: '/a', logSeverity: 'warn'})
+    expect(resolved(text).proxy.listen).toEqual({host: '10.0.0.1', port: 0})
+    const flags = {nodename: 'b', dataDir: '/b', listenIp: '127.0.0.1', debug: true, advertiseIp: '192.0.2.1'}
+    const config = resolved(text, flags)
+    expect(config).toMatchObject({
+      nodename: 'b',
+      dataDir: '/b',
+      logSeverity: 'debug',
+      advertiseIp: '192.0.2.1',
+    })
+    expect(config.proxy.listen).toEqual({host: '127.0.0.1', port: 0})
+    expect(config.proxy.webListen).toEqual({host: '127.0.0.1', port: 3080})
+  })
+
+  test('for roles', () => {
+    expect(resolved('ssh_service: {enabled: yes}').roles).toEqual(['auth', 'proxy', 'node'])
+    expect(resolved('ssh_service: {enabled: no}').roles).toEqual(['auth', 'proxy'])
+    expect(resolved('proxy_service: {enabled: no}').roles).toEqual(['auth'])
+    expect(resolved('ssh_service: {enabled: yes}', {roles: parseRoles('auth,proxy')}).roles).toEqual([
+      'auth',
+      'proxy',
+    ])
+    expect(() => resolved('auth_service: {enabled: no}\nproxy_service: {enabled: no}')).toThrow(
+      /every service is turned off/,
+    )
+  })
+
+  test('and flags that make no sense are refused', () => {
+    expect(() => parseRoles('auth,prox')).toThrow('there is no role "prox"')
+    expect(() => resolved('', {listenIp: 'everywhere'})).toThrow('--listen-ip expects an IP address')
+    expect(() => resolved('', {diagAddr: '3000'})).toThrow('--diag-addr expects host:port')
+    expect(resolved('', {diagAddr: ':3000'}).diagnostics).toEqual({host: '127.0.0.1', port: 3000})
+    expect(() => resolved('proxy_service: {https_key_file: /k}')).toThrow(
+      /one of https_key_file and https_cert_file/,
+    )
+  })
+})
+
+describe('files', () => {
+  const write = (name: string, text: string, mode = 0o600): string => {
+    const path = join(directory, name)
+    writeFileSync(path, text)
+    chmodSync(path, mode)
+    return path
+  }
+
+  test('a key file that others can read ends the start, with its place in the configuration', async () => {
+    const key = write('key.pem', 'secret', 0o640)
+    const config = write('a.yaml', `proxy_service:\n  https_cert_file: ${key}\n  https_key_file: ${key}\n`)
+    await expect(loadConfig(config, {}, around)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: `${config}:3:19: proxy_service.https_key_file: the key file can be read by others (mode 640)`,
+      hint: `run: chmod 600 ${key}`,
+    })
+    chmodSync(key, 0o600)
+    expect((await loadConfig(config, {}, around)).proxy.httpsKeyFile).toBe(key)
+    rmSync(key)
+    await expect(loadConfig(config, {}, around)).rejects.toThrow(/:3:19: .*cannot be read/)
+  })
+
+  test('a missing, endless or huge configuration is refused with the reason', async () => {
+    await expect(loadConfig(join(directory, 'absent.yaml'), {}, around)).rejects.toThrow(
+      /absent.yaml does not exist/,
+    )
+    await expect(loadConfig(directory, {}, around)).rejects.toThrow(/is a directory/)
+    await expect(loadConfig('/dev/zero', {}, around)).rejects.toThrow(/larger than/)
+    await expect(loadConfig(write('big.yaml', '#'.repeat(1024 * 1024 + 1)), {}, around)).rejects.toThrow(
+      /larger than/,
+    )
+  })
+
+  test('administration finds the data directory as `start` does', async () => {
+    const config = write('b.yaml', 'teleport: {data_dir: /srv/sallyport}')
+    expect(await findDataDir({config}, around)).toBe('/srv/sallyport')
+    expect(await findDataDir({config, dataDir: '/other'}, around)).toBe('/other')
+    expect(await findDataDir({}, around)).toBe('/home/joe/.local/share/sallyport')
+  })
+
+  test('the sample configuration is valid and says the defaults', () => {
+    const text = sampleConfig({nodename: 'bastion1', dataDir: defaultDataDir(around)})
+    expect(resolved(text)).toEqual(resolved(''))
+    const everything = text.replace(/^( *)# (?=[a-z_ ]+:)/gm, '$1')
+    expect(parseConfig(everything, 'sample').config.proxy_service?.dial?.deny).toEqual(['10.0.0.5/32'])
+  })
+})
+
+describe('the guide', () => {
+  const guide = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
+  const keysIn = (path: string[]): string[] =>
+    knownKeys(path).flatMap(key => [[...path.slice(1), key].join('.'), ...keysIn([...path, key])])
+
+  test.each(knownKeys([]).filter(section => section !== 'version'))(
+    'explains every key of %s in its part',
+    section => {
+      const part = guide.split('\n## ').find(text => text.split('\n')[0]?.includes(`\`${section}\``))
+      expect(keysIn([section]).filter(key => !part?.includes(`| \`${key}\` |`))).toEqual([])
+    },
+  )
+})
