@@ -1,8 +1,10 @@
 import {timingSafeEqual} from 'node:crypto'
-import {BlockList, isIP, isIPv6} from 'node:net'
-import {problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {Certificate, CertificateKind} from './certificate.js'
+import {readPublicKey} from './keys.js'
+import {isPrincipal} from './principal.js'
 import {verifySignature} from './signature.js'
+import {sourceAddressAllows} from './source-address.js'
 
 export interface CertificatePolicy {
   kind: CertificateKind
@@ -34,6 +36,7 @@ const rejected = (why: string, hint?: string): SallyportError =>
  */
 export function checkCertificate(certificate: Certificate, policy: CertificatePolicy): void {
   checkAuthority(certificate, policy)
+  rejecting('its key', () => readPublicKey(certificate.publicKey))
   if (certificate.kind !== policy.kind)
     throw rejected(`it is for a ${certificate.kind}, not for a ${policy.kind}`)
   checkPrincipals(certificate.principals, policy)
@@ -47,13 +50,26 @@ function checkAuthority(certificate: Certificate, {authorities}: CertificatePoli
       authority.length === certificate.authority.length && timingSafeEqual(authority, certificate.authority),
   )
   if (!known) throw rejected('it was signed by an unknown authority')
-  if (!verifySignature(certificate.authority, certificate.tbs, certificate.signature)) {
-    throw rejected('the signature of its authority is wrong')
+  const {authority, tbs, signature} = certificate
+  const valid = rejecting('its authority', () => verifySignature(authority, tbs, signature))
+  if (!valid) throw rejected('the signature of its authority is wrong')
+}
+
+/** What is wrong with a key is a reason to reject the certificate. */
+function rejecting<Result>(what: string, check: () => Result): Result {
+  try {
+    return check()
+  } catch (cause) {
+    const why = `certificate rejected: ${what}: ${asProblem(cause).message}`
+    throw problem('certificate_rejected', why, {cause})
   }
 }
 
 function checkPrincipals(principals: readonly string[], {principal}: CertificatePolicy): void {
   if (principals.length === 0) throw rejected('it names no principals')
+  const odd = principals.find(name => !isPrincipal(name))
+  if (odd !== undefined)
+    throw rejected(`its principal ${JSON.stringify(odd.slice(0, 64))} is not an exact name`)
   if (principal !== undefined && !principals.includes(principal)) {
     const shown = principals.slice(0, 10).join(', ')
     throw rejected(`${JSON.stringify(principal)} is not among its principals (${shown})`)
@@ -90,25 +106,10 @@ function checkCriticalOptions(certificate: Certificate, policy: CertificatePolic
     if (!knownCriticalOptions.has(name))
       throw rejected(`its critical option ${JSON.stringify(name.slice(0, 64))} is not known here`)
   }
+  // An empty command is easily taken for none.
+  if (certificate.criticalOptions.get('force-command') === '') throw rejected('its force-command is empty')
   const sources = certificate.criticalOptions.get('source-address')
-  if (sources !== undefined && !addressInList(sources, policy.remoteAddress)) {
+  if (sources !== undefined && !sourceAddressAllows(sources, policy.remoteAddress)) {
     throw rejected(`it may not be used from ${policy.remoteAddress ?? 'an unknown address'}`)
   }
-}
-
-/** `source-address`: comma-separated addresses or CIDR blocks; one malformed entry makes the whole list match nothing. */
-function addressInList(list: string, remoteAddress: string | undefined): boolean {
-  const address = remoteAddress?.replace(/^::ffff:/i, '')
-  if (address === undefined || isIP(address) === 0) return false
-  const blocks = new BlockList()
-  for (const entry of list.split(',')) {
-    const match = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(entry)
-    const network = match?.[1]
-    if (!match || network === undefined || isIP(network) === 0) return false
-    const width = isIPv6(network) ? 128 : 32
-    const prefix = match[2] === undefined ? width : Number(match[2])
-    if (prefix > width) return false
-    blocks.addSubnet(network, prefix, width === 128 ? 'ipv6' : 'ipv4')
-  }
-  return blocks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }

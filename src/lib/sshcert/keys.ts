@@ -1,6 +1,6 @@
 import {createHash, createPublicKey, type JsonWebKey, type KeyObject} from 'node:crypto'
 import {problem} from '../errors/index.js'
-import {curves} from './algorithms.js'
+import {curves, securityKeyTypes} from './algorithms.js'
 import {WireReader, WireWriter} from './wire.js'
 
 const minRsaBits = 2048
@@ -9,9 +9,12 @@ const maxRsaBits = 16_384
 
 const fromBase64Url = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'base64url')
 
-/** The SSH public key blob of a KeyObject, private or public: Ed25519, NIST curves, RSA. */
+/**
+ * The SSH public key blob of a KeyObject, private or public: Ed25519, NIST curves, RSA.
+ * @throws invalid_input for other kinds of keys
+ */
 export function publicKeyBlob(key: KeyObject): Buffer {
-  const jwk = (key.type === 'private' ? createPublicKey(key) : key).export({format: 'jwk'})
+  const jwk = exportJwk(key.type === 'private' ? createPublicKey(key) : key)
   if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') {
     return new WireWriter().string('ssh-ed25519').string(fromBase64Url(jwk.x)).finish()
   }
@@ -25,18 +28,46 @@ export function publicKeyBlob(key: KeyObject): Buffer {
   return new WireWriter().string(found[0]).string(found[1].name).string(point).finish()
 }
 
+function exportJwk(key: KeyObject): JsonWebKey {
+  try {
+    return key.export({format: 'jwk'})
+  } catch (cause) {
+    throw problem('invalid_input', `${key.asymmetricKeyType} keys cannot be used with SSH`, {cause})
+  }
+}
+
 /**
  * The KeyObject of a plain SSH public key blob. Certificates, FIDO keys, weak and oversized RSA keys are refused
  * before any arithmetic is done with them.
  * @throws invalid_input, protocol_error
  */
 export function publicKeyFromBlob(blob: Buffer): KeyObject {
+  const {key, application} = readPublicKey(blob)
+  if (application !== undefined)
+    throw problem('invalid_input', 'a FIDO key signs in a form of its own and cannot be used here')
+  return key
+}
+
+export interface ReadPublicKey {
+  key: KeyObject
+  /** FIDO keys only: what the key was made for, mostly `ssh:`. It is part of everything the key signs. */
+  application?: string
+}
+
+/**
+ * Reads a public key blob, FIDO keys included, and refuses what `publicKeyFromBlob` refuses otherwise.
+ * @throws invalid_input, protocol_error
+ */
+export function readPublicKey(blob: Buffer): ReadPublicKey {
   const reader = new WireReader(blob)
   const type = reader.text()
-  const jwk = readJwk(type, reader)
+  const base = securityKeyTypes[type]
+  const jwk = readJwk(base ?? type, reader)
+  const application = base === undefined ? undefined : reader.text()
   reader.end()
   try {
-    return createPublicKey({key: jwk, format: 'jwk'})
+    const key = createPublicKey({key: jwk, format: 'jwk'})
+    return application === undefined ? {key} : {key, application}
   } catch (cause) {
     throw problem('invalid_input', `the ${type} public key is not valid`, {cause})
   }
@@ -80,24 +111,44 @@ function readRsaJwk(reader: WireReader): JsonWebKey {
 /** The type name a key or certificate blob begins with. */
 export const blobType = (blob: Buffer): string => new WireReader(blob).text()
 
-/** `SHA256:…` without padding, as ssh-keygen -l prints it. */
+/**
+ * `SHA256:…` without padding, as ssh-keygen -l prints it for a plain key. Of a certificate it would name the whole
+ * blob: take the fingerprint of its `publicKey`.
+ */
 export const fingerprint = (blob: Buffer): string =>
   `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`
 
-/** One authorized_keys line without options and without a line end. */
-export const formatAuthorizedKey = (blob: Buffer, comment = ''): string =>
-  `${blobType(blob)} ${blob.toString('base64')}${comment ? ` ${comment}` : ''}`
+/**
+ * One authorized_keys line without options and without a line end. Control characters in the comment, which may come
+ * from somebody's agent, become blanks: a line stays one line.
+ * @throws invalid_input when the blob does not begin with the name of a key type
+ */
+export function formatAuthorizedKey(blob: Buffer, comment = ''): string {
+  const type = blobType(blob)
+  if (!/^[\x21-\x7e]+$/.test(type)) throw problem('invalid_input', 'the public key names no type')
+  const remark = comment.replace(/\p{Cc}+/gu, ' ').trim()
+  return `${type} ${blob.toString('base64')}${remark ? ` ${remark}` : ''}`
+}
 
-/** Parses `type base64 [comment]`; options before the type are not accepted. */
+/** Room for the longest certificate and a comment. */
+const maxLineLength = 100_000
+
+/**
+ * Parses `type base64 [comment]`; options before the type are not accepted. The key itself is not looked at.
+ * @throws invalid_input
+ */
 export function parseAuthorizedKey(line: string): {type: string; blob: Buffer; comment: string} {
-  const [type, encoded, ...comment] = line.trim().split(/[ \t]+/)
-  if (!type || !encoded || line.trim().includes('\n') || !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) {
+  const match = /^([\x21-\x7e]+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:[ \t]+([^\n\r]*))?$/.exec(
+    line.length > maxLineLength ? '' : line.trim(),
+  )
+  const [, type, encoded, comment = ''] = match ?? []
+  if (type === undefined || encoded === undefined) {
     throw problem('invalid_input', 'this is not an SSH public key line', {
       hint: 'expected `type base64 comment`',
     })
   }
   const blob = Buffer.from(encoded, 'base64')
-  if (blobType(blob) !== type)
+  if (!blob.subarray(0, 4 + type.length).equals(new WireWriter().string(type).finish()))
     throw problem('invalid_input', 'the public key line names another type than its data')
-  return {type, blob, comment: comment.join(' ')}
+  return {type, blob, comment}
 }

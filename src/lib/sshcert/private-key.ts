@@ -1,7 +1,7 @@
 import {createPrivateKey, type JsonWebKey, type KeyObject, randomBytes} from 'node:crypto'
 import {problem} from '../errors/index.js'
-import {curves} from './algorithms.js'
-import {blobType, publicKeyBlob} from './keys.js'
+import {type Curve, curves} from './algorithms.js'
+import {blobType, publicKeyBlob, publicKeyFromBlob} from './keys.js'
 import {WireReader, WireWriter} from './wire.js'
 
 /** openssh-key-v1, unencrypted (PROTOCOL.key). */
@@ -59,22 +59,32 @@ export function formatPrivateKey(key: KeyObject, comment: string): string {
   return [begin, ...lines, end, ''].join('\n')
 }
 
+/** A 16384-bit RSA key file has 13 kB. */
+const maxFileLength = 64 * 1024
+
 /**
- * Reads an unencrypted OpenSSH private key file, or a PKCS#8/SEC1/PKCS#1 PEM.
+ * Reads an unencrypted OpenSSH private key file, or a PKCS#8/SEC1/PKCS#1 PEM: Ed25519, NIST curves, RSA of a fit size.
  * @throws invalid_input
  */
 export function parsePrivateKey(pem: string): KeyObject {
   try {
+    if (pem.length > maxFileLength) throw problem('invalid_input', 'the file is over 64 kB')
     const start = pem.indexOf(begin)
-    if (start < 0) return createPrivateKey(pem)
-    const body = pem.slice(start + begin.length, pem.indexOf(end, start))
-    return readKeyFile(Buffer.from(body.replace(/\s/g, ''), 'base64'))
+    const key = start < 0 ? createPrivateKey(pem) : readKeyFile(keyFileBytes(pem, start + begin.length))
+    publicKeyFromBlob(publicKeyBlob(key))
+    return key
   } catch (cause) {
     throw problem('invalid_input', 'this is not a private key that can be read', {
       hint: 'give an unencrypted OpenSSH or PEM private key',
       cause,
     })
   }
+}
+
+function keyFileBytes(pem: string, start: number): Buffer {
+  const stop = pem.indexOf(end, start)
+  if (stop < 0) throw problem('invalid_input', 'the file is cut short')
+  return Buffer.from(pem.slice(start, stop).replace(/\s/g, ''), 'base64')
 }
 
 function readKeyFile(file: Buffer): KeyObject {
@@ -90,6 +100,9 @@ function readKeyFile(file: Buffer): KeyObject {
   const check = secret.u32()
   if (secret.u32() !== check) throw problem('invalid_input', 'the check numbers differ')
   const key = createPrivateKey({key: readPrivateJwk(secret.text(), secret), format: 'jwk'})
+  secret.string() // comment
+  if (!secret.rest().every((byte, index) => byte === index + 1))
+    throw problem('invalid_input', 'the padding is wrong')
   if (!publicKeyBlob(key).equals(publicBlob))
     throw problem('invalid_input', 'the halves of the key do not fit')
   return key
@@ -105,33 +118,28 @@ const fromBigInt = (value: bigint): string => {
 function readPrivateJwk(type: string, reader: WireReader): JsonWebKey {
   const curve = curves[type]
   if (type === 'ssh-ed25519') {
-    const x = reader.string().toString('base64url')
-    return {kty: 'OKP', crv: 'Ed25519', x, d: reader.string().subarray(0, 32).toString('base64url')}
+    const x = encode(reader.string())
+    return {kty: 'OKP', crv: 'Ed25519', x, d: encode(reader.string().subarray(0, 32))}
   }
-  if (curve) {
-    reader.string()
-    const point = reader.string()
-    const scalar = reader.mpint()
-    const padded = Buffer.concat([Buffer.alloc(curve.size - scalar.length), scalar])
-    const coordinate = (from: number): string => point.subarray(from, from + curve.size).toString('base64url')
-    return {
-      kty: 'EC',
-      crv: curve.jwk,
-      x: coordinate(1),
-      y: coordinate(1 + curve.size),
-      d: padded.toString('base64url'),
-    }
-  }
-  if (type !== 'ssh-rsa') throw problem('invalid_input', `${type} keys cannot be read`)
-  const [n, e, d, qi, p, q] = Array.from({length: 6}, () => reader.mpint()) as [
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-  ]
-  const encode = (bytes: Buffer): string => bytes.toString('base64url')
+  if (curve) return readEcJwk(curve, reader)
+  if (type === 'ssh-rsa') return readRsaJwk(reader)
+  throw problem('invalid_input', `${type} keys cannot be read`)
+}
+
+const encode = (bytes: Buffer): string => bytes.toString('base64url')
+
+function readEcJwk({jwk, size}: Curve, reader: WireReader): JsonWebKey {
+  reader.string() // name of the curve, again
+  const point = reader.string()
+  const scalar = reader.mpint()
+  const d = Buffer.concat([Buffer.alloc(size - scalar.length), scalar])
+  const [x, y] = [point.subarray(1, 1 + size), point.subarray(1 + size, 1 + 2 * size)]
+  return {kty: 'EC', crv: jwk, x: encode(x), y: encode(y), d: encode(d)}
+}
+
+function readRsaJwk(reader: WireReader): JsonWebKey {
+  const [n, e, d] = [reader.mpint(), reader.mpint(), reader.mpint()]
+  const [qi, p, q] = [reader.mpint(), reader.mpint(), reader.mpint()]
   const exponent = (prime: Buffer): string => fromBigInt(modulo(toBigInt(d), toBigInt(prime) - 1n))
   return {
     ...{kty: 'RSA', n: encode(n), e: encode(e), d: encode(d), p: encode(p), q: encode(q), qi: encode(qi)},

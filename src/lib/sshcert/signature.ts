@@ -1,7 +1,7 @@
-import {type KeyObject, sign, verify} from 'node:crypto'
+import {createHash, type KeyObject, sign, verify} from 'node:crypto'
 import {problem} from '../errors/index.js'
-import {curves, signatureAlgorithms} from './algorithms.js'
-import {blobType, publicKeyBlob, publicKeyFromBlob} from './keys.js'
+import {curves, securityKeyTypes, signatureAlgorithms} from './algorithms.js'
+import {blobType, publicKeyBlob, readPublicKey} from './keys.js'
 import {WireReader, WireWriter} from './wire.js'
 
 /**
@@ -31,7 +31,9 @@ function rawSignature(key: KeyObject, data: Buffer, format: string): Buffer {
 
 /**
  * Checks an SSH signature blob by a plain public key blob. The format in the blob must fit the key, and be in
- * `allowed` where given. Malformed signatures are false, malformed keys throw.
+ * `allowed` where given. FIDO signatures must say that somebody touched the key. Malformed signatures are false,
+ * malformed keys throw.
+ * @throws invalid_input, protocol_error
  */
 export function verifySignature(
   publicBlob: Buffer,
@@ -43,8 +45,18 @@ export function verifySignature(
   const parsed = readSignature(signatureBlob)
   if (!parsed || !(signatureAlgorithms[type] ?? []).includes(parsed.format)) return false
   if (allowed && !allowed.includes(parsed.format)) return false
-  const key = publicKeyFromBlob(publicBlob)
-  const {format, bytes} = parsed
+  const {key, application} = readPublicKey(publicBlob)
+  if (application === undefined) return !parsed.touch && verifyBytes(parsed.format, key, data, parsed.bytes)
+  if (!parsed.touch || (parsed.touch.readUInt8() & userPresent) === 0) return false
+  // PROTOCOL.u2f: the authenticator signs hashes, and its flags and counter between them.
+  const signed = Buffer.concat([sha256(Buffer.from(application)), parsed.touch, sha256(data)])
+  return verifyBytes(securityKeyTypes[type] ?? '', key, signed, parsed.bytes)
+}
+
+const userPresent = 0x01
+const sha256 = (data: Buffer): Buffer => createHash('sha256').update(data).digest()
+
+function verifyBytes(format: string, key: KeyObject, data: Buffer, bytes: Buffer): boolean {
   if (format === 'ssh-ed25519') return bytes.length === 64 && verify(null, data, key, bytes)
   const curve = curves[format]
   if (!curve) return verify(format === 'rsa-sha2-512' ? 'sha512' : 'sha256', data, key, bytes)
@@ -52,12 +64,20 @@ export function verifySignature(
   return pair !== undefined && verify(curve.hash, data, {key, dsaEncoding: 'ieee-p1363'}, pair)
 }
 
+interface SignatureParts {
+  format: string
+  bytes: Buffer
+  /** FIDO signatures only: one byte of flags, four of a counter. */
+  touch?: Buffer
+}
+
 /** undefined for anything malformed: to the caller that is one more way of not being valid. */
-function readSignature(blob: Buffer): {format: string; bytes: Buffer} | undefined {
+function readSignature(blob: Buffer): SignatureParts | undefined {
   try {
     const reader = new WireReader(blob)
     const format = reader.text()
     const bytes = reader.string()
+    if (reader.remaining() === 5) return {format, bytes, touch: reader.rest()}
     reader.end()
     return {format, bytes}
   } catch {
