@@ -78,10 +78,12 @@ function serve(
     ...{settings, target, emit},
     login: admitted.login,
     certificate: admitted.certificate,
-    openAgent: () =>
-      innerAgent && !ingress.agentOffered
-        ? client.openChannel('auth-agent@openssh.com')
-        : ingress.openAgent(),
+    openAgent: async () => {
+      if (ingress.outerAgent === 'offered') return ingress.openAgent()
+      if (innerAgent) return client.openChannel('auth-agent@openssh.com')
+      if (ingress.outerAgent === 'unknown') return ingress.openAgent()
+      throw problem('agent_required', 'the client forwards no agent')
+    },
     onConnected: ({connection}) => {
       connection.onChannelOpen = open => work.track(fromTarget(open, consent, client.openChannel))
       void connection.closed.then(() => client.disconnect())
@@ -96,7 +98,7 @@ function serve(
     }
     const openRemote = async (): Promise<Channel> => (await link.reach()).connection.openChannel('session')
     // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first.
-    if (!ingress.agentOffered && !link.asked) return startSession(open.accept(), openRemote)
+    if (ingress.outerAgent !== 'offered' && !link.asked) return startSession(open.accept(), openRemote)
     try {
       const remote = await openRemote()
       startSession(open.accept(), () => Promise.resolve(remote))

@@ -1,4 +1,4 @@
 // The recording forwarder: ends one SSH connection, begins another to the target, and records what passes between.
 export {type Forwarder, forward} from './forwarder.js'
 export {identityOf} from './identity.js'
-export type {ForwardAuth, ForwardLog, ForwardSettings, Ingress, Target} from './types.js'
+export type {ForwardAuth, ForwardLog, ForwardSettings, Ingress, OuterConnection, Target} from './types.js'

@@ -132,11 +132,12 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
     },
     output(chunk, stream) {
       sent += chunk.length
-      if (!writer || writer.failed) return undefined
+      // What still arrives after the user has gone reaches nobody, so it is not part of what the user saw.
+      if (!writer || writer.failed || finished) return undefined
       return writer.output(chunk, stream) ? undefined : writer.ready()
     },
     resize(size) {
-      if (writer && !writer.failed) writer.resize(size.columns, size.rows)
+      if (writer && !writer.failed && !finished) writer.resize(size.columns, size.rows)
       if (started) void emit('resize', {size: `${size.columns}:${size.rows}`}).catch(options.onProblem)
     },
     finish(exit, received) {

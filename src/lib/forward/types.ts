@@ -45,19 +45,23 @@ export interface Target {
   dial(): Promise<{stream: Duplex; address: string}>
 }
 
-/** One way in: the client's outer connection to the proxy, already authenticated. */
-export interface Ingress {
+/** A client's own connection to the proxy, already authenticated. */
+export interface OuterConnection {
   identity: Identity
   /** `ip:port` of the client, and of the proxy as the client reached it. */
   remoteAddress: string
   localAddress: string
   /** The client's address alone, for source-address checks. */
   remoteIp: string
-  /**
-   * Opens the agent at the other end of the outer connection. Only ever called where the client is known to allow it,
-   * or where there is no other way to a signature: an uninvited attempt makes OpenSSH cry break-in.
-   */
+  /** Opens the agent at the other end of the outer connection. */
   openAgent(): Promise<Duplex>
-  /** The client asked for agent forwarding on the outer connection, so the signer is known before the session. */
-  agentOffered: boolean
+}
+
+/** One way in to a target: a channel of the outer connection. */
+export interface Ingress extends OuterConnection {
+  /**
+   * Whether the client forwards its agent on the outer connection. Behind `ssh -J` nothing on that connection says so:
+   * then it is asked only when the inner one offers none, for an uninvited attempt makes OpenSSH cry break-in.
+   */
+  outerAgent: 'offered' | 'absent' | 'unknown'
 }

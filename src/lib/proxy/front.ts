@@ -2,7 +2,7 @@ import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type Forwarder, forward, type Ingress, type Target} from '../forward/index.js'
+import {type Forwarder, forward, type Ingress, type OuterConnection, type Target} from '../forward/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
@@ -15,9 +15,9 @@ export const authApiChannel = 'auth-api@sallyport'
 const failureStatus = 255
 
 /** One client's outer connection: what it may open on the proxy itself. */
-export function serveClient(context: ProxyContext, connection: SshConnection, ingress: Ingress): void {
+export function serveClient(context: ProxyContext, connection: SshConnection, outer: OuterConnection): void {
   const forwarders = context.forwarders
-  const {identity} = ingress
+  const {identity} = outer
 
   const connectTo = (name: TargetName): Target => ({
     host: name.host,
@@ -30,19 +30,19 @@ export function serveClient(context: ProxyContext, connection: SshConnection, in
       user: identity.user,
       server_hostname: name.host,
       forwarded_by: context.proxyId,
-      'addr.remote': ingress.remoteAddress,
-      'addr.local': ingress.localAddress,
+      'addr.remote': outer.remoteAddress,
+      'addr.local': outer.localAddress,
       proto: 'ssh',
       ...details,
     })
 
   /** Recording: the proxy ends the inner connection. Otherwise it passes on bytes it cannot read. */
-  const reach = async (name: TargetName, offered: boolean, openChannel: () => Channel): Promise<void> => {
+  const reach: Reach = async (name, outerAgent, openChannel) => {
     if (name.cluster !== undefined && name.cluster !== context.clusterName) {
       throw problem('host_not_found', `the cluster ${name.cluster} is not known here`)
     }
     if (context.recording) {
-      record(name, offered, openChannel())
+      record(name, outerAgent, openChannel())
       return
     }
     const dialled = await dialTarget(name, context.dial).catch(async error => {
@@ -52,10 +52,10 @@ export function serveClient(context: ProxyContext, connection: SshConnection, in
     await emitConnect(name, {server_addr: dialled.address, fields: {session_recording: 'off'}})
     splice(openChannel(), dialled.stream)
   }
-  const record = (name: TargetName, agentOffered: boolean, channel: Channel): void => {
+  const record = (name: TargetName, outerAgent: OuterAgent, channel: Channel): void => {
     channel.stderr.resume()
     const settings = context.forwardSettings
-    const forwarder: Forwarder = forward(settings, {...ingress, agentOffered}, connectTo(name), channel)
+    const forwarder: Forwarder = forward(settings, {...outer, outerAgent}, connectTo(name), channel)
     forwarders.add(forwarder)
     void forwarder.done.then(() => {
       forwarders.delete(forwarder)
@@ -79,13 +79,14 @@ export function serveClient(context: ProxyContext, connection: SshConnection, in
     type === 'recording-proxy@teleport.com' ? Buffer.from(String(context.recording)) : false
 }
 
-type Reach = (name: TargetName, agentOffered: boolean, openChannel: () => Channel) => Promise<void>
+type OuterAgent = Ingress['outerAgent']
+type Reach = (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel) => Promise<void>
 
 /** `ssh -J proxy host`: the target is in the channel itself, and a refusal is the answer to opening it. */
 function serveDirect(open: ChannelOpen, reach: Reach): void {
   const attempt = async (): Promise<void> => {
     const reader = new WireReader(open.data)
-    await reach(canonicalTarget(reader.text(), reader.u32()), false, open.accept)
+    await reach(canonicalTarget(reader.text(), reader.u32()), 'unknown', open.accept)
   }
   attempt().catch(error => {
     const failure = asProblem(error)
@@ -97,13 +98,13 @@ function serveDirect(open: ChannelOpen, reach: Reach): void {
 /** `ssh -s proxy:host:port`: env and agent requests, then one subsystem; anything else is explained and refused. */
 function serveSession(open: ChannelOpen, reach: Reach, context: ProxyContext): void {
   const channel = open.accept()
-  let agentOffered = false
+  let outerAgent: OuterAgent = 'absent'
   let started = false
   const refuse = (error: SallyportError): void => explain(channel, error)
   channel.onRequest = ({type, data, reply}) => {
     if (type === 'env') return reply(true)
     if (type === 'auth-agent-req@openssh.com') {
-      agentOffered = true
+      outerAgent = 'offered'
       return reply(true)
     }
     if (started || (type !== 'subsystem' && type !== 'shell' && type !== 'exec')) return reply(false)
@@ -118,7 +119,7 @@ function serveSession(open: ChannelOpen, reach: Reach, context: ProxyContext): v
     const target = /^proxy:(.*)$/s.exec(name)?.[1]
     if (target === undefined)
       throw problem('invalid_input', `the proxy has no subsystem ${name.slice(0, 64)}`)
-    await reach(parseProxySubsystem(target), agentOffered, () => channel)
+    await reach(parseProxySubsystem(target), outerAgent, () => channel)
   }
 }
 

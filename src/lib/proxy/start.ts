@@ -7,8 +7,8 @@ import {
   type Forwarder,
   type ForwardLog,
   type ForwardSettings,
-  type Ingress,
   identityOf,
+  type OuterConnection,
 } from '../forward/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
@@ -63,10 +63,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   await certificates.for(options.names)
   server.on('connection', socket => {
     acceptClient(socket, options, certificates).then(
-      ({connection, ingress}) => {
+      ({connection, outer}) => {
         connections.add(connection)
         void connection.closed.then(() => connections.delete(connection))
-        serveClient(context, connection, ingress)
+        serveClient(context, connection, outer)
       },
       (error: SallyportError) =>
         options.log.info({peer: socket.remoteAddress, error: problemLine(error)}, 'client left'),
@@ -144,7 +144,7 @@ async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
   certificates: HostCertificates,
-): Promise<{connection: SshConnection; ingress: Ingress}> {
+): Promise<{connection: SshConnection; outer: OuterConnection}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
   const localAddress = `${(socket.localAddress ?? '').replace(/^::ffff:/i, '')}:${socket.localPort}`
@@ -181,11 +181,10 @@ async function acceptClient(
   })
   return {
     connection,
-    ingress: {
+    outer: {
       identity: identityOf(user.certificate),
       ...{remoteAddress, localAddress, remoteIp},
       openAgent: () => connection.openChannel('auth-agent@openssh.com'),
-      agentOffered: false,
     },
   }
 }
