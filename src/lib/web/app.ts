@@ -132,7 +132,7 @@ function jsonScope(scope: WebScope, web: WebContext): void {
   )
   scope.addHook('onRequest', async request => {
     if (request.method === 'GET' || request.method === 'HEAD') return
-    if (!isOwnOrigin(request.headers, {publicHost: web.publicHost, fromProgram: true})) {
+    if (!isOwnOrigin(request.headers, {publicHost: web.publicHost(), fromProgram: true})) {
       throw problem('access_denied', 'requests from other sites are refused')
     }
   })

@@ -20,7 +20,7 @@ export interface WebOptions {
   /** `host[:port]` of the SSH port as clients reach it, where that differs. */
   sshPublicAddress?: string | undefined
   /** `https://host[:port]` as users reach this service. Default: the address that a request was sent to. */
-  publicUrl?: string | undefined
+  publicUrl: () => string | undefined
   /** Clients have to be told to accept the certificate: nobody they trust signed it. */
   selfSigned: boolean
   logger: Logger
@@ -34,7 +34,7 @@ export type RateClass = 'logins' | 'tokens' | 'reads'
 /** What the routes need: the options, and the rules that all of them share. */
 export interface WebContext extends WebOptions {
   /** `host[:port]` of publicUrl. */
-  publicHost: string | undefined
+  publicHost(): string | undefined
   /** The auth service as the anonymous client at the request's address sees it. */
   authFor(request: FastifyRequest): PublicAuth
   /** Route options that limit how often one address may call. */
@@ -50,13 +50,13 @@ export function createContext(options: WebOptions): WebContext {
     tokens: limits.tokensPerMinute,
     reads: limits.readsPerMinute,
   }
-  const publicHost = options.publicUrl === undefined ? undefined : hostOf(options.publicUrl)
+  const publicHost = () => hostOf(options.publicUrl() ?? '')
   return {
     ...options,
     publicHost,
     authFor: request => options.auth.as({kind: 'anonymous', address: clientAddress(request)}),
     limited: rate => ({config: {rateLimit: {max: perMinute[rate], timeWindow: 60_000}}}),
-    proxyAddress: request => withPort(publicHost ?? requestHost(request)),
+    proxyAddress: request => withPort(publicHost() ?? requestHost(request)),
   }
 }
 

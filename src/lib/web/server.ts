@@ -9,10 +9,12 @@ import type {WebApp, WebOptions} from './context.js'
 import {defaultLimits, type WebLimits} from './limits.js'
 import type {WebTls} from './tls.js'
 
-export interface StartWebOptions extends Omit<WebOptions, 'limits' | 'selfSigned'> {
+export interface StartWebOptions extends Omit<WebOptions, 'limits' | 'selfSigned' | 'publicUrl'> {
   /** Port 0 picks a free one. */
   listen: {host: string; port: number}
   tls: WebTls
+  /** `https://host[:port]` as users reach this service; port 0 stands for the one it listens on. */
+  publicUrl?: string | undefined
   limits?: Partial<WebLimits>
 }
 
@@ -31,21 +33,18 @@ export interface WebServer {
  * Serves the web API and the pages over HTTPS (TLS 1.2 and newer, HTTP/1.1).
  * @throws config_invalid when the address or the certificate cannot be used
  */
-export async function startWeb({
-  listen,
-  tls,
-  limits: given,
-  ...options
-}: StartWebOptions): Promise<WebServer> {
-  const limits = {...defaultLimits, ...given}
+export async function startWeb(given: StartWebOptions): Promise<WebServer> {
+  const {listen, tls, ...options} = given
+  const limits = {...defaultLimits, ...given.limits}
   assertUsable(tls)
-  const app = await buildApp({...options, limits, selfSigned: tls.selfSigned}, tls)
+  const publicUrl = () => given.publicUrl?.replace(/:0$/, `:${boundAddress(app).port}`)
+  const app: WebApp = await buildApp({...options, publicUrl, limits, selfSigned: tls.selfSigned}, tls)
   const connections = trackConnections(app.server, limits.connections)
   await listenOn(app, listen)
   const address = boundAddress(app)
   return {
     address,
-    url: options.publicUrl ?? urlOf(address),
+    url: publicUrl() ?? urlOf(address),
     useCertificate(next) {
       assertUsable(next)
       app.server.setSecureContext({cert: next.cert, key: next.key, minVersion: 'TLSv1.2'})

@@ -92,16 +92,17 @@ export interface TestWeb {
 }
 
 export async function testWeb(
-  changes: Partial<Omit<WebOptions, 'limits' | 'auth'>> & {
+  changes: Partial<Omit<WebOptions, 'limits' | 'auth' | 'publicUrl'>> & {
+    publicUrl?: string
     limits?: Partial<WebLimits>
     overrides?: Partial<PublicAuth>
   } = {},
 ): Promise<TestWeb> {
-  const {overrides, limits, ...options} = changes
+  const {overrides, limits, publicUrl, ...options} = changes
   const auth = fakeAuth(overrides)
   const log: string[] = []
   const app = await buildApp(
-    {...webOptions(auth, log), ...options, limits: {...defaultLimits, ...limits}},
+    {...webOptions(auth, log), ...options, publicUrl: () => publicUrl, limits: {...defaultLimits, ...limits}},
     await selfSignedPem(),
   )
   await app.ready()

@@ -224,7 +224,7 @@ describe('GET /', () => {
   })
 
   it('survives a Host header that is none', async () => {
-    const {app} = await testWeb({publicUrl: undefined})
+    const {app} = await testWeb()
     const reply = await app.inject({url: '/', headers: {host: '"><script>alert(1)</script>'}})
     expect(reply.statusCode).toBe(200)
     expect(reply.body).not.toContain('<script')

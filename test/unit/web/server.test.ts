@@ -95,6 +95,8 @@ describe('startWeb', () => {
 
   it('is reached by the public URL, else by name where it listens everywhere', async () => {
     expect((await start({publicUrl: 'https://sally.example'})).web.url).toBe('https://sally.example')
+    const free = await start({publicUrl: 'https://sally.example:0'})
+    expect(free.web.url).toBe(`https://sally.example:${free.port}`)
     const {web, port} = await start({listen: {host: '0.0.0.0', port: 0}})
     expect(web.url).toBe(`https://${hostname()}:${port}`)
   })

@@ -23,7 +23,7 @@ export function inviteRoutes(app: WebScope, web: WebContext): void {
   })
 
   app.post<TokenRoute>(path, web.limited('tokens'), async (request, reply) => {
-    if (!isOwnOrigin(request.headers, {publicHost: web.publicHost, fromProgram: false})) throw foreignForm()
+    if (!isOwnOrigin(request.headers, {publicHost: web.publicHost(), fromProgram: false})) throw foreignForm()
     const token = parseToken(request.params.token)
     const form = parseInviteForm(request.body)
     const auth = web.authFor(request)
