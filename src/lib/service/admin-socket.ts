@@ -1,0 +1,40 @@
+import {chmod} from 'node:fs/promises'
+import {createServer, type Socket} from 'node:net'
+import {claimAdminSocket} from './data-dir.js'
+
+export interface AdminSocket {
+  path: string
+  close(): Promise<void>
+}
+
+/**
+ * Listens on `<data-dir>/admin.sock`, mode 0600 in a 0700 directory: whoever can open it is an administrator.
+ * Throws `already_running` when another service answers there.
+ */
+export async function startAdminSocket(
+  dataDir: string,
+  serve: (connection: Socket) => void,
+): Promise<AdminSocket> {
+  const path = await claimAdminSocket(dataDir)
+  const connections = new Set<Socket>()
+  const server = createServer(connection => {
+    connections.add(connection)
+    // A client that hangs up in the middle must not end the service.
+    connection.on('error', () => connection.destroy())
+    connection.once('close', () => connections.delete(connection))
+    serve(connection)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, resolve)
+  })
+  await chmod(path, 0o600)
+  return {
+    path,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        for (const connection of connections) connection.destroy()
+      }),
+  }
+}

@@ -1,0 +1,128 @@
+import {EventEmitter, once} from 'node:events'
+import {chmodSync, existsSync, mkdirSync, statSync, writeFileSync} from 'node:fs'
+import {connect, createServer} from 'node:net'
+import {join} from 'node:path'
+import {describe, expect, test} from 'vitest'
+import {startAdminSocket} from '../../../src/lib/service/admin-socket.js'
+import {prepareDataDir} from '../../../src/lib/service/data-dir.js'
+import {startDiagnostics} from '../../../src/lib/service/diagnostics.js'
+import {createResources} from '../../../src/lib/service/resources.js'
+import {stopSignal} from '../../../src/lib/service/stop.js'
+import {temporaryDirectory} from '../../support/temporary-directory.js'
+
+const loopback = {host: '127.0.0.1', port: 0}
+
+describe('the data directory', () => {
+  test('is made private, and made private again', async () => {
+    const dataDir = join(temporaryDirectory(), 'a', 'b')
+    await prepareDataDir(dataDir)
+    chmodSync(dataDir, 0o755)
+    await prepareDataDir(dataDir)
+    expect(statSync(dataDir).mode & 0o777).toBe(0o700)
+  })
+
+  test('that cannot be made is refused with the reason and the flag', async () => {
+    const file = join(temporaryDirectory(), 'file')
+    writeFileSync(file, '')
+    await expect(prepareDataDir(join(file, 'data'))).rejects.toMatchObject({
+      code: 'store_failed',
+      message: `the data directory ${join(file, 'data')} cannot be used: not a directory`,
+    })
+  })
+
+  test('whose path is too long for a socket is refused before anything is made', async () => {
+    const dataDir = join(temporaryDirectory(), 'x'.repeat(120))
+    await expect(prepareDataDir(dataDir)).rejects.toThrow(/too long for a Unix socket/)
+    expect(existsSync(dataDir)).toBe(false)
+  })
+})
+
+describe('the administration socket', () => {
+  test('is open to its owner alone and serves what connects', async () => {
+    const dataDir = temporaryDirectory()
+    const socket = await startAdminSocket(dataDir, connection => connection.end('hello'))
+    expect(statSync(socket.path).mode & 0o777).toBe(0o600)
+    const [data] = await once(connect(socket.path), 'data')
+    expect(String(data)).toBe('hello')
+    await socket.close()
+    expect(existsSync(socket.path)).toBe(false)
+  })
+
+  test('of a running service is not taken from it', async () => {
+    const dataDir = temporaryDirectory()
+    const socket = await startAdminSocket(dataDir, connection => connection.end('first'))
+    await expect(startAdminSocket(dataDir, () => undefined)).rejects.toMatchObject({code: 'already_running'})
+    const [data] = await once(connect(socket.path), 'data')
+    expect(String(data)).toBe('first')
+    await socket.close()
+  })
+
+  test('left by a crash does not stand in the way', async () => {
+    const dataDir = temporaryDirectory()
+    mkdirSync(dataDir, {recursive: true})
+    writeFileSync(join(dataDir, 'admin.sock'), '')
+    await (await startAdminSocket(dataDir, () => undefined)).close()
+  })
+
+  test('closes at once, whoever is still connected', async () => {
+    const socket = await startAdminSocket(temporaryDirectory(), () => undefined)
+    const silent = connect(socket.path)
+    await once(silent, 'connect')
+    const closed = once(silent, 'close')
+    await socket.close()
+    await closed
+  })
+})
+
+describe('diagnostics', () => {
+  test('say whether the process lives and whether it takes new sessions', async () => {
+    let ready = false
+    const diagnostics = await startDiagnostics(loopback, () => ready)
+    const status = async (path: string) =>
+      (await fetch(`http://127.0.0.1:${diagnostics.address.port}${path}`)).status
+    expect([await status('/healthz'), await status('/readyz'), await status('/')]).toEqual([200, 503, 404])
+    ready = true
+    expect(await status('/readyz')).toBe(200)
+    await diagnostics.close()
+    await expect(status('/healthz')).rejects.toThrow()
+  })
+
+  test('on a port in use are an error that names the flag', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const {port} = taken.address() as {port: number}
+    await expect(startDiagnostics({host: '127.0.0.1', port}, () => true)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: `the diagnostics service cannot listen on 127.0.0.1:${port}: another program uses this port`,
+      hint: 'set --diag-addr to a free address and port',
+    })
+    taken.close()
+  })
+})
+
+describe('the end', () => {
+  test('comes with the first signal, and at once with the second', async () => {
+    const signals = new EventEmitter()
+    let forced = 0
+    const stopping = stopSignal(() => {
+      forced += 1
+    }, signals)
+    signals.emit('SIGTERM', 'SIGTERM')
+    expect(await stopping).toBe('SIGTERM')
+    expect(forced).toBe(0)
+    signals.emit('SIGINT', 'SIGINT')
+    expect(forced).toBe(1)
+  })
+
+  test('closes in the opposite order, and goes on where one fails', async () => {
+    const closed: string[] = []
+    const resources = createResources()
+    resources.add('store', () => closed.push('store'))
+    resources.add('proxy', () => Promise.reject(new Error('stuck')))
+    resources.add('web', () => closed.push('web'))
+    const logged: unknown[] = []
+    await resources.close({error: (...fields: unknown[]) => logged.push(fields[0])} as never)
+    expect(closed).toEqual(['web', 'store'])
+    expect(logged).toEqual([{resource: 'proxy', err: expect.objectContaining({message: 'stuck'})}])
+  })
+})
