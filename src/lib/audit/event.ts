@@ -9,7 +9,21 @@ export const eventCodes = {
   'user.unlock': {ok: 'TLK01I'},
   'mfa.add': {ok: 'T1006I'},
   'mfa.delete': {ok: 'T1007I'},
+  'access_request.create': {ok: 'T5000I'},
+  'access_request.update': {ok: 'T5001I'},
+  'access_request.review': {ok: 'T5002I'},
+  'access_request.delete': {ok: 'T5003I'},
+  'access_request.search': {ok: 'T5004I'},
+  'access_request.expire': {ok: 'T5005I'},
   'reset_password_token.create': {ok: 'T6000I'},
+  'trusted_cluster.create': {ok: 'T7000I'},
+  'trusted_cluster.delete': {ok: 'T7001I'},
+  'join_token.create': {ok: 'TJT00I'},
+  'role.created': {ok: 'T9000I'},
+  'role.deleted': {ok: 'T9001I'},
+  'role.updated': {ok: 'T9002I'},
+  'lock.created': {ok: 'TLK00I'},
+  'lock.deleted': {ok: 'TLK01I'},
   'cert.create': {ok: 'TC000I', failed: 'TC000W'},
   'session.start': {ok: 'T2000I'},
   'session.join': {ok: 'T2001I'},
@@ -27,6 +41,32 @@ export const eventCodes = {
   'client.disconnect': {ok: 'T3006I'},
   auth: {failed: 'T3007W'},
   x11: {ok: 'T3008I', failed: 'T3008W'},
+  'scp.download': {ok: 'T3004I', failed: 'T3004E'},
+  'scp.upload': {ok: 'T3005I', failed: 'T3005E'},
+  'scp.disallowed': {failed: 'T3010E'},
+  'sftp.open': {ok: 'TS001I', failed: 'TS001E'},
+  'sftp.close': {ok: 'TS002I', failed: 'TS002E'},
+  'sftp.read': {ok: 'TS003I', failed: 'TS003E'},
+  'sftp.write': {ok: 'TS004I', failed: 'TS004E'},
+  'sftp.lstat': {ok: 'TS005I', failed: 'TS005E'},
+  'sftp.fstat': {ok: 'TS006I', failed: 'TS006E'},
+  'sftp.setstat': {ok: 'TS007I', failed: 'TS007E'},
+  'sftp.fsetstat': {ok: 'TS008I', failed: 'TS008E'},
+  'sftp.opendir': {ok: 'TS009I', failed: 'TS009E'},
+  'sftp.readdir': {ok: 'TS010I', failed: 'TS010E'},
+  'sftp.remove': {ok: 'TS011I', failed: 'TS011E'},
+  'sftp.mkdir': {ok: 'TS012I', failed: 'TS012E'},
+  'sftp.rmdir': {ok: 'TS013I', failed: 'TS013E'},
+  'sftp.realpath': {ok: 'TS014I', failed: 'TS014E'},
+  'sftp.stat': {ok: 'TS015I', failed: 'TS015E'},
+  'sftp.rename': {ok: 'TS016I', failed: 'TS016E'},
+  'sftp.readlink': {ok: 'TS017I', failed: 'TS017E'},
+  'sftp.symlink': {ok: 'TS018I', failed: 'TS018E'},
+  'sftp.link': {ok: 'TS019I', failed: 'TS019E'},
+  'sftp.disallowed': {failed: 'TS020E'},
+  'sftp.summary': {ok: 'TS021I'},
+  /** A crash had left part of a record at the end of the log; it was cut off. */
+  'audit.recovered': {ok: 'TAL00W'},
 } as const satisfies Record<string, {ok?: string; failed?: string}>
 
 export type EventName = keyof typeof eventCodes
@@ -54,6 +94,10 @@ export interface AuditInput {
 
 /** One record of the log, as stored and as shown. Times are ISO 8601 with milliseconds, UTC. */
 export interface AuditEvent {
+  /** Place in the log, counting from 1. */
+  seq: number
+  /** Hex sha256 of the bytes of the record before, without its line break; 64 zeros for the first. */
+  prev: string
   /** Index of the event in its session (0 for events without one). */
   ei: number
   event: EventName

@@ -1,8 +1,7 @@
 import {constants} from 'node:fs'
 import {type FileHandle, open, readdir} from 'node:fs/promises'
 import {join} from 'node:path'
-import {getSystemErrorMap} from 'node:util'
-import {syncDirectory} from '../durable/index.js'
+import {syncDirectory, systemErrorWords} from '../durable/index.js'
 import {problem, SallyportError} from '../errors/index.js'
 import {requireSid} from './meta.js'
 
@@ -127,9 +126,6 @@ export async function storeStep<T>(step: () => Promise<T>): Promise<T> {
     return await step()
   } catch (error) {
     if (error instanceof SallyportError) throw error
-    const {errno} = error as NodeJS.ErrnoException
-    const words =
-      (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? 'unexpected error'
-    throw problem('store_failed', `the recording store failed: ${words}`, {cause: error})
+    throw problem('store_failed', `the recording store failed: ${systemErrorWords(error)}`, {cause: error})
   }
 }

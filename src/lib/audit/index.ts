@@ -1,0 +1,12 @@
+// The audit log: what happened, as a chain of records that shows any change. Its format: docs/audit-log.md.
+export {
+  type AuditEvent,
+  type AuditInput,
+  type AuditQuery,
+  type AuditSink,
+  type EventName,
+  eventCodes,
+} from './event.js'
+export {type AuditLog, type AuditLogOptions, openAuditLog} from './log.js'
+export type {ChainHead} from './tail.js'
+export {type AuditVerdict, type BadRecord, verifyAuditLog} from './verify.js'

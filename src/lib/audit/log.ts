@@ -1,0 +1,143 @@
+import {randomUUID} from 'node:crypto'
+import {join} from 'node:path'
+import {ensurePrivateDirectory, systemErrorWords, writeFileAtomic} from '../durable/index.js'
+import {problem, SallyportError} from '../errors/index.js'
+import {createAppender} from './appender.js'
+import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from './event.js'
+import {listLogFiles, recordHash} from './files.js'
+import {queryFiles} from './query.js'
+import {buildRecord} from './record.js'
+import {type ChainHead, recoverTail} from './tail.js'
+
+export interface AuditLogOptions {
+  directory: string
+  clusterName: string
+  /** Unix ms. */
+  now?: () => number
+  uuid?: () => string
+  /** Told of a line that a query has to leave out because it is no record. */
+  onDamage?: (file: string, offset: number) => void
+}
+
+/**
+ * The audit log in a directory: JSON lines, each with the hash of the one before. Records that are emitted while
+ * another is being written share one fsync.
+ */
+export interface AuditLog extends AuditSink {
+  /** Newest first. */
+  query(query: AuditQuery): Promise<AuditEvent[]>
+  /** The end of the chain: a checkpoint to keep elsewhere. */
+  head(): ChainHead
+  close(): Promise<void>
+}
+
+interface Waiting {
+  input: AuditInput
+  uid: string
+  time: number
+  resolve: (event: AuditEvent) => void
+  reject: (error: SallyportError) => void
+}
+
+/** Records in one write; a longer queue takes several. */
+const BATCH = 256
+/** Sessions whose event counter is remembered; the one longest without an event is forgotten first. */
+const COUNTED_SESSIONS = 10_000
+
+/** Opens the log, cutting off (and noting as an event) what a crash left of an unfinished record. */
+export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
+  const {directory, clusterName, now = Date.now, uuid = randomUUID, onDamage} = options
+  await ensurePrivateDirectory(directory)
+  const tail = await recoverTail(await listLogFiles(directory))
+  const appender = createAppender(directory, tail.active)
+  const counters = tail.nextIndex
+  const queue: Waiting[] = []
+  let head = tail.head
+  let draining: Promise<void> | undefined
+  let closed = false
+
+  const build = (batch: Waiting[]) => {
+    let {sequence, hash} = head
+    const counted = new Map<string, number>()
+    const records = batch.map(({input, uid, time}) => {
+      const {sid} = input
+      const ei = sid === undefined ? 0 : (counted.get(sid) ?? counters.get(sid) ?? 0)
+      if (sid !== undefined) counted.set(sid, ei + 1)
+      sequence += 1
+      const record = buildRecord(input, {seq: sequence, prev: hash, ei, uid, time, clusterName})
+      hash = recordHash(record.line)
+      return record
+    })
+    return {records, head: {sequence, hash}, counted}
+  }
+
+  // The chain is built here and not in `emit`: a batch that fails must leave no trace in what follows.
+  const write = async (batch: Waiting[]): Promise<AuditEvent[]> => {
+    const {records, head: next, counted} = build(batch)
+    const text = records.map(({line}) => `${line}\n`).join('')
+    const day = new Date(batch[0]?.time ?? now()).toISOString().slice(0, 10)
+    await appender.append(text, head.sequence + 1, day)
+    head = next
+    remember(counters, counted)
+    return records.map(({event}) => event)
+  }
+
+  const drain = async (): Promise<void> => {
+    // A turn for the emits of the same tick to join.
+    await Promise.resolve()
+    while (queue.length > 0) {
+      const batch = queue.splice(0, BATCH)
+      try {
+        const events = await write(batch)
+        batch.forEach(({resolve}, i) => {
+          resolve(events[i] as AuditEvent)
+        })
+      } catch (cause) {
+        const error = writeFailure(cause)
+        for (const {reject} of batch) reject(error)
+      }
+    }
+    draining = undefined
+  }
+
+  const emit = (input: AuditInput): Promise<AuditEvent> =>
+    new Promise((resolve, reject) => {
+      if (closed) return reject(problem('unavailable', 'the audit log is closed'))
+      queue.push({input, uid: uuid(), time: now(), resolve, reject})
+      draining ??= drain()
+    })
+
+  if (tail.torn) {
+    const kept = `torn-after-${head.sequence}.bin`
+    await writeFileAtomic(join(directory, kept), tail.torn)
+    const fields = {bytes: tail.torn.length, sha256: recordHash(tail.torn), kept}
+    await emit({event: 'audit.recovered', fields})
+  }
+
+  return {
+    emit,
+    head: () => ({...head}),
+    query: async query => queryFiles(await listLogFiles(directory), query, appender.active, onDamage),
+    async close() {
+      closed = true
+      await draining
+      await appender.close()
+    },
+  }
+}
+
+function remember(counters: Map<string, number>, counted: Map<string, number>): void {
+  for (const [sid, next] of counted) {
+    counters.delete(sid)
+    counters.set(sid, next)
+  }
+  for (const sid of counters.keys()) {
+    if (counters.size <= COUNTED_SESSIONS) break
+    counters.delete(sid)
+  }
+}
+
+const writeFailure = (cause: unknown): SallyportError =>
+  cause instanceof SallyportError
+    ? cause
+    : problem('store_failed', `the audit log cannot be written: ${systemErrorWords(cause)}`, {cause})

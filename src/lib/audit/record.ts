@@ -1,0 +1,116 @@
+import {type AuditEvent, type AuditInput, eventCodes} from './event.js'
+
+// Every field comes from outside in some way (a command, a key id, a host name), so each is cut to a size that one
+// record, and a person, can bear.
+
+export const TEXT_CHARACTERS = 4096
+export const MAX_ENTRIES = 64
+export const MAX_DEPTH = 4
+
+type Dropped = undefined
+
+/** `value` as JSON of bounded size: long texts and lists are cut and say so, what JSON cannot hold becomes text. */
+export function bounded(value: unknown, depth = 0): unknown {
+  switch (typeof value) {
+    case 'string':
+      return cut(value)
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isFinite(value) ? value : String(value)
+    case 'bigint':
+      return value.toString()
+    case 'object':
+      return value === null ? null : boundedObject(value, depth)
+    default:
+      return undefined satisfies Dropped
+  }
+}
+
+const cut = (text: string): string =>
+  text.length > TEXT_CHARACTERS
+    ? `${text.slice(0, TEXT_CHARACTERS)}… (${text.length - TEXT_CHARACTERS} more characters)`
+    : text
+
+function boundedObject(value: object, depth: number): unknown {
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'invalid date' : value.toISOString()
+  if (value instanceof Uint8Array)
+    return cut(Buffer.from(value.subarray(0, TEXT_CHARACTERS)).toString('base64'))
+  if (depth >= MAX_DEPTH) return '…'
+  if (Array.isArray(value)) {
+    const kept: unknown[] = value.slice(0, MAX_ENTRIES).map(item => bounded(item, depth + 1) ?? null)
+    return value.length > MAX_ENTRIES ? [...kept, `… (${value.length - MAX_ENTRIES} more)`] : kept
+  }
+  const entries = Object.entries(value)
+    .slice(0, MAX_ENTRIES)
+    .map(([key, item]) => [key.slice(0, 128), bounded(item, depth + 1)])
+  return Object.fromEntries(entries.filter(([, item]) => item !== undefined))
+}
+
+/** Longest record. Within the other limits a record could still grow to megabytes. */
+export const RECORD_BYTES = 64 * 1024
+
+export interface RecordFacts {
+  seq: number
+  prev: string
+  ei: number
+  uid: string
+  /** Unix ms. */
+  time: number
+  clusterName: string
+}
+
+/**
+ * The record of an event and its line, without a line break. Fields of the kind of event never replace the common
+ * ones; a record above RECORD_BYTES loses its own fields and says so.
+ */
+export function buildRecord(input: AuditInput, facts: RecordFacts): {event: AuditEvent; line: string} {
+  const {fields = {}, event: name, success: given, ...common} = input
+  const codes: {ok?: string; failed?: string} = eventCodes[name]
+  // Some events have one outcome only; that code then stands for both.
+  const success = given ?? codes.ok !== undefined
+  const code = (success ? (codes.ok ?? codes.failed) : (codes.failed ?? codes.ok)) ?? ''
+  const {seq, prev, ei, uid, clusterName} = facts
+  const base: AuditEvent = {
+    seq,
+    prev,
+    ei,
+    event: name,
+    uid,
+    code,
+    time: new Date(facts.time).toISOString(),
+    cluster_name: clusterName,
+    success,
+    ...(bounded(common) as object),
+  }
+  const own = Object.entries(bounded(fields) as object).filter(([key]) => !reserved.has(key))
+  const event: AuditEvent = {...base, ...Object.fromEntries(own)}
+  const line = JSON.stringify(event)
+  if (Buffer.byteLength(line) <= RECORD_BYTES) return {event, line}
+  const short: AuditEvent = {...base, fields_dropped: `${own.length} fields, too large for a record`}
+  return {event: short, line: JSON.stringify(short)}
+}
+
+const reserved = new Set([
+  'seq',
+  'prev',
+  'ei',
+  'event',
+  'uid',
+  'code',
+  'time',
+  'cluster_name',
+  'success',
+  'error',
+  'user',
+  'login',
+  'sid',
+  'server_id',
+  'server_hostname',
+  'server_addr',
+  'forwarded_by',
+  'addr.local',
+  'addr.remote',
+  'proto',
+  '__proto__',
+])
