@@ -49,11 +49,17 @@ function quoted(path: string): string {
 
 const escapePercent = (text: string): string => text.replaceAll('%', '%%')
 
-/** One word for the shell that runs a ProxyCommand. */
+/**
+ * One word for the shell that runs a ProxyCommand. ssh looks at the quotes of the line before the shell does, and to
+ * it a backslash in single quotes is an escape: quotes and backslashes stand in double quotes, which both read alike.
+ */
 function shellWord(word: string): string {
   if (/\p{Cc}/u.test(word))
     throw problem('invalid_input', `a ProxyCommand cannot hold ${JSON.stringify(word)}`)
-  return /^[A-Za-z0-9_/.:=@+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+  if (/^[A-Za-z0-9_/.:=@+,-]+$/.test(word)) return word
+  const parts = word.match(/[^'\\]+|'|\\/g) ?? []
+  const quote = (part: string) => (part === "'" ? `"'"` : part === '\\' ? '"\\\\"' : `'${part}'`)
+  return parts.map(quote).join('')
 }
 
 function hostPattern(pattern: string): string {
