@@ -47,6 +47,8 @@ function parserMessage(error: ParserError): string {
   }
   if (message.startsWith('Nonexistent flag'))
     return message.replace(/^Nonexistent flag(s?): /, 'unknown flag$1 ')
+  const unknown = /^command (\S+) not found$/.exec(message)?.[1]
+  if (unknown !== undefined) return `there is no command "${unknown.replaceAll(':', ' ')}"`
   const line = message
     .replace(/^The following errors? occurred:/, '')
     .replace(/^Parsing (--\S+)\s*\n/, '$1: ')

@@ -1,0 +1,115 @@
+import {readFileSync} from 'node:fs'
+import {fileURLToPath} from 'node:url'
+import {describe, expect, test} from 'vitest'
+import {run} from '../support/process.js'
+import {temporaryDirectory} from '../support/temporary-directory.js'
+
+interface Manifest {
+  commands: Record<
+    string,
+    {
+      id: string
+      summary?: string
+      description?: string
+      hidden?: boolean
+      examples?: string[]
+      flags: Record<string, {char?: string; allowNo?: boolean}>
+    }
+  >
+}
+
+const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url))
+const manifest: Manifest = JSON.parse(readFileSync(path('oclif.manifest.json'), 'utf8'))
+const commands = Object.values(manifest.commands)
+const home = temporaryDirectory()
+
+const sallyport = (...args: string[]) => run(path('bin/run.js'), args, {env: {HOME: home}})
+
+describe('the command line', () => {
+  test('says its version, with and without loading a command', async () => {
+    const line = new RegExp(`^sallyport/\\d+\\.\\d+\\.\\d+ \\S+ node-${process.version}\\n$`)
+    expect(String((await sallyport('--version')).stdout)).toMatch(line)
+    const {stdout} = await sallyport('version', '--format', 'json')
+    expect(JSON.parse(String(stdout))).toMatchObject({name: 'sallyport', node: process.version})
+  })
+
+  test.each([
+    [['frobnicate'], 'sallyport: there is no command "frobnicate"; see sallyport --help [usage]\n'],
+    [['version', '--frob'], 'sallyport: unknown flag --frob; see sallyport version --help [usage]\n'],
+    [['version', 'extra'], 'sallyport: there is no command "version extra"; see sallyport --help [usage]\n'],
+  ])('%j is one line on stderr and exit status 2', async (args, line) => {
+    expect(await sallyport(...args)).toEqual({code: 2, stdout: Buffer.alloc(0), stderr: line})
+  })
+
+  test('shows the stack of an error under --debug only', async () => {
+    const {stderr, code} = await sallyport('version', '--frob', '--debug')
+    expect(code).toBe(2)
+    expect(stderr.split('\n')[0]).toBe('sallyport: unknown flag --frob; see sallyport version --help [usage]')
+    expect(stderr).toMatch(/\n\s+at /)
+  })
+
+  test('writes errors as JSON where the answer would be JSON, still on stderr', async () => {
+    const {stdout, stderr} = await sallyport('version', '--frob', '--format=json')
+    expect(stdout).toHaveLength(0)
+    expect(JSON.parse(stderr)).toEqual({
+      error: {code: 'usage', message: 'unknown flag --frob', hint: 'see sallyport version --help'},
+    })
+  })
+
+  test('ends quietly when its reader has seen enough', async () => {
+    const {stdout, stderr} = await run('sh', ['-c', `${path('bin/run.js')} --help | head -n 1`], {
+      env: {HOME: home},
+    })
+    expect(String(stdout).split('\n')).toHaveLength(2)
+    expect(stderr).toBe('')
+  })
+
+  test('begins its help with the two lines that a newcomer needs, without colour in a pipe', async () => {
+    const text = String((await sallyport('--help')).stdout)
+    expect(text).toMatch(/START HERE\n {2}\$ sallyport start .*\n {2}\$ sallyport login /)
+    expect(text).not.toMatch(/[^\P{Cc}\n]/u)
+    for (const {id, hidden} of commands)
+      if (!hidden) expect(text).toContain(`\n  ${id.replaceAll(':', ' ')} `)
+  })
+
+  test('offers completion', async () => {
+    const {code, stdout} = await sallyport('autocomplete', 'bash')
+    expect(code).toBe(0)
+    expect(String(stdout)).toContain('sallyport')
+  })
+})
+
+describe.each(commands.map(command => [command.id.replaceAll(':', ' '), command] as const))(
+  '%s',
+  (name, command) => {
+    test('has a description on one line and an example that uses flags it has', () => {
+      expect(command.summary ?? command.description).toMatch(/^[^\n]{8,}$/)
+      expect(command.examples?.length).toBeGreaterThan(0)
+      const known = Object.entries(command.flags).flatMap(([flag, {char, allowNo}]) => [
+        `--${flag}`,
+        ...(allowNo ? [`--no-${flag}`] : []),
+        ...(char ? [`-${char}`] : []),
+      ])
+      for (const example of command.examples ?? []) {
+        const line = example.split('\n').find(text => text.includes('<%= config.bin %>')) ?? ''
+        expect(line).toContain(`<%= config.bin %> ${name}`)
+        const own =
+          line
+            .split(' -- ')[0]
+            ?.split('|')
+            .find(part => part.includes('config.bin')) ?? ''
+        const used = [...own.replace(/'[^']*'/g, '').matchAll(/\s(--[a-z][a-z-]*|-[a-zA-Z]\b)/g)].map(
+          match => match[1],
+        )
+        // What stands behind ssh's target is the remote command's.
+        if (name !== 'ssh') for (const flag of used) expect(known).toContain(flag)
+      }
+    })
+
+    test('prints its help with the example', async () => {
+      const {code, stdout, stderr} = await sallyport(...name.split(' '), '--help')
+      expect({code, stderr}).toEqual({code: 0, stderr: ''})
+      expect(String(stdout)).toContain('EXAMPLES\n')
+    })
+  },
+)
