@@ -1,6 +1,6 @@
-import {generateKeyPairSync, type KeyObject, sign} from 'node:crypto'
-import {publicKeyBlob, signData, WireReader} from '../../../src/lib/sshcert/index.js'
-import {forgeCertificate, signedBy, strings} from '../forged-certificate.js'
+import {createHash, generateKeyPairSync, type KeyObject, sign} from 'node:crypto'
+import {publicKeyBlob, signData, WireReader, WireWriter} from '../../../src/lib/sshcert/index.js'
+import {type Forgery, forgeCertificate, signedBy, strings} from '../forged-certificate.js'
 import {type Cast, type Rule, weakRsa} from './rule.js'
 
 export function authorityRules(cast: Cast): Rule[] {
@@ -129,6 +129,11 @@ export function authorityRules(cast: Cast): Rule[] {
       ...unreadable,
     },
     {
+      name: 'the authority is a trusted RSA key with e = 1, whose signatures need no private key',
+      ...{change: exponentOne(rsaAuthority), policy: {authorities: [exponentOne(rsaAuthority).authority]}},
+      ...{code: 'certificate_rejected', sshd: 'unasked: sshd would have to be told to trust it'},
+    },
+    {
       name: 'the authority is an RSA key of 1024 bits',
       change: signedBy(weakAuthority),
       code: 'certificate_rejected',
@@ -145,4 +150,18 @@ function withLargeS(blob: Buffer): Buffer {
   const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + order
   const large = Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()
   return strings([format, Buffer.concat([signature.subarray(0, 32), large])])
+}
+
+/** With e = 1 the padded hash is its own signature (RFC 8017 §9.2). */
+function exponentOne(key: KeyObject): Pick<Forgery, 'authority' | 'sign'> {
+  const modulus = Buffer.from(key.export({format: 'jwk'}).n ?? '', 'base64url')
+  const digestInfo = Buffer.from('3051300d060960864801650304020305000440', 'hex')
+  return {
+    authority: new WireWriter().string('ssh-rsa').mpint(Buffer.of(1)).mpint(modulus).finish(),
+    sign: tbs => {
+      const digest = Buffer.concat([digestInfo, createHash('sha512').update(tbs).digest()])
+      const filler = Buffer.alloc(modulus.length - digest.length - 3, 0xff)
+      return strings(['rsa-sha2-512', Buffer.concat([Buffer.of(0, 1), filler, Buffer.of(0), digest])])
+    },
+  }
 }

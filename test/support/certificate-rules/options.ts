@@ -1,114 +1,80 @@
-import {type Forgery, strings} from '../forged-certificate.js'
+import {type ForgedOptions, strings} from '../forged-certificate.js'
 import type {Rule} from './rule.js'
 
 const stricter = 'PROTOCOL.certkeys forbids it, OpenSSH does not look'
 
 export function optionRules(): Rule[] {
-  const option = (
-    name: string,
-    criticalOptions: Forgery['criticalOptions'],
-    rest: Omit<Rule, 'name' | 'change'>,
-  ) => ({
-    name,
-    change: {criticalOptions},
-    ...rest,
-  })
-  const command = strings(['true'])
+  const critical = (...criticalOptions: ForgedOptions) => ({change: {criticalOptions}})
+  const extensions = (...options: ForgedOptions) => ({change: {extensions: options}})
+  const accepted = {code: 'accepted', sshd: 'accepts'} as const
+  const rejected = (sshd: RegExp) => ({code: 'certificate_rejected', sshd}) as const
+  const weRefuse = (differs: string) => ({code: 'certificate_rejected', sshd: 'accepts', differs}) as const
+  const forced = ['force-command', 'true'] as const
+  const source = ['source-address', '127.0.0.1'] as const
+  const pty = ['permit-pty', ''] as const
   return [
-    option('it forces a command', [['force-command', 'true']], {code: 'accepted', sshd: 'accepts'}),
-    option('it has an unknown critical option', [['constructor', '']], {
-      ...{code: 'certificate_rejected', sshd: /critical option "constructor"/},
-    }),
-    option(
-      'it has an unknown critical option after a known one',
-      [
-        ['force-command', 'true'],
-        ['zzz', 'x'],
-      ],
-      {
-        ...{code: 'certificate_rejected', sshd: /critical option "zzz"/},
-      },
-    ),
-    option('it asks for a verified FIDO touch', [['verify-required', '']], {
-      ...{code: 'certificate_rejected', sshd: 'accepts'},
-      differs: 'sshd knows that option and enforces it on FIDO keys alone',
-    }),
-    option('its forced command has no value', [['force-command', Buffer.alloc(0)]], {
-      ...{code: 'certificate_rejected', sshd: /Unable to parse "force-command"/},
-    }),
-    option('its forced command is empty', [['force-command', strings([''])]], {
-      ...{
-        code: 'certificate_rejected',
-        sshd: 'accepts',
-        differs: 'an empty command is easily taken for none',
-      },
-    }),
-    option(
-      'the value of a critical option has trailing bytes',
-      [['force-command', Buffer.concat([command, Buffer.of(0)])]],
-      {
-        ...{code: 'protocol_error', sshd: /"force-command" corrupt/},
-      },
-    ),
-    option('the value of a critical option has NUL in it', [['force-command', 'true\0; id']], {
-      ...{code: 'certificate_rejected', sshd: /Unable to parse "force-command"/},
-    }),
-    option(
-      'it has a critical option twice',
-      [
-        ['force-command', 'true'],
-        ['force-command', 'true'],
-      ],
-      {
-        ...{code: 'certificate_rejected', sshd: /multiple force-command options/},
-      },
-    ),
-    option(
-      'its critical options are not sorted',
-      [
-        ['source-address', '127.0.0.1'],
-        ['force-command', 'true'],
-      ],
-      {
-        ...{code: 'certificate_rejected', sshd: 'accepts', differs: stricter},
-      },
-    ),
+    {name: 'it forces a command', ...critical(forced), ...accepted},
+    {name: 'it forces a command and is tied to an address', ...critical(forced, source), ...accepted},
     {
-      name: 'a critical option stands among the extensions',
-      ...{change: {extensions: [['force-command', 'false']]}, code: 'accepted', sshd: 'accepts'},
+      name: 'it has an unknown critical option',
+      ...critical(['constructor', '']),
+      ...rejected(/critical option "constructor" is not supported/),
     },
-    {name: 'it has no extensions', change: {extensions: []}, code: 'accepted', sshd: 'accepts'},
     {
-      name: 'it has an unknown extension',
-      ...{change: {extensions: [['groups@example.com', '{"a":1}']]}, code: 'accepted', sshd: 'accepts'},
+      name: 'it has an unknown critical option after a known one',
+      ...critical(forced, ['zzz', 'x']),
+      ...rejected(/critical option "zzz" is not supported/),
     },
+    {
+      name: 'a critical option has no name',
+      ...critical(['', '']),
+      ...rejected(/critical option "" is not supported/),
+    },
+    {
+      name: 'it asks for a verified FIDO touch',
+      ...critical(['verify-required', '']),
+      ...weRefuse('sshd knows that option and enforces it on FIDO keys alone'),
+    },
+    {
+      name: 'its forced command has no value',
+      ...critical(['force-command', Buffer.alloc(0)]),
+      ...rejected(/Unable to parse "force-command"/),
+    },
+    {
+      name: 'its forced command is empty',
+      ...critical(['force-command', strings([''])]),
+      ...weRefuse('an empty command is easily taken for none'),
+    },
+    {
+      name: 'the value of a critical option has trailing bytes',
+      ...critical(['force-command', Buffer.concat([strings(['true']), Buffer.of(0)])]),
+      ...{code: 'protocol_error', sshd: /"force-command" corrupt/},
+    },
+    {
+      name: 'the value of a critical option has NUL in it',
+      ...critical(['force-command', 'true\0; id']),
+      ...rejected(/Unable to parse "force-command"/),
+    },
+    {
+      name: 'it has a critical option twice',
+      ...critical(forced, forced),
+      ...rejected(/multiple force-command options/),
+    },
+    {name: 'its critical options are not sorted', ...critical(source, forced), ...weRefuse(stricter)},
+    {name: 'a critical option stands among the extensions', ...extensions(forced), ...accepted},
+    {name: 'it has no extensions', ...extensions(), ...accepted},
+    {name: 'it has an unknown extension', ...extensions(['groups@example.com', '{"a":1}']), ...accepted},
     {
       name: 'an unknown extension has data of its own form',
-      ...{change: {extensions: [['x@example.com', Buffer.of(1, 2, 3)]]}, code: 'accepted', sshd: 'accepts'},
+      ...extensions(['x@example.com', Buffer.of(1, 2, 3)]),
+      ...accepted,
     },
-    {
-      name: 'it has an extension twice',
-      change: {
-        extensions: [
-          ['permit-pty', ''],
-          ['permit-pty', ''],
-        ],
-      },
-      ...{code: 'certificate_rejected', sshd: 'accepts', differs: stricter},
-    },
+    {name: 'it has an extension twice', ...extensions(pty, pty), ...weRefuse(stricter)},
     {
       name: 'its extensions are not sorted',
-      change: {
-        extensions: [
-          ['permit-pty', ''],
-          ['permit-agent-forwarding', ''],
-        ],
-      },
-      ...{code: 'certificate_rejected', sshd: 'accepts', differs: stricter},
+      ...extensions(pty, ['permit-agent-forwarding', '']),
+      ...weRefuse(stricter),
     },
-    option('a critical option has no name', [['', '']], {
-      ...{code: 'certificate_rejected', sshd: /critical option "" is not supported/},
-    }),
   ]
 }
 

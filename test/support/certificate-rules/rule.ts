@@ -39,7 +39,7 @@ export interface Cast {
   rsaAuthority: KeyObject
   ecAuthority: KeyObject
   weakAuthority: KeyObject
-  /** Blobs of the three above that sshd and we are told to trust, and of one with e = 1. */
+  /** Blobs of the authorities above, which sshd and we are told to trust. */
   trusted: Buffer[]
   sound: Forgery
 }
