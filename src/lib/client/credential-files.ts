@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {link, rename, rm} from 'node:fs/promises'
+import {access, link, rename, rm} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import {syncDirectory, writeFileAtomic} from '../durable/index.js'
 import {problem} from '../errors/index.js'
@@ -46,6 +46,21 @@ export async function writeCredentialFiles(
   for (const directory of new Set(files.map(({path}) => dirname(path)))) await syncDirectory(directory)
 }
 
+/**
+ * Says early that a name is taken, before anything is issued for it; the writing itself stays the judge.
+ * @throws already_exists
+ */
+export async function assertAbsent(paths: readonly string[], overwrite: boolean): Promise<void> {
+  if (overwrite) return
+  for (const path of paths) {
+    const exists = await access(path).then(
+      () => true,
+      () => false,
+    )
+    if (exists) throw taken(path)
+  }
+}
+
 async function keep(path: string, as: string): Promise<void> {
   await link(path, as).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
@@ -60,3 +75,6 @@ function writeProblem(cause: NodeJS.ErrnoException, path: string) {
     })
   return problem('store_failed', `cannot write ${path}: ${cause.message}`, {hint: 'nothing was kept', cause})
 }
+
+const taken = (path: string, cause?: unknown) =>
+  problem('already_exists', `${path} exists`, {hint: 'choose another name, or add --overwrite', cause})

@@ -7,8 +7,10 @@ import {formatHostPort} from './address.js'
 
 /** An answer larger than this is not from a proxy of ours. */
 export const maxResponseBytes = 1024 * 1024
-/** From the first step of connecting to the last byte of the answer; a login waits for its password hash. */
-export const httpsTimeoutMs = 20_000
+/** From the first step of connecting to the end of the TLS handshake. */
+export const connectTimeoutMs = 10_000
+/** From there to the last byte of the answer: a login waits for its password hash, in a queue. */
+export const answerTimeoutMs = 35_000
 
 export interface HttpsTarget {
   host: string
@@ -16,6 +18,7 @@ export interface HttpsTarget {
   /** Accept a certificate that nobody vouches for. */
   insecure?: boolean
   env?: NodeJS.ProcessEnv
+  /** In place of both limits. */
   timeoutMs?: number
 }
 
@@ -40,7 +43,7 @@ export async function httpsRequest(
   target: HttpsTarget,
   {method, path, body}: HttpsRequest,
 ): Promise<HttpsResponse> {
-  const {host, port, insecure = false, env = process.env, timeoutMs = httpsTimeoutMs} = target
+  const {host, port, insecure = false, env = process.env} = target
   const authorities = insecure ? undefined : await extraAuthorities(env)
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
   return new Promise((resolve, reject) => {
@@ -61,14 +64,15 @@ export async function httpsRequest(
       outgoing.destroy()
       reject(error)
     }
-    const timer = setTimeout(() => {
-      const peer = formatHostPort(host, port)
-      fail(
-        problem('proxy_unreachable', `the proxy ${peer} gave no answer in ${timeoutMs / 1000} s`, {
-          hint: checkAddress,
-        }),
-      )
-    }, timeoutMs)
+    let timer: NodeJS.Timeout | undefined
+    const limit = (milliseconds: number) => {
+      clearTimeout(timer)
+      timer = setTimeout(() => fail(silence(target, milliseconds)), milliseconds)
+    }
+    limit(target.timeoutMs ?? connectTimeoutMs)
+    outgoing.once('socket', socket => {
+      socket.once('secureConnect', () => limit(target.timeoutMs ?? answerTimeoutMs))
+    })
     outgoing.once('error', error => fail(connectionProblem(error, target)))
     outgoing.once('close', () => clearTimeout(timer))
     outgoing.end(payload)
@@ -103,6 +107,15 @@ async function extraAuthorities(env: NodeJS.ProcessEnv): Promise<string[] | unde
     })
   return [...rootCertificates, ...(await Promise.all(files.map(read)))]
 }
+
+const silence = ({host, port}: HttpsTarget, milliseconds: number): SallyportError =>
+  problem(
+    'proxy_unreachable',
+    `the proxy ${formatHostPort(host, port)} gave no answer in ${milliseconds / 1000} s`,
+    {
+      hint: checkAddress,
+    },
+  )
 
 const checkAddress = 'check --proxy, and that the proxy is running'
 

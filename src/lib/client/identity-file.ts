@@ -25,6 +25,10 @@ export interface StoredIdentity {
 
 const maxAuthorities = 64
 
+/** Names of the files that an identity is written to. */
+export const identityFiles = (out: string, format: IdentityFormat): string[] =>
+  format === 'file' ? [out] : [out, `${out}-cert.pub`]
+
 /**
  * One identity file: the private key, the certificate line, and a known_hosts line for each host authority.
  * Stock `ssh -i` reads the key of it.

@@ -1,0 +1,21 @@
+import {parseDuration} from '../config/index.js'
+import {problem} from '../errors/index.js'
+
+/** `a,b, c` as a flag holds it. @throws usage for an empty item, which is always a slip */
+export function list(text: string | undefined): string[] {
+  if (text === undefined) return []
+  const items = text.split(',').map(item => item.trim())
+  if (items.includes(''))
+    throw problem('usage', `${JSON.stringify(text)} has an empty item`, {hint: 'write it as a,b,c'})
+  return items
+}
+
+/** `1h`, `90m` in whole seconds. @throws usage */
+export function durationSeconds(text: string, flag: string): number {
+  const milliseconds = parseDuration(text)
+  if (milliseconds === undefined || milliseconds < 1000)
+    throw problem('usage', `${flag} expects a duration, not ${JSON.stringify(text)}`, {
+      hint: `as in ${flag}=8h or ${flag}=30m`,
+    })
+  return Math.floor(milliseconds / 1000)
+}
