@@ -94,7 +94,12 @@ export interface AuthApi {
   exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
 
   // administrators, and users whose role says so
-  createUser(request: {name: string; logins: string[]; roles?: string[]; ttlSeconds?: number}): Promise<CreatedInvite>
+  createUser(request: {
+    name: string
+    logins: string[]
+    roles?: string[]
+    ttlSeconds?: number
+  }): Promise<CreatedInvite>
   updateUser(request: {name: string; logins?: string[]; roles?: string[]}): Promise<UserSummary>
   listUsers(): Promise<UserSummary[]>
   removeUser(name: string): Promise<void>
@@ -102,7 +107,11 @@ export interface AuthApi {
   resetUser(request: {name: string; ttlSeconds?: number}): Promise<CreatedInvite>
   unlockUser(name: string): Promise<void>
   listAuthorities(): Promise<Authority[]>
-  signHost(request: {principals: string[]; publicKey: string; ttlSeconds?: number}): Promise<{certificate: string}>
+  signHost(request: {
+    principals: string[]
+    publicKey: string
+    ttlSeconds?: number
+  }): Promise<{certificate: string}>
   signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
 
   // what happened

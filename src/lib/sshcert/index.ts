@@ -16,6 +16,7 @@ export {
   publicKeyBlob,
   publicKeyFromBlob,
 } from './keys.js'
+export {isPrincipal} from './principal.js'
 export {formatPrivateKey, parsePrivateKey, privateKeyFields} from './private-key.js'
 export {signData, verifySignature} from './signature.js'
 export {type Signer, signerFromKey} from './signer.js'

@@ -1,0 +1,65 @@
+/** A role as an administrator writes it (`kind: role`), with every field filled in. */
+export interface Role {
+  name: string
+  allow: RoleConditions
+  deny: RoleConditions
+  options: RoleOptions
+}
+
+export interface RoleConditions {
+  /** Logins, or templates such as `{{internal.logins}}`. `*` is not a pattern here. */
+  logins: readonly string[]
+  /** Label → accepted values: AND across labels, OR within one; literal, `*` glob or `^regex$`. */
+  nodeLabels: Readonly<Record<string, readonly string[]>>
+  rules: readonly Rule[]
+}
+
+/** What a role may do with resources of a kind. */
+export interface Rule {
+  resources: readonly string[]
+  verbs: readonly string[]
+}
+
+/** Options of a role; undefined leaves the matter to other roles and to the default. */
+export interface RoleOptions {
+  maxSessionTtlSeconds?: number
+  forwardAgent?: boolean
+  portForwarding?: boolean
+  clientIdleTimeoutSeconds?: number
+  maxSessions?: number
+  disconnectExpiredCert?: boolean
+  permitX11Forwarding?: boolean
+  recordSession?: 'strict' | 'best_effort'
+}
+
+const nothing: RoleConditions = {logins: [], nodeLabels: {}, rules: []}
+
+/** The roles every cluster has. They cannot be changed, so that nobody locks themselves out by editing them. */
+export const presetRoles: Readonly<Record<string, Role>> = {
+  access: {
+    name: 'access',
+    allow: {logins: ['{{internal.logins}}'], nodeLabels: {'*': ['*']}, rules: []},
+    deny: nothing,
+    options: {forwardAgent: true},
+  },
+  auditor: {
+    name: 'auditor',
+    allow: {...nothing, rules: [{resources: ['session', 'event'], verbs: ['list', 'read']}]},
+    deny: nothing,
+    options: {},
+  },
+  editor: {
+    name: 'editor',
+    allow: {
+      ...nothing,
+      rules: [
+        {
+          resources: ['user', 'role', 'token', 'cert_authority'],
+          verbs: ['list', 'read', 'create', 'update', 'delete'],
+        },
+      ],
+    },
+    deny: nothing,
+    options: {},
+  },
+}

@@ -1,0 +1,38 @@
+import type {ClusterAccess, Role} from '../access/index.js'
+import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
+import type {Backend} from '../backend/index.js'
+import type {Authorities} from '../pki/index.js'
+import type {RecordingStore} from '../recording/index.js'
+import type {Ping, SecondFactor} from './contract.js'
+import type {Lockout} from './lockout.js'
+import type {OneTimePasswords} from './otp.js'
+import type {Passwords} from './passwords.js'
+import type {Records, StoredInvite, User} from './records.js'
+
+/** What the cluster's configuration says about the auth service. */
+export interface AuthSettings {
+  clusterName: string
+  version: string
+  secondFactor: SecondFactor
+  recording: Ping['recording']
+  access: ClusterAccess
+}
+
+/** The parts that every method of the service works with. */
+export interface AuthContext {
+  settings: AuthSettings
+  backend: Backend
+  authorities: Authorities
+  audit: AuditSink & {query(query: AuditQuery): Promise<AuditEvent[]>}
+  recordings: RecordingStore
+  users: Records<User>
+  invites: Records<StoredInvite>
+  passwords: Passwords
+  otp: OneTimePasswords
+  lockout: Lockout
+  /** Where users reach the web pages: `https://host:port`. */
+  publicUrl: () => string
+  now: () => number
+  roles(names: readonly string[]): Role[]
+  emit(input: AuditInput): Promise<AuditEvent>
+}

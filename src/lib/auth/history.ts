@@ -1,0 +1,65 @@
+import {mayUse} from '../access/index.js'
+import {problem} from '../errors/index.js'
+import type {RecordingSummary} from '../recording/types.js'
+import type {AuthContext} from './context.js'
+import type {AuthApi, Caller} from './contract.js'
+
+type HistoryMethods = Pick<
+  AuthApi,
+  | 'listEvents'
+  | 'listRecordings'
+  | 'openRecording'
+  | 'emit'
+  | 'beginRecording'
+  | 'appendRecording'
+  | 'sealRecording'
+>
+
+const maxListed = 1000
+
+/** What happened: events and recordings. Users see their own sessions, auditors and administrators all. */
+export function historyMethods(context: AuthContext, caller: Caller): HistoryMethods {
+  const {audit, recordings} = context
+  const seesAll = (resource: 'session' | 'event', verb: 'list' | 'read'): boolean =>
+    caller.kind !== 'user' || mayUse(context.roles(caller.roles), resource, verb)
+  const own = caller.kind === 'user' ? caller.name : undefined
+  const isOwn = ({user}: RecordingSummary): boolean => user === own
+  return {
+    async listEvents(query) {
+      if (seesAll('event', 'list')) return audit.query(query)
+      if (query.user !== undefined && query.user !== own) return []
+      return audit.query({...query, ...(own !== undefined && {user: own})})
+    },
+    async listRecordings({limit = 200, user, host}) {
+      const filter = {limit: Math.min(limit, maxListed), ...(host !== undefined && {host})}
+      const whose = seesAll('session', 'list') ? user : own
+      if (user !== undefined && whose !== user) return []
+      return recordings.list({...filter, ...(whose !== undefined && {user: whose})})
+    },
+    async openRecording(sid) {
+      const opened = await recordings.open(sid)
+      if (!seesAll('session', 'read') && !isOwn(opened.summary)) {
+        await audit.emit({
+          event: 'session.recording.access',
+          success: false,
+          sid,
+          ...(own !== undefined && {user: own}),
+        })
+        // The same words as for a session that never was: whoever may not see it may not know of it either.
+        throw problem('not_found', `there is no recording of session ${sid}`)
+      }
+      const by = own ?? caller.kind
+      await audit.emit({
+        event: 'session.recording.access',
+        sid,
+        user: by,
+        fields: {owner: opened.summary.user},
+      })
+      return opened
+    },
+    emit: input => audit.emit(input),
+    beginRecording: meta => recordings.begin(meta),
+    appendRecording: (sid, chunk) => recordings.append(sid, chunk),
+    sealRecording: (sid, end) => recordings.seal(sid, end),
+  }
+}

@@ -1,0 +1,21 @@
+// The auth service: users, logins, certificates, history. contract.ts is what it does for whom; service.ts does it;
+// http-server.ts and http-client.ts carry the contract over a stream.
+export type {AuthSettings} from './context.js'
+export type {
+  AuthApi,
+  Authority,
+  AuthorityType,
+  AuthService,
+  Caller,
+  CreatedInvite,
+  Invite,
+  IssuedCertificate,
+  LoginRequest,
+  Ping,
+  SecondFactor,
+  UserSummary,
+} from './contract.js'
+export {type AuthClient, createAuthClient} from './http-client.js'
+export {type ApiServer, createApiServer} from './http-server.js'
+export type {RemoteAuthApi} from './remote-methods.js'
+export {type AuthServiceOptions, createAuthService} from './service.js'

@@ -1,0 +1,41 @@
+import {z} from 'zod'
+import type {RemoteMethod} from './remote-methods.js'
+
+/** Bounds on what comes over the wire, before anything looks at the meaning. */
+const name = z.string().max(256)
+const key = z.string().max(64 * 1024)
+const ttlSeconds = z.number().finite().positive().optional()
+const names = z.array(name).max(256)
+const limit = z.number().int().min(1).max(10_000).optional()
+const date = z.iso
+  .datetime()
+  .transform(text => new Date(text))
+  .optional()
+
+/** The shape of the one argument of each method that can be called from outside the process. */
+export const methodInputs = {
+  ping: z.undefined(),
+  exportAuthorities: z.strictObject({
+    type: z.enum(['user', 'host', 'openssh', 'tls-host', 'tls-user', 'recording']),
+    fingerprint: name.optional(),
+  }),
+  createUser: z.strictObject({name, logins: names, roles: names.optional(), ttlSeconds}),
+  updateUser: z.strictObject({name, logins: names.optional(), roles: names.optional()}),
+  listUsers: z.undefined(),
+  removeUser: name,
+  resetUser: z.strictObject({name, ttlSeconds}),
+  unlockUser: name,
+  listAuthorities: z.undefined(),
+  signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
+  signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),
+  listEvents: z.strictObject({
+    event: z.array(name).max(64).optional(),
+    user: name.optional(),
+    sid: name.optional(),
+    from: date,
+    to: date,
+    limit,
+  }),
+  listRecordings: z.strictObject({limit, user: name.optional(), host: name.optional()}),
+  openRecording: name,
+} as const satisfies Record<RemoteMethod, z.ZodType>

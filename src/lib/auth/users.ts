@@ -1,0 +1,117 @@
+import {presetRoles} from '../access/index.js'
+import {problem} from '../errors/index.js'
+import type {AuthContext} from './context.js'
+import type {AuthApi, UserSummary} from './contract.js'
+import {createInvite, withdrawInvites} from './invites.js'
+import {checkLogins, checkUserName, userKey} from './names.js'
+import type {User} from './records.js'
+
+const defaultRoles = ['access']
+const maxAttempts = 10
+
+type UserMethods = Pick<
+  AuthApi,
+  'createUser' | 'updateUser' | 'listUsers' | 'removeUser' | 'resetUser' | 'unlockUser'
+>
+
+/** Administration of users. `actor` is who asks, for the audit log. */
+export function userMethods(context: AuthContext, actor: string): UserMethods {
+  const {users, lockout, emit} = context
+  const find = async (name: string): Promise<{value: User; revision: number}> => {
+    const found = await users.get(userKey(name))
+    if (found) return found
+    throw problem('not_found', `there is no user ${JSON.stringify(name.slice(0, 80))}`, {
+      hint: 'see `sallyport users ls`',
+    })
+  }
+  /** Applies a change to the newest record, however many others change it at the same time. */
+  const change = async (name: string, apply: (user: User) => User): Promise<User> => {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const {value, revision} = await find(name)
+      const next = apply(value)
+      if (await users.replace(userKey(name), revision, next)) return next
+    }
+    throw problem('unavailable', `the user ${name} is being changed by others`, {hint: 'try again'})
+  }
+
+  return {
+    async createUser({name, logins, roles = defaultRoles, ttlSeconds}) {
+      checkUserName(name)
+      const user: User = {
+        version: 1,
+        name,
+        logins: checkLogins(logins),
+        roles: checkRoles(roles),
+        created: context.now(),
+      }
+      if (!(await users.create(userKey(name), user))) {
+        throw problem('already_exists', `there is a user ${name} already`, {
+          hint: `for a new sign-up link use \`sallyport users reset ${name}\``,
+        })
+      }
+      await emit({
+        event: 'user.create',
+        user: name,
+        fields: {by: actor, logins: user.logins, roles: user.roles},
+      })
+      return createInvite(context, name, 'invite', ttlSeconds)
+    },
+    async updateUser({name, logins, roles}) {
+      const updated = await change(name, user => ({
+        ...user,
+        ...(logins && {logins: checkLogins(logins)}),
+        ...(roles && {roles: checkRoles(roles)}),
+      }))
+      const fields = {by: actor, logins: updated.logins, roles: updated.roles}
+      await emit({event: 'user.update', user: updated.name, fields})
+      return summary(context, updated)
+    },
+    async listUsers() {
+      const all = await users.list()
+      return Promise.all(all.map(user => summary(context, user)))
+    },
+    async removeUser(name) {
+      const {value} = await find(name)
+      await withdrawInvites(context, value.name)
+      await users.delete(userKey(name))
+      await lockout.clear(userKey(name))
+      await emit({event: 'user.delete', user: value.name, fields: {by: actor}})
+    },
+    async resetUser({name, ttlSeconds}) {
+      const {passwordHash: _password, otpSecret: _otp, ...rest} = (await find(name)).value
+      const user = await change(name, ({logins, roles}) => ({...rest, logins, roles}))
+      await lockout.clear(userKey(name))
+      const invite = await createInvite(context, user.name, 'reset', ttlSeconds)
+      await emit({event: 'reset_password_token.create', user: user.name, fields: {by: actor}})
+      return invite
+    },
+    async unlockUser(name) {
+      const {value} = await find(name)
+      await lockout.clear(userKey(name))
+      await emit({event: 'user.unlock', user: value.name, fields: {by: actor}})
+    },
+  }
+}
+
+async function summary({lockout}: AuthContext, user: User): Promise<UserSummary> {
+  const lockedUntil = await lockout.lockedUntil(userKey(user.name))
+  return {
+    name: user.name,
+    logins: user.logins,
+    roles: user.roles,
+    state: lockedUntil !== undefined ? 'locked' : user.passwordHash === undefined ? 'invited' : 'active',
+    ...(lockedUntil !== undefined && {lockedUntil}),
+    created: user.created,
+  }
+}
+
+function checkRoles(roles: readonly string[]): string[] {
+  const unknown = roles.find(role => !Object.hasOwn(presetRoles, role))
+  if (unknown !== undefined) {
+    throw problem('invalid_input', `there is no role ${JSON.stringify(unknown.slice(0, 80))}`, {
+      hint: `use ${Object.keys(presetRoles).join(', ')}`,
+    })
+  }
+  if (roles.length === 0) throw problem('invalid_input', 'a user needs at least one role')
+  return [...new Set(roles)]
+}
