@@ -38,15 +38,9 @@ export const supportedMacs: readonly string[] = [
 
 /**
  * The lists for our KEXINIT. Compression is never offered: before authentication it hands an attacker an inflater.
- * `ext-info-c` asks the server for its signature algorithms, `kex-strict-*` closes Terrapin (CVE-2023-48795).
+ * ssh2 itself adds `kex-strict-*`, which closes Terrapin (CVE-2023-48795), and a client's `ext-info-c`.
  */
-export function offer(
-  role: 'client' | 'server',
-  hostKeys: readonly string[],
-  choice: AlgorithmChoice = {},
-): AlgorithmLists {
-  const markers =
-    role === 'client' ? ['ext-info-c', 'kex-strict-c-v00@openssh.com'] : ['kex-strict-s-v00@openssh.com']
+export function offer(hostKeys: readonly string[], choice: AlgorithmChoice = {}): AlgorithmLists {
   const direction = {
     cipher: [...(choice.ciphers ?? supportedCiphers)],
     mac: [...(choice.macs ?? supportedMacs)],
@@ -54,7 +48,7 @@ export function offer(
     lang: [],
   }
   return {
-    kex: [...(choice.kex ?? supportedKex), ...markers],
+    kex: [...(choice.kex ?? supportedKex)],
     serverHostKey: [...hostKeys],
     cs: direction,
     sc: direction,

@@ -10,6 +10,7 @@ import {
   WireWriter,
 } from '../sshcert/index.js'
 import {message} from './messages.js'
+import {peerText} from './peer-text.js'
 import type {Transport} from './transport.js'
 
 /** A key to log in with: a certificate or plain public blob, and who signs for it. */
@@ -20,12 +21,18 @@ export interface Credential {
 
 export interface ClientAuthentication {
   start(): void
+  /** @throws protocol_error for what has no place in authentication */
   receive(payload: Buffer): void
+  /** The connection has ended: no credential is asked for or used any more. */
+  stop(): void
 }
 
 /** sshd closes the connection after six failures by default (MaxAuthTries). */
 const maxAttempts = 6
 const maxBannerBytes = 8 * 1024
+
+/** What the server may answer now. */
+type Awaiting = 'nothing' | 'service' | 'verdict'
 
 /**
  * The client's half of user authentication (RFC 4252): tries each credential once, in order, with a signed request at
@@ -37,6 +44,7 @@ export function authenticateToServer(
   credentials: () => Promise<readonly Credential[]>,
   done: (error: SallyportError | undefined) => void,
 ): ClientAuthentication {
+  let awaiting: Awaiting = 'nothing'
   let remaining: Credential[] = []
   let tried = 0
   let banner = ''
@@ -47,67 +55,93 @@ export function authenticateToServer(
     finished = true
     done(error)
   }
-  const attempt = async ({blob, signer}: Credential): Promise<void> => {
-    const {algorithm, format} = algorithmFor(blob)
-    const request = new WireWriter()
-      .u8(message.userauthRequest)
-      .string(username)
-      .string('ssh-connection')
-      .string('publickey')
-      .bool(true)
-      .string(algorithm)
-      .string(blob)
-      .finish()
-    const data = new WireWriter().string(transport.sessionId()).raw(request).finish()
-    const signature = await signer.sign(data, format)
-    transport.send(new WireWriter().raw(request).string(signature).finish())
+  const expect = (what: Awaiting): void => {
+    if (awaiting !== what) throw problem('protocol_error', 'the host answered what it was not asked')
+    awaiting = 'nothing'
+  }
+  const attempt = async (credential: Credential): Promise<void> => {
+    const request = await signedRequest(transport.sessionId(), username, credential)
+    if (finished) return
+    awaiting = 'verdict'
+    transport.send(request)
   }
   const tryNext = (): void => {
     const credential = remaining.shift()
+    if (finished) return
     if (!credential) return finish(refusal(username, tried, banner))
     tried++
     attempt(credential).catch(error => {
-      const failed = asProblem(error, 'agent_required')
       // An agent that will not sign with one key may sign with the next.
       if (remaining.length > 0) tryNext()
-      else finish(failed)
+      else finish(asProblem(error, 'agent_required'))
     })
   }
-  const begin = (): void => {
-    credentials().then(
-      found => {
-        remaining = found.slice(0, maxAttempts)
-        tryNext()
-      },
-      error => finish(asProblem(error, 'agent_required')),
-    )
+  const begin = async (): Promise<void> => {
+    try {
+      remaining = (await credentials()).slice(0, maxAttempts)
+    } catch (error) {
+      return finish(asProblem(error, 'agent_required'))
+    }
+    tryNext()
+  }
+  const failed = (payload: Buffer): void => {
+    expect('verdict')
+    const methods = new WireReader(payload.subarray(1)).string().toString('latin1').split(',')
+    if (methods.includes('publickey')) tryNext()
+    else finish(refusal(username, tried, banner))
   }
 
   return {
     start() {
+      awaiting = 'service'
       transport.send(new WireWriter().u8(message.serviceRequest).string('ssh-userauth').finish())
     },
     receive(payload) {
       if (finished) return
       switch (payload[0]) {
         case message.serviceAccept:
-          return begin()
+          expect('service')
+          void begin()
+          return
         case message.userauthSuccess:
+          expect('verdict')
           return finish(undefined)
         case message.userauthFailure:
-          return tryNext()
+          return failed(payload)
         case message.userauthBanner:
           if (banner.length < maxBannerBytes)
             banner += new WireReader(payload.subarray(1)).string().toString('utf8')
           return
         case message.extInfo:
-        case message.userauthPkOk:
           return
         default:
-          finish(problem('protocol_error', 'the host sent a message that has no place before authentication'))
+          throw problem('protocol_error', 'the host sent a message that has no place before authentication')
       }
     },
+    stop() {
+      finished = true
+    },
   }
+}
+
+/** A publickey request with the signature over it and the session (RFC 4252 §7). */
+async function signedRequest(
+  sessionId: Buffer,
+  username: string,
+  {blob, signer}: Credential,
+): Promise<Buffer> {
+  const {algorithm, format} = algorithmFor(blob)
+  const request = new WireWriter()
+    .u8(message.userauthRequest)
+    .string(username)
+    .string('ssh-connection')
+    .string('publickey')
+    .bool(true)
+    .string(algorithm)
+    .string(blob)
+    .finish()
+  const signature = await signer.sign(new WireWriter().string(sessionId).raw(request).finish(), format)
+  return new WireWriter().raw(request).string(signature).finish()
 }
 
 function algorithmFor(blob: Buffer): {algorithm: string; format: string} {
@@ -123,7 +157,7 @@ function algorithmFor(blob: Buffer): {algorithm: string; format: string} {
 /** A Sallyport server explains itself in a banner; that explanation is the error. Others only say no. */
 function refusal(username: string, tried: number, banner: string): SallyportError {
   const explanation = /^sallyport: (.*)$/m.exec(banner)?.[1]
-  if (explanation) return parseProblemLine(explanation, 'access_denied')
+  if (explanation) return parseProblemLine(peerText(explanation), 'access_denied')
   const offered =
     tried === 0 ? 'there was no certificate to offer' : 'none of the certificates offered was accepted'
   return problem('target_refused', `the host refused to log in ${JSON.stringify(username)}: ${offered}`, {

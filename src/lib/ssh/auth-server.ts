@@ -1,4 +1,4 @@
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, problemLine, SallyportError} from '../errors/index.js'
 import {
   type Certificate,
   certificateAlgorithms,
@@ -20,14 +20,19 @@ export interface AcceptedUser {
 }
 
 export interface ServerAuthentication {
-  /** Messages until authentication has succeeded. */
+  /** Messages until authentication has succeeded. @throws protocol_error for what has no place in it */
   receive(payload: Buffer): void
+  /** The connection has ended: a judgement under way counts for nothing. */
+  stop(): void
 }
 
 /** Signed attempts and offered keys that are refused before the connection ends, like sshd's MaxAuthTries. */
 const maxFailures = 10
+/** Requests in all, queries that would succeed included: each may cost the judge a look into a database. */
+const maxRequests = 64
 /** A client that sends ahead of our answers is not a client we know. */
 const maxQueuedRequests = 4
+const maxUsernameLength = 255
 
 /**
  * The server's half of user authentication (RFC 4252): publickey with a certificate, nothing else. The one place that
@@ -42,27 +47,27 @@ export function authenticateClient(
   let serviceGranted = false
   let username: string | undefined
   let failures = 0
+  let requests = 0
   let finished = false
   let explained = false
-  const queue: Buffer[] = []
   let busy = false
+  const queue: Buffer[] = []
 
-  const end = (error: SallyportError): void => {
-    finished = true
-    transport.fail(error)
+  const explain = (error: SallyportError): void => {
+    if (explained) return
+    explained = true
+    const text = `sallyport: ${problemLine(error)}\r\n`
+    transport.send(new WireWriter().u8(message.userauthBanner).string(text).string('').finish())
   }
   const refuse = (user: string, error: SallyportError | undefined): void => {
-    if (error && !explained) {
-      explained = true
-      const text = `sallyport: ${problemLine(error)}\r\n`
-      transport.send(new WireWriter().u8(message.userauthBanner).string(text).string('').finish())
+    if (error) {
+      explain(error)
+      done.refused(user, error)
     }
-    if (error) done.refused(user, error)
     transport.send(new WireWriter().u8(message.userauthFailure).string('publickey').bool(false).finish())
-    if (++failures >= maxFailures) {
-      finished = true
-      transport.disconnect(disconnectReason.noMoreAuthMethods)
-    }
+    if (++failures < maxFailures) return
+    finished = true
+    transport.disconnect(disconnectReason.noMoreAuthMethods)
   }
   const accept = (user: AcceptedUser): void => {
     finished = true
@@ -73,51 +78,52 @@ export function authenticateClient(
   const handle = async (payload: Buffer): Promise<void> => {
     const request = readRequest(payload)
     username ??= request.username
-    if (request.username !== username)
-      throw problem('protocol_error', 'the user name changed between attempts')
-    if (request.service !== 'ssh-connection')
-      throw problem('protocol_error', 'an unknown service was asked for')
+    checkRequest(request, username)
     if (request.method !== 'publickey') return refuse(username, undefined)
     const attempt = readPublicKey(request.reader)
     const outcome = await judgeAttempt(attempt, payload, transport.sessionId(), username, judge)
-    if (outcome instanceof Error) return refuse(username, outcome)
-    if (outcome === undefined) return refuse(username, undefined)
+    if (finished) return
+    if (outcome === undefined || outcome instanceof SallyportError) return refuse(username, outcome)
     if (attempt.signature) return accept({username, certificate: outcome})
     const {algorithm, blob} = attempt
     transport.send(new WireWriter().u8(message.userauthPkOk).string(algorithm).string(blob).finish())
   }
-
   const next = (): void => {
+    if (busy || finished) return
     const payload = queue.shift()
-    if (busy || !payload || finished) return
+    if (!payload) return
     busy = true
     handle(payload).then(
       () => {
         busy = false
         next()
       },
-      error => end(asProblem(error, 'protocol_error')),
+      error => transport.fail(asProblem(error, 'protocol_error')),
     )
+  }
+  const grantService = (payload: Buffer): void => {
+    const reader = new WireReader(payload.subarray(1))
+    const service = reader.text()
+    reader.end()
+    if (serviceGranted || service !== 'ssh-userauth')
+      throw problem('protocol_error', 'an unknown service was asked for')
+    serviceGranted = true
+    transport.send(new WireWriter().u8(message.serviceAccept).string(service).finish())
   }
 
   return {
     receive(payload) {
-      if (finished) return
-      const type = payload[0]
-      if (type === message.extInfo) return
-      if (type === message.serviceRequest && !serviceGranted) {
-        const service = new WireReader(payload.subarray(1)).text()
-        if (service !== 'ssh-userauth')
-          return end(problem('protocol_error', 'an unknown service was asked for'))
-        serviceGranted = true
-        transport.send(new WireWriter().u8(message.serviceAccept).string(service).finish())
-        return
-      }
-      if (type !== message.userauthRequest || !serviceGranted || queue.length >= maxQueuedRequests) {
-        return end(problem('protocol_error', 'a message came that has no place before authentication'))
-      }
+      if (finished || payload[0] === message.extInfo) return
+      if (payload[0] === message.serviceRequest) return grantService(payload)
+      if (payload[0] !== message.userauthRequest || !serviceGranted)
+        throw problem('protocol_error', 'a message came that has no place before authentication')
+      if (queue.length >= maxQueuedRequests || ++requests > maxRequests)
+        throw problem('limit_exceeded', 'too many authentication requests')
       queue.push(Buffer.from(payload))
       next()
+    },
+    stop() {
+      finished = true
     },
   }
 }
@@ -131,9 +137,15 @@ interface UserauthRequest {
 
 function readRequest(payload: Buffer): UserauthRequest {
   const reader = new WireReader(payload.subarray(1))
-  const username = reader.text()
-  if (username.length > 255) throw problem('protocol_error', 'the user name is too long')
-  return {username, service: reader.text(), method: reader.text(), reader}
+  return {username: reader.text(), service: reader.text(), method: reader.text(), reader}
+}
+
+function checkRequest(request: UserauthRequest, username: string): void {
+  if (request.username.length > maxUsernameLength)
+    throw problem('protocol_error', 'the user name is too long')
+  if (request.username !== username) throw problem('protocol_error', 'the user name changed between attempts')
+  if (request.service !== 'ssh-connection')
+    throw problem('protocol_error', 'an unknown service was asked for')
 }
 
 interface PublicKeyAttempt {
@@ -180,6 +192,8 @@ async function judgeAttempt(
     }
     return certificate
   } catch (error) {
-    return asProblem(error, 'certificate_rejected')
+    if (error instanceof SallyportError) return error
+    // Not a decision but a mishap of ours, whose details are nobody's business out there.
+    return problem('internal', 'the certificate could not be checked', {cause: error})
   }
 }

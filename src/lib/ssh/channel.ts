@@ -1,22 +1,24 @@
-import {Duplex} from 'node:stream'
 import {problem} from '../errors/index.js'
 import {WireWriter} from '../sshcert/index.js'
+import type {Sender} from './fair-turns.js'
 import {message} from './messages.js'
 import {orderedReplies, type Replies} from './ordered-replies.js'
+import {PeerStream} from './peer-stream.js'
+import {type Batch, sendQueue, type WriteDone} from './send-queue.js'
+import {maxPayload} from './ssh2-protocol.js'
+import {type ReceiveWindow, receiveWindow} from './window.js'
 
-/** What we let a peer send before we have read it: two megabytes keep 40 ms × 400 Mbit/s busy. */
-export const windowSize = 2 * 1024 * 1024
-/** Largest data message we take; ssh2 refuses packets over 35 000 bytes. */
-export const maxPacketSize = 32 * 1024
-const creditThreshold = windowSize / 4
 /** A peer that sends more requests than this before any is answered is flooding. */
 const maxPendingRequests = 256
+const maxWindow = 0xffffffff
 const stderrType = 1
 
 /** The connection, as a channel sees it. */
 export interface ChannelLink {
-  /** False asks for a pause until `unblock` is called. */
-  send(payload: Buffer): boolean
+  send(payload: Buffer): void
+  sendFilled(length: number, fill: (packet: Buffer, at: number) => void): void
+  /** The channel has data that its window lets it send: it gets its turn, now or later. */
+  ready(sender: Sender): void
   /** The channel is closed both ways: its number may be used again. */
   release(localId: number): void
 }
@@ -38,17 +40,20 @@ export interface ChannelRequest {
   reply(success: boolean): void
 }
 
-interface PendingWrite {
-  data: Buffer
-  extended: boolean
-  done: (error?: Error | null) => void
+interface BufferedWrite {
+  chunk: Buffer
 }
 
 /**
  * One SSH channel (RFC 4254 §5) as a Duplex, with its extended data as `stderr`. Reading gives the peer new window,
  * so a paused reader pauses the peer; writing waits for the peer's window and for the connection's socket.
+ *
+ * `end` sends EOF once everything written before, to `stderr` too, is out; nothing may be written to either after it.
+ * A session stays open when both sides have sent EOF, since its exit status may still come, until one of them calls
+ * `close`; a channel of any other type closes itself then. What breaks a connection ends the data like an EOF does:
+ * only an exit status, or the connection's `closed`, tells whether it was complete.
  */
-export class Channel extends Duplex {
+export class Channel extends PeerStream implements Sender {
   readonly stderr: ExtendedData
   /** Called for every request of the peer; without it requests are refused. */
   onRequest: ((request: ChannelRequest) => void) | undefined
@@ -59,28 +64,25 @@ export class Channel extends Duplex {
 
   readonly #link: ChannelLink
   readonly #parameters: ChannelParameters
-  readonly #writes: PendingWrite[] = []
+  readonly #writes = sendQueue()
   readonly #answers: ((success: boolean) => void)[] = []
-  readonly #replies: Replies
+  readonly #replies: Replies = orderedReplies(maxPendingRequests)
+  readonly #receiveWindow: ReceiveWindow = receiveWindow()
   #remoteWindow: number
-  /** Bytes received that the peer has not been given credit for yet. */
-  #uncredited = 0
-  /** The socket is full; set by a send, cleared by `unblock`. */
-  #blocked = false
+  /** Set while EOF waits for the writes before it. */
+  #sendingEof: WriteDone | undefined
+  #sentEof = false
   #sentClose = false
   #receivedClose = false
 
   constructor(link: ChannelLink, parameters: ChannelParameters) {
-    super({
-      allowHalfOpen: true,
-      readableHighWaterMark: windowSize / 2,
-      writableHighWaterMark: maxPacketSize * 4,
-    })
+    super({autoDestroy: false})
     this.#link = link
     this.#parameters = parameters
     this.#remoteWindow = parameters.remoteWindow
-    this.#replies = orderedReplies(maxPendingRequests)
     this.stderr = new ExtendedData(this)
+    this.on('end', () => this.#destroyWhenOver())
+    this.on('finish', () => this.#destroyWhenOver())
   }
 
   get type(): string {
@@ -91,17 +93,21 @@ export class Channel extends Duplex {
     return this.#receivedClose || this.#sentClose
   }
 
-  /** Sends a request; resolves to the peer's answer, false when the channel closes first, true when none is wanted. */
+  /**
+   * Sends a request; resolves to the peer's answer, true when none is wanted, false when the channel closes first or
+   * the request is too long for a packet, which is at about 34 kB. Never rejects.
+   */
   request(type: string, data: Buffer = Buffer.alloc(0), wantReply = true): Promise<boolean> {
-    if (this.isClosed) return Promise.resolve(false)
+    const payload = this.#message(message.channelRequest).string(type).bool(wantReply).raw(data).finish()
+    if (this.isClosed || payload.length > maxPayload) return Promise.resolve(false)
     const answer = wantReply
       ? new Promise<boolean>(resolve => this.#answers.push(resolve))
       : Promise.resolve(true)
-    this.#link.send(this.#message(message.channelRequest).string(type).bool(wantReply).raw(data).finish())
+    this.#link.send(payload)
     return answer
   }
 
-  /** Tells the peer that no more comes and that nothing more is read; idempotent. */
+  /** Tells the peer that no more comes and that nothing more is read; what is not sent yet is dropped. Idempotent. */
   close(): void {
     if (this.#sentClose) return
     this.#sentClose = true
@@ -113,24 +119,19 @@ export class Channel extends Duplex {
 
   receiveData(data: Buffer, extendedType?: number): void {
     if (this.remoteEnded) return
-    if (this.#uncredited + data.length > windowSize) {
-      throw problem('protocol_error', 'the peer sent more data than its window allows')
+    this.#receiveWindow.take(data.length)
+    if (!this.#sentClose) {
+      if (extendedType === undefined) this.receive(data)
+      else if (extendedType === stderrType) this.stderr.receiveData(data)
     }
-    this.#uncredited += data.length
-    if (this.#sentClose || (extendedType !== undefined && extendedType !== stderrType)) {
-      this.credit()
-      return
-    }
-    if (extendedType === undefined) this.push(data)
-    else this.stderr.push(data)
     this.credit()
   }
 
   receiveEof(): void {
     if (this.remoteEnded) return
     this.remoteEnded = true
-    this.push(null)
-    this.stderr.push(null)
+    this.receiveEnd()
+    this.stderr.receiveEof()
   }
 
   receiveClose(): void {
@@ -143,22 +144,15 @@ export class Channel extends Duplex {
 
   receiveWindow(bytes: number): void {
     this.#remoteWindow += bytes
-    if (this.#remoteWindow > 0xffffffff) throw problem('protocol_error', 'the peer overflowed a window')
-    this.#writeQueued()
+    if (this.#remoteWindow > maxWindow) throw problem('protocol_error', 'the peer overflowed a window')
+    this.#link.ready(this)
   }
 
   receiveRequest(type: string, wantReply: boolean, data: Buffer): void {
-    const settle = wantReply
-      ? this.#replies.expect(success => {
-          if (this.#sentClose) return
-          this.#link.send(this.#message(success ? message.channelSuccess : message.channelFailure).finish())
-        })
-      : () => undefined
-    let answered = false
+    let settle = wantReply ? this.#replies.expect<boolean>(success => this.#answer(success)) : undefined
     const reply = (success: boolean): void => {
-      if (answered) return
-      answered = true
-      settle(success)
+      settle?.(success)
+      settle = undefined
     }
     if (this.onRequest) this.onRequest({type, data, wantReply, reply})
     else reply(false)
@@ -174,120 +168,156 @@ export class Channel extends Duplex {
     this.receiveClose()
   }
 
-  /** The socket can take more. */
-  unblock(): void {
-    this.#blocked = false
-    this.#writeQueued()
+  sendOne(): boolean {
+    if (this.#sentClose) return false
+    const batch = this.#writes.take(Math.min(this.#remoteWindow, this.#parameters.remoteMaxPacket))
+    if (!batch) return false
+    this.#remoteWindow -= batch.length
+    this.#sendBatch(batch)
+    for (const done of batch.done) done()
+    this.#sendEofWhenDrained()
+    return !this.#writes.empty && this.#remoteWindow > 0
   }
 
-  /** Writes what the window and the socket allow. */
-  #writeQueued(): void {
-    while (!this.#blocked && !this.#sentClose) {
-      const write = this.#writes[0]
-      if (!write || this.#remoteWindow === 0) return
-      const size = Math.min(write.data.length, this.#remoteWindow, this.#parameters.remoteMaxPacket)
-      this.#blocked = !this.#sendData(write.data.subarray(0, size), write.extended)
-      this.#remoteWindow -= size
-      write.data = write.data.subarray(size)
-      if (write.data.length === 0) {
-        this.#writes.shift()
-        write.done()
-      }
-    }
-  }
+  // ── for both streams ────────────────────────────────────────────────────────────────────────────────────────────
 
-  queueWrite(data: Buffer, extended: boolean, done: (error?: Error | null) => void): void {
+  queueWrite(data: Buffer, extended: boolean, done: WriteDone): void {
     // A peer that closed its end gets nothing more; whoever writes learns of it through `onClosed`, as with a pipe.
     if (this.isClosed || data.length === 0) return done()
-    this.#writes.push({data, extended, done})
-    if (this.#writes.length === 1) this.#writeQueued()
+    if (this.#sentEof) return done(problem('protocol_error', 'data was written after the end of a channel'))
+    this.#writes.push(data, extended, done)
+    this.#link.ready(this)
   }
 
   /** Gives the peer window for what has been read, once it is worth a message. */
   credit(): void {
-    const consumed = this.#uncredited - this.readableLength - this.stderr.readableLength
-    if (consumed < creditThreshold || this.isClosed || this.remoteEnded) return
-    this.#uncredited -= consumed
-    this.#link.send(this.#message(message.channelWindowAdjust).u32(consumed).finish())
+    if (this.isClosed || this.remoteEnded) return
+    const bytes = this.#receiveWindow.credit(this.unread + this.stderr.unread)
+    if (bytes > 0) this.#link.send(this.#message(message.channelWindowAdjust).u32(bytes).finish())
   }
 
   // ── Duplex ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  override read(size?: number): Buffer | null {
-    const chunk = super.read(size)
+  protected override wasRead(): void {
     this.credit()
-    return chunk
   }
 
-  override _read(): void {
-    // Data is pushed as it arrives; what may arrive is bounded by the window.
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: WriteDone): void {
     this.queueWrite(chunk, false, done)
   }
 
-  override _final(done: (error?: Error | null) => void): void {
-    if (!this.isClosed) this.#link.send(this.#message(message.channelEof).finish())
-    done()
+  override _writev(chunks: BufferedWrite[], done: WriteDone): void {
+    queueAll(this, chunks, false, done)
   }
 
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+  override _final(done: WriteDone): void {
+    this.#sendingEof = done
+    this.#sendEofWhenDrained()
+  }
+
+  override _destroy(error: Error | null, done: WriteDone): void {
     this.close()
-    if (!this.remoteEnded) this.stderr.push(null)
+    this.stderr.receiveEof()
     done(error)
   }
 
-  #sendData(data: Buffer, extended: boolean): boolean {
-    const header = Buffer.allocUnsafe(extended ? 13 : 9)
-    header[0] = extended ? message.channelExtendedData : message.channelData
-    header.writeUInt32BE(this.#parameters.remoteId, 1)
-    if (extended) header.writeUInt32BE(stderrType, 5)
-    header.writeUInt32BE(data.length, extended ? 9 : 5)
-    return this.#link.send(Buffer.concat([header, data], header.length + data.length))
+  /** Extended data after EOF would make OpenSSH hang up (RFC 4254 §5.3). */
+  #sendEofWhenDrained(): void {
+    const done = this.#sendingEof
+    if (!done) return
+    if (!this.isClosed) {
+      if (!this.#writes.empty || this.stderr.writableLength > 0) return
+      this.#sentEof = true
+      this.#link.send(this.#message(message.channelEof).finish())
+    }
+    this.#sendingEof = undefined
+    done()
+  }
+
+  #sendBatch({extended, pieces, length}: Batch): void {
+    const headerLength = extended ? 13 : 9
+    this.#link.sendFilled(headerLength + length, (packet, start) => {
+      packet[start] = extended ? message.channelExtendedData : message.channelData
+      let at = packet.writeUInt32BE(this.#parameters.remoteId, start + 1)
+      if (extended) at = packet.writeUInt32BE(stderrType, at)
+      at = packet.writeUInt32BE(length, at)
+      for (const piece of pieces) {
+        packet.set(piece, at)
+        at += piece.length
+      }
+    })
   }
 
   #message(type: number): WireWriter {
     return new WireWriter().u8(type).u32(this.#parameters.remoteId)
   }
 
+  #answer(success: boolean): void {
+    if (this.#sentClose) return
+    this.#link.send(this.#message(success ? message.channelSuccess : message.channelFailure).finish())
+  }
+
   /** Lets go of everything that waits for a peer that will not answer any more. */
   #settle(): void {
-    for (const write of this.#writes.splice(0)) write.done()
+    this.#writes.clear()
+    this.#sendEofWhenDrained()
     if (!this.#receivedClose) return
     for (const answer of this.#answers.splice(0)) answer(false)
     this.#link.release(this.#parameters.localId)
     if (!this.writableEnded) this.end()
+    if (!this.stderr.writableEnded) this.stderr.end()
+    this.#destroyWhenOver()
     const closed = this.onClosed
     this.onClosed = undefined
     closed?.()
   }
+
+  #destroyWhenOver(): void {
+    const over = this.#receivedClose || this.type !== 'session'
+    if (over && this.readableEnded && this.writableFinished) this.destroy()
+  }
 }
 
 /** The extended data of a channel: what a server writes to it, a client reads from it (RFC 4254 §5.2). */
-export class ExtendedData extends Duplex {
+export class ExtendedData extends PeerStream {
   readonly #channel: Channel
 
   constructor(channel: Channel) {
-    super({
-      allowHalfOpen: true,
-      readableHighWaterMark: windowSize / 2,
-      writableHighWaterMark: maxPacketSize * 4,
-    })
+    super({autoDestroy: true})
     this.#channel = channel
   }
 
-  override read(size?: number): Buffer | null {
-    const chunk = super.read(size)
+  receiveData(data: Buffer): void {
+    this.receive(data)
+  }
+
+  receiveEof(): void {
+    this.receiveEnd()
+  }
+
+  protected override wasRead(): void {
     this.#channel.credit()
-    return chunk
   }
 
-  override _read(): void {
-    // Pushed by the channel.
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: WriteDone): void {
     this.#channel.queueWrite(chunk, true, done)
   }
+
+  override _writev(chunks: BufferedWrite[], done: WriteDone): void {
+    queueAll(this.#channel, chunks, true, done)
+  }
 }
+
+function queueAll(
+  channel: Channel,
+  chunks: readonly BufferedWrite[],
+  extended: boolean,
+  done: WriteDone,
+): void {
+  const last = chunks.length - 1
+  chunks.forEach(({chunk}, index) => {
+    channel.queueWrite(chunk, extended, index === last ? done : ignoreDone)
+  })
+}
+
+const ignoreDone: WriteDone = () => undefined

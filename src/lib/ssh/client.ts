@@ -29,10 +29,6 @@ export interface ConnectOptions extends ConnectionOptions {
 export function connect(options: ConnectOptions): Promise<SshConnection> {
   return new Promise((resolve, reject) => {
     let accepted = false
-    const timer = setTimeout(
-      () => transport.fail(problem('timeout', 'the host did not complete the SSH handshake in time')),
-      options.timeoutMilliseconds,
-    )
     const transport = createTransport({
       stream: options.stream,
       role: {
@@ -46,16 +42,22 @@ export function connect(options: ConnectOptions): Promise<SshConnection> {
       onDrain: () => connection.drained(),
       onClose: error => {
         clearTimeout(timer)
+        authentication.stop()
         connection.ended(error)
         reject(error ?? problem('protocol_error', 'handshake failed: the host closed the connection'))
       },
     })
+    const timer = setTimeout(
+      () => transport.fail(problem('timeout', 'the host did not complete the SSH handshake in time')),
+      options.timeoutMilliseconds,
+    )
     const connection = createConnection(transport, options)
     const authentication = authenticateToServer(transport, options.username, options.credentials, error => {
       clearTimeout(timer)
       if (error) return transport.fail(error)
       accepted = true
       resolve(connection)
+      transport.holdTurn()
     })
   })
 }

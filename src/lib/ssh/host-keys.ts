@@ -1,5 +1,5 @@
 import type {KeyObject} from 'node:crypto'
-import {problem, type SallyportError} from '../errors/index.js'
+import {problem} from '../errors/index.js'
 import {
   blobType,
   type Certificate,
@@ -10,7 +10,7 @@ import {
   signData,
   WireReader,
 } from '../sshcert/index.js'
-import type {KeyExchange, ServerHostKey, Ssh2Protocol} from './ssh2-protocol.js'
+import type {HostVerifier, KeyExchange, ServerHostKey, Ssh2Protocol} from './ssh2-protocol.js'
 
 /** A host key we present: the private key, and a certificate over it or its plain public blob. */
 export interface HostIdentity {
@@ -89,32 +89,37 @@ function certificateAsHostKey(certificate: Certificate): Buffer {
   })
 }
 
+export interface HostKeyVerification {
+  protocol(): Ssh2Protocol
+  /** Rejects to refuse the host. */
+  verify(key: PresentedHostKey): Promise<void>
+  /** Stops taking messages until the returned function is called. */
+  hold(): () => void
+  /** Runs what may break the connection, unless it has ended. */
+  attempt(action: () => void): void
+  refuse(reason: unknown): void
+}
+
 /**
- * Teaches an ssh2 client protocol to take host certificates and asks `verify` about every host key. The verdict may
- * take its time, but the exchange has to be prepared at once: ssh2 may check the signature as soon as it sees NEWKEYS.
+ * Teaches an ssh2 client protocol to take host certificates and asks `verify` about the host key. The verdict may take
+ * its time, but the exchange has to be prepared at once: ssh2 checks the signature as soon as it sees NEWKEYS. Until
+ * the verdict nothing more of the peer is looked at, or it could talk to us, or begin another exchange, unverified.
+ * With each later exchange the same key is accepted without asking and any other refused.
  */
-export function hostKeyVerifier(
-  protocol: () => Ssh2Protocol,
-  verify: (key: PresentedHostKey) => Promise<void>,
-  refuse: (reason: SallyportError | Error) => void,
-): {
+export function hostKeyVerifier(parts: HostKeyVerification): {
   hook: (exchange: KeyExchange) => void
-  verifier: (blob: Buffer, verdict: (accepted: boolean) => void) => undefined | false
+  verifier: HostVerifier
 } {
   let algorithm = ''
-  let first: Buffer | undefined
+  let known: Buffer | undefined
   const hook = (exchange: KeyExchange): void => {
     algorithm = exchange.negotiated.serverHostKey
     // The blob of an RSA certificate has another name than its algorithm; ssh2 compares the two (kex.js:1170).
     exchange.negotiated.serverHostKey = certificateAlgorithms[algorithm]?.blob ?? algorithm
   }
-  const present = (received: Buffer): PresentedHostKey => {
-    const blob = Buffer.from(received)
-    if (first && !first.equals(blob))
-      throw problem('host_key_refused', 'the host changed its key during the session')
-    first = blob
+  const present = (blob: Buffer): PresentedHostKey => {
     const expected = certificateAlgorithms[algorithm]
-    const exchange = protocol()._kex
+    const exchange = parts.protocol()._kex
     if (!expected || !exchange) return {blob}
     const certificate = parseCertificate(blob)
     if (certificate.type !== expected.blob)
@@ -123,22 +128,34 @@ export function hostKeyVerifier(
     exchange._hostKey = certificateAsHostKey(certificate)
     return {blob, certificate}
   }
-  const verifier = (received: Buffer, verdict: (accepted: boolean) => void): undefined | false => {
-    let key: PresentedHostKey
+  const decide = async (key: PresentedHostKey, verdict: (accepted: boolean) => void): Promise<void> => {
+    const release = parts.hold()
+    const accepted = await Promise.resolve()
+      .then(() => parts.verify(key))
+      .then(
+        () => true,
+        error => {
+          parts.refuse(error)
+          return false
+        },
+      )
+    parts.attempt(() => verdict(accepted))
+    release()
+  }
+  const verifier: HostVerifier = (received, verdict) => {
+    const blob = Buffer.from(received)
     try {
-      key = present(received)
+      const key = present(blob)
+      if (known && !known.equals(blob))
+        throw problem('host_key_refused', 'the host changed its key during the session')
+      if (known) return true
+      known = blob
+      void decide(key, verdict)
+      return undefined
     } catch (error) {
-      refuse(error as Error)
+      parts.refuse(error)
       return false
     }
-    verify(key).then(
-      () => verdict(true),
-      error => {
-        refuse(error)
-        verdict(false)
-      },
-    )
-    return undefined
   }
   return {hook, verifier}
 }

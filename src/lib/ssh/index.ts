@@ -5,14 +5,10 @@ export {supportedCiphers, supportedKex, supportedMacs} from './algorithms.js'
 export type {Credential} from './auth-client.js'
 export type {AcceptedUser, CertificateJudge} from './auth-server.js'
 export {Channel, type ChannelRequest} from './channel.js'
+export {type ChannelOpen, ChannelRefused} from './channel-table.js'
 export {type ConnectOptions, connect} from './client.js'
-export {
-  type ChannelOpen,
-  ChannelRefused,
-  type GlobalAnswer,
-  type GlobalRequest,
-  type SshConnection,
-} from './connection.js'
+export type {SshConnection} from './connection.js'
+export type {GlobalAnswer, GlobalRequest} from './global-requests.js'
 export type {HostIdentity, PresentedHostKey} from './host-keys.js'
 export {openFailure} from './messages.js'
 export {type AcceptedConnection, type AcceptOptions, acceptConnection} from './server.js'

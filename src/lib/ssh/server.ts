@@ -30,10 +30,6 @@ export interface AcceptedConnection {
 export function acceptConnection(options: AcceptOptions): Promise<AcceptedConnection> {
   return new Promise((resolve, reject) => {
     let accepted = false
-    const grace = setTimeout(
-      () => transport.fail(problem('timeout', 'the client did not log in in time')),
-      options.graceMilliseconds,
-    )
     const transport = createTransport({
       stream: options.stream,
       role: {kind: 'server', hostKeys: options.hostKeys},
@@ -43,16 +39,22 @@ export function acceptConnection(options: AcceptOptions): Promise<AcceptedConnec
       onDrain: () => connection.drained(),
       onClose: error => {
         clearTimeout(grace)
+        authentication.stop()
         connection.ended(error)
         reject(error ?? problem('protocol_error', 'the client left before it was logged in'))
       },
     })
+    const grace = setTimeout(
+      () => transport.fail(problem('timeout', 'the client did not log in in time')),
+      options.graceMilliseconds,
+    )
     const connection = createConnection(transport, options)
     const authentication = authenticateClient(transport, options.judge, {
       accepted: user => {
         accepted = true
         clearTimeout(grace)
         resolve({connection, user})
+        transport.holdTurn()
       },
       refused: (username, error) => options.onRefused?.(username, error),
     })

@@ -8,6 +8,9 @@ import {problem} from '../errors/index.js'
  */
 export const ssh2Version = '1.17.0'
 
+/** ssh2 refuses packets over 35 000 bytes; what is left after padding, MAC and our headers, rounded down. */
+export const maxPayload = 34_000
+
 export interface Negotiated {
   kex: string
   /** Host key algorithm; becomes the signature format while a certificate is being handled. */
@@ -37,14 +40,22 @@ interface PacketWriter {
   finalize(packet: Buffer): Buffer
 }
 
+/** true accepts the host, false refuses it, undefined leaves it to `verdict`. */
+export type HostVerifier = (blob: Buffer, verdict: (accepted: boolean) => void) => boolean | undefined
+
 export interface Ssh2Protocol {
   _kex: KeyExchange | undefined
-  _onPayload: (payload: Buffer) => unknown
+  /** Our KEXINIT while a key exchange is under way; messages are queued as long as it is set. */
+  _kexinit: Buffer | undefined
+  /** false stops the parser behind this message, Infinity drops the rest, undefined goes on. */
+  _onPayload: (payload: Buffer) => number | false | undefined
   _onHandshakeComplete: (negotiated: Negotiated) => void
   _packetRW: {write: PacketWriter}
+  /** Gone once the protocol is unusable. */
   _destruct: ((reason?: string) => void) | undefined
+  /** One step of `parse`, which cannot be stopped midway. Returns where to go on, undefined when all is consumed. */
+  _parse(chunk: Buffer, from: number, length: number): number | undefined
   start(): void
-  parse(chunk: Buffer, from: number, length: number): void
   disconnect(reason: number): void
   rekey(): void
   cleanup(): void
@@ -62,12 +73,12 @@ export interface ProtocolOptions {
   ident: string
   offer: AlgorithmLists
   hostKeys?: Record<string, ServerHostKey>
-  hostVerifier?: (blob: Buffer, verdict: (accepted: boolean) => void) => undefined | false
+  hostVerifier?: HostVerifier
   onWrite(data: Buffer): void
   onError(error: Error): void
   onHeader(header: {identRaw: string}): void
   onHandshakeComplete(negotiated: Negotiated): void
-  messageHandlers: Record<string, (protocol: unknown, ...values: never[]) => void>
+  messageHandlers: {DISCONNECT(protocol: unknown, reason: number, description: string): void}
 }
 
 interface Ssh2 {
@@ -82,16 +93,23 @@ let loaded: Ssh2 | undefined
 export function ssh2(): Ssh2 {
   if (loaded) return loaded
   const require = createRequire(import.meta.url)
-  const found = (require('ssh2/package.json') as {version: string}).version
-  if (found !== ssh2Version) {
-    throw problem('internal', `ssh2 ${found} is installed, but only ${ssh2Version} is known to work`, {
-      hint: 'reinstall with npm ci',
-    })
-  }
+  requireKnownVersion((require('ssh2/package.json') as {version: string}).version)
   const {sendPacket} = require('ssh2/lib/protocol/utils.js') as Pick<Ssh2, 'sendPacket'>
-  const {bindingAvailable} = require('ssh2/lib/protocol/crypto.js') as Pick<Ssh2, 'bindingAvailable'>
-  loaded = {Protocol: require('ssh2/lib/protocol/Protocol.js'), sendPacket, bindingAvailable}
+  const {bindingAvailable} = require('ssh2/lib/protocol/crypto.js') as {bindingAvailable: unknown}
+  loaded = {
+    Protocol: require('ssh2/lib/protocol/Protocol.js'),
+    sendPacket,
+    bindingAvailable: Boolean(bindingAvailable),
+  }
   return loaded
+}
+
+/** @throws internal for any version but the one whose insides we know */
+export function requireKnownVersion(found: string): void {
+  if (found === ssh2Version) return
+  throw problem('internal', `ssh2 ${found} is installed, but only ${ssh2Version} is known to work`, {
+    hint: 'reinstall with npm ci',
+  })
 }
 
 /** Whether ssh2's native ciphers were built; without them everything works, about ten times slower for chacha20. */

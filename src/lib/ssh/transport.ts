@@ -1,7 +1,8 @@
 import type {Duplex} from 'node:stream'
-import {asProblem, problem, type SallyportError} from '../errors/index.js'
-import {hostCertificateAlgorithms, WireReader, WireWriter} from '../sshcert/index.js'
+import {asProblem, problem, SallyportError} from '../errors/index.js'
+import {hostCertificateAlgorithms} from '../sshcert/index.js'
 import {type AlgorithmChoice, offer} from './algorithms.js'
+import {sendOwnExtInfo} from './ext-info.js'
 import {
   type HostIdentity,
   hostKeyVerifier,
@@ -9,23 +10,19 @@ import {
   type PresentedHostKey,
   serverHostKeys,
 } from './host-keys.js'
-import {gatherIdentification} from './identification.js'
+import {type Incoming, readIncoming} from './incoming.js'
 import {disconnectReason, message} from './messages.js'
+import {corkedOutput, type Outgoing} from './outgoing.js'
+import {peerText} from './peer-text.js'
+import {defaultRekeyLimits, type RekeyLimits, type RekeyPolicy, rekeyPolicy} from './rekey-policy.js'
 import {type Negotiated, type ProtocolOptions, type Ssh2Protocol, ssh2} from './ssh2-protocol.js'
+import {endStream} from './stream-end.js'
 
 /** OpenSSH sends eow@openssh.com, which ends `ssh host yes | head`, only to peers whose name begins like this. */
 const ident = 'OpenSSH_9.9-Sallyport'
 
-/** RFC 4253 §9 recommends new keys after a gigabyte or an hour. */
-const rekeyBytes = 1024 ** 3
-const rekeyMilliseconds = 3_600_000
-
-/** Output that waits for a slow peer before channels are paused; well over what one system call takes. */
-const maxUnsentBytes = 512 * 1024
-
-/** Signature formats we verify, told to clients that ask (RFC 8308 §3.1). ssh2's own list lacks a comma. */
-const serverSigAlgs =
-  'ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256'
+/** Messages that ssh2 queues while keys are exchanged. Data waits elsewhere, so these are answers and credit. */
+const maxQueuedMessages = 4096
 
 export type TransportRole =
   | {kind: 'server'; hostKeys: readonly HostIdentity[]}
@@ -42,11 +39,15 @@ export interface TransportOptions {
   stream: Duplex
   role: TransportRole
   algorithms?: AlgorithmChoice
-  /** Each message above the transport layer; the buffer is the callee's to keep. */
+  /** When to ask for new keys. */
+  rekey?: RekeyLimits
+  /** Monotonic milliseconds. */
+  now?: () => number
+  /** Each message above the transport layer; the buffer is the callee's to keep. What it throws ends the connection. */
   onMessage(payload: Buffer): void
   /** Once, when the first key exchange is complete. */
   onReady(negotiated: Negotiated): void
-  /** The stream can take more after `send` had answered false. */
+  /** Bulk data may be sent again after `congested` had said otherwise. */
   onDrain(): void
   /** Once, at the end; undefined means an orderly end. */
   onClose(error: SallyportError | undefined): void
@@ -54,201 +55,277 @@ export interface TransportOptions {
 
 /** One SSH transport (RFC 4253): encrypted messages over a stream. */
 export interface Transport {
-  /** Queues a message; false asks the caller to wait for `onDrain` before sending bulk data. */
-  send(payload: Buffer): boolean
+  /** Queues a message. */
+  send(payload: Buffer): void
+  /** Queues a message of `length` bytes which `fill` writes straight into the packet, from `at` on. */
+  sendFilled(length: number, fill: (packet: Buffer, at: number) => void): void
+  /** The peer or the key exchange is behind: bulk data has to wait for `onDrain`. */
+  congested(): boolean
+  /** Takes no more messages until everybody has run who waits for something that happened in this turn. */
+  holdTurn(): void
   /** The exchange hash of the first key exchange, to which authentication is bound. */
   sessionId(): Buffer
   remoteIdent(): string
   /** Ends the connection with a DISCONNECT; pending output is flushed. */
   disconnect(reason?: number): void
-  /** Ends the connection at once with this error. */
+  /** Ends the connection at once with this error; pending output is dropped. */
   fail(error: SallyportError): void
 }
 
-export function createTransport(options: TransportOptions): Transport {
-  const {stream, role} = options
-  let ready = false
-  let closed = false
-  let remoteIdent = ''
-  let failure: SallyportError | undefined
-  let bytesSinceKeys = 0
-  let corked = false
-  const gather = gatherIdentification(role.kind)
-  let identified = false
+export const createTransport = (options: TransportOptions): Transport => new Ssh2Transport(options)
 
-  const close = (error: SallyportError | undefined): void => {
-    if (closed) return
-    closed = true
-    clearInterval(rekeyTimer)
-    protocol.cleanup()
-    options.onClose(failure ?? error)
-  }
-  const fail = (error: SallyportError): void => {
-    failure ??= error
-    if (!stream.destroyed) stream.destroy()
-    close(failure)
-  }
-  const write = (data: Buffer): void => {
-    if (closed || !stream.writable) return
-    if (!corked) {
-      // One system call for everything sent in this turn of the event loop.
-      corked = true
-      stream.cork()
-      process.nextTick(() => {
-        corked = false
-        stream.uncork()
-      })
-    }
-    stream.write(data)
-    countBytes(data.length)
-  }
-  const countBytes = (count: number): void => {
-    bytesSinceKeys += count
-    if (bytesSinceKeys < rekeyBytes || !ready || closed) return
-    bytesSinceKeys = 0
-    protocol.rekey()
+/** ssh2's protocol object between a stream and the layers above, and the rules about when which of them has to wait. */
+class Ssh2Transport implements Transport {
+  readonly #options: TransportOptions
+  readonly #stream: Duplex
+  readonly #protocol: Ssh2Protocol
+  readonly #outgoing: Outgoing
+  readonly #incoming: Incoming
+  readonly #rekeying: RekeyPolicy
+  #ready = false
+  #closed = false
+  #failure: SallyportError | undefined
+  #remoteIdent = ''
+  #queuedMessages = 0
+  #releaseBacklog: (() => void) | undefined
+
+  constructor(options: TransportOptions) {
+    const {stream, role} = options
+    this.#options = options
+    this.#stream = stream
+    this.#rekeying = rekeyPolicy(
+      options.rekey ?? defaultRekeyLimits,
+      options.now ?? (() => performance.now()),
+    )
+    this.#outgoing = corkedOutput(stream)
+    this.#protocol = this.#createProtocol(role)
+    this.#takeOverMessages()
+    this.#incoming = readIncoming(stream, role.kind === 'server' ? 'client' : 'server', {
+      parse: (chunk, from) => this.#parse(chunk, from),
+      onBroken: error => this.#broken(error),
+    })
+    this.#followStream()
+    this.#protocol.start()
   }
 
-  const verification =
-    role.kind === 'client'
-      ? hostKeyVerifier(
-          () => protocol,
-          role.verifyHostKey,
-          error => {
-            failure ??= asProblem(error, 'host_key_refused')
-          },
-        )
-      : undefined
-  const hostKeys = role.kind === 'server' ? serverHostKeys(role.hostKeys, () => protocol._kex) : undefined
-  const hostKeyNames =
-    role.kind === 'server'
-      ? Object.keys(hostKeys ?? {})
-      : (role.hostKeyAlgorithms ?? hostCertificateAlgorithms)
-  const protocolOptions: ProtocolOptions = {
-    server: role.kind === 'server',
-    ident,
-    offer: offer(role.kind, hostKeyNames, options.algorithms),
-    ...(hostKeys && {hostKeys}),
-    ...(verification && {hostVerifier: verification.verifier}),
-    onWrite: write,
-    onError: error => fail(transportProblem(error)),
-    onHeader: header => {
-      remoteIdent = header.identRaw.trim().slice(0, 255)
-    },
-    onHandshakeComplete: negotiated => {
-      bytesSinceKeys = 0
-      if (ready) return
-      ready = true
-      options.onReady(negotiated)
-    },
-    messageHandlers: {
-      DISCONNECT: (_protocol: unknown, reason: number, description: string) => {
-        const orderly = reason === disconnectReason.byApplication
-        failure ??= orderly ? undefined : disconnected(description)
-        stream.end()
-        close(failure)
-      },
-    },
+  send(payload: Buffer): void {
+    this.sendFilled(payload.length, (packet, at) => packet.set(payload, at))
   }
-  const protocol: Ssh2Protocol = new (ssh2().Protocol)(protocolOptions)
-  takeOverMessages(protocol, options.onMessage)
-  if (role.kind === 'server') sendOwnExtInfo(protocol, payload => send(payload))
-  if (verification) onKeyExchange(protocol, verification.hook)
 
-  const send = (payload: Buffer): boolean => {
-    if (closed || protocol._destruct === undefined) return true
+  sendFilled(length: number, fill: (packet: Buffer, at: number) => void): void {
+    const protocol = this.#protocol
+    if (this.#closed || protocol._destruct === undefined) return
     const writer = protocol._packetRW.write
-    const start = writer.allocStart
-    const packet = writer.alloc(payload.length)
-    packet.set(payload, start)
+    const packet = writer.alloc(length)
+    fill(packet, writer.allocStart)
     ssh2().sendPacket(protocol, writer.finalize(packet))
-    return stream.writableLength < maxUnsentBytes
+    this.#afterSending()
   }
 
-  const receive = (chunk: Buffer): void => {
+  congested(): boolean {
+    return this.#exchangingKeys() || this.#outgoing.full()
+  }
+
+  holdTurn(): void {
+    setImmediate(this.#incoming.hold())
+  }
+
+  sessionId(): Buffer {
+    return this.#protocol._kex?.sessionID ?? Buffer.alloc(0)
+  }
+
+  remoteIdent(): string {
+    return this.#remoteIdent
+  }
+
+  disconnect(reason: number = disconnectReason.byApplication): void {
+    if (this.#closed) return
+    this.#protocol.disconnect(reason)
+    this.#end(undefined, endStream)
+  }
+
+  fail(error: SallyportError): void {
+    this.#end(error, destroyStream)
+    // It may have been ending politely.
+    destroyStream(this.#stream)
+  }
+
+  #createProtocol(role: TransportRole): Ssh2Protocol {
+    const {Protocol} = ssh2()
+    if (role.kind === 'server') {
+      const hostKeys = serverHostKeys(role.hostKeys, () => this.#protocol._kex)
+      const protocol = new Protocol({...this.#protocolOptions(Object.keys(hostKeys)), hostKeys})
+      sendOwnExtInfo(protocol, payload => this.send(payload))
+      return protocol
+    }
+    const verification = hostKeyVerifier({
+      protocol: () => this.#protocol,
+      verify: role.verifyHostKey,
+      hold: () => this.#incoming.hold(),
+      attempt: action => this.#attempt(action),
+      refuse: error => {
+        this.#failure ??= asProblem(error, 'host_key_refused')
+      },
+    })
+    const algorithms = role.hostKeyAlgorithms ?? hostCertificateAlgorithms
+    const protocol = new Protocol({
+      ...this.#protocolOptions(algorithms),
+      hostVerifier: verification.verifier,
+    })
+    onKeyExchange(protocol, verification.hook)
+    return protocol
+  }
+
+  #protocolOptions(hostKeyAlgorithms: readonly string[]): ProtocolOptions {
+    const {role, algorithms} = this.#options
+    return {
+      server: role.kind === 'server',
+      ident,
+      offer: offer(hostKeyAlgorithms, algorithms),
+      onWrite: data => {
+        if (this.#closed) return
+        this.#outgoing.write(data)
+        this.#rekeying.count(data.length)
+      },
+      // ssh2 has told the peer already.
+      onError: error => this.#end(transportProblem(error, hostKeyAlgorithms), endStream),
+      onHeader: header => {
+        this.#remoteIdent = peerText(header.identRaw, 255)
+      },
+      onHandshakeComplete: negotiated => this.#keysExchanged(negotiated),
+      messageHandlers: {
+        DISCONNECT: (_protocol, reason, description) => {
+          const orderly = reason === disconnectReason.byApplication
+          this.#end(orderly ? undefined : disconnected(description), endStream)
+        },
+      },
+    }
+  }
+
+  /** Messages from 50 up, and the service and extension messages, go to us; ssh2 keeps the key exchange. */
+  #takeOverMessages(): void {
+    const protocol = this.#protocol
+    const inner = protocol._onPayload
+    protocol._onPayload = payload => {
+      const type = payload[0] ?? 0
+      const ours =
+        type >= message.userauthRequest || (type >= message.serviceRequest && type <= message.extInfo)
+      if (ours) this.#options.onMessage(payload)
+      else inner(payload)
+      if (this.#closed) return Number.POSITIVE_INFINITY
+      return this.#incoming.held ? false : undefined
+    }
+  }
+
+  #followStream(): void {
+    const stream = this.#stream
+    stream.on('drain', () => this.#drained())
+    stream.on('error', error => {
+      const failure = problem('protocol_error', `the connection broke: ${error.message}`, {cause: error})
+      this.#end(failure, destroyStream)
+    })
+    stream.on('end', () => {
+      this.#end(this.#ready ? undefined : problem('protocol_error', 'handshake failed: EOF'), endStream)
+    })
+    stream.on('close', () => this.#end(undefined, destroyStream))
+    if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
+    if (!stream.destroyed) return
+    const gone = problem('protocol_error', 'the connection broke before it could be used')
+    process.nextTick(() => this.#end(gone, destroyStream))
+  }
+
+  #parse(chunk: Buffer, from: number): number {
+    const next = this.#protocol._parse(chunk, from, chunk.length) ?? Number.POSITIVE_INFINITY
+    this.#rekeying.count(Math.min(next, chunk.length) - from)
+    this.#rekeyIfDue()
+    return next
+  }
+
+  #afterSending(): void {
+    if (this.#exchangingKeys()) {
+      if (++this.#queuedMessages <= maxQueuedMessages) return
+      return this.fail(problem('limit_exceeded', 'the peer does not finish the exchange of keys'))
+    }
+    this.#rekeyIfDue()
+    if (this.#outgoing.backlogged()) this.#releaseBacklog ??= this.#incoming.hold()
+  }
+
+  #exchangingKeys(): boolean {
+    return this.#protocol._kexinit !== undefined
+  }
+
+  /** Never from within a write: ssh2 would encrypt the KEXINIT under the nonce of the packet being written. */
+  #rekeyIfDue(): void {
+    if (!this.#ready || this.#closed || this.#exchangingKeys() || !this.#rekeying.due()) return
+    this.#protocol.rekey()
+  }
+
+  #keysExchanged(negotiated: Negotiated): void {
+    this.#queuedMessages = 0
+    this.#rekeying.exchanged()
+    if (this.#ready) return this.#options.onDrain()
+    this.#ready = true
+    this.#options.onReady(negotiated)
+  }
+
+  #drained(): void {
+    const release = this.#releaseBacklog
+    this.#releaseBacklog = undefined
+    release?.()
+    if (!this.#closed) this.#options.onDrain()
+  }
+
+  /** For what runs outside the parser but may fail like it. */
+  #attempt(action: () => void): void {
+    if (this.#closed) return
     try {
-      const bytes = identified ? chunk : gather(chunk)
-      if (!bytes) return
-      identified = true
-      protocol.parse(bytes, 0, bytes.length)
-      countBytes(bytes.length)
+      action()
     } catch (error) {
-      fail(transportProblem(error))
+      this.#broken(error)
     }
   }
-  stream.on('data', receive)
-  stream.on('drain', () => !closed && options.onDrain())
-  stream.on('error', error => {
-    failure ??= problem('protocol_error', `the connection broke: ${error.message}`, {cause: error})
-    close(failure)
-  })
-  stream.on('end', () => {
-    if (!ready) failure ??= problem('protocol_error', 'handshake failed: EOF')
-    stream.end()
-    close(failure)
-  })
-  stream.on('close', () => close(undefined))
-  if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
-  const rekeyTimer = setInterval(
-    () => ready && !closed && bytesSinceKeys > 0 && protocol.rekey(),
-    rekeyMilliseconds,
-  )
-  rekeyTimer.unref()
-  protocol.start()
 
-  return {
-    send,
-    sessionId: () => protocol._kex?.sessionID ?? Buffer.alloc(0),
-    remoteIdent: () => remoteIdent,
-    disconnect(reason = disconnectReason.byApplication) {
-      if (closed) return
-      if (ready || identified) protocol.disconnect(reason)
-      stream.end()
-      close(undefined)
-    },
-    fail,
+  #broken(error: unknown): void {
+    const failure = transportProblem(error)
+    if (!this.#closed && this.#protocol._destruct) this.#protocol.disconnect(disconnectReason.protocolError)
+    this.#end(failure, endStream)
+  }
+
+  #end(error: SallyportError | undefined, close: (stream: Duplex) => void): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#incoming.stop()
+    this.#protocol.cleanup()
+    close(this.#stream)
+    this.#options.onClose(this.#failure ?? error)
   }
 }
 
-/** Messages from 50 up, and the service and extension messages, go to us; ssh2 keeps the key exchange. */
-function takeOverMessages(protocol: Ssh2Protocol, onMessage: (payload: Buffer) => void): void {
-  const inner = protocol._onPayload
-  protocol._onPayload = payload => {
-    const type = payload[0] ?? 0
-    const ours =
-      type >= message.userauthRequest || (type >= message.serviceRequest && type <= message.extInfo)
-    return ours ? onMessage(payload) : inner(payload)
-  }
-}
-
-function sendOwnExtInfo(protocol: Ssh2Protocol, send: (payload: Buffer) => boolean): void {
-  const complete = protocol._onHandshakeComplete
-  let first = true
-  protocol._onHandshakeComplete = negotiated => {
-    const wanted = first && protocol._kex?.remoteExtInfoEnabled === true
-    if (protocol._kex) protocol._kex.remoteExtInfoEnabled = false
-    first = false
-    if (wanted) {
-      send(
-        new WireWriter().u8(message.extInfo).u32(1).string('server-sig-algs').string(serverSigAlgs).finish(),
-      )
-    }
-    complete(negotiated)
-  }
+const destroyStream = (stream: Duplex): void => {
+  if (!stream.destroyed) stream.destroy()
 }
 
 const disconnected = (description: string): SallyportError =>
   problem(
     'protocol_error',
-    `the peer ended the connection: ${description?.slice(0, 200) || 'no reason given'}`,
+    `the peer ended the connection: ${peerText(description ?? '', 200) || 'no reason given'}`,
   )
 
-const transportProblem = (error: unknown): SallyportError => asProblem(error, 'protocol_error')
-
-/** Parses EXT_INFO (RFC 8308 §2.3), at most 16 extensions. */
-export function readExtInfo(payload: Buffer): Map<string, string> {
-  const reader = new WireReader(payload)
-  reader.u8()
-  const count = Math.min(reader.u32(), 16)
-  return new Map(Array.from({length: count}, () => [reader.text(), reader.string().toString('latin1')]))
+/** @param hostKeyAlgorithms what was offered, to explain why nothing matched */
+function transportProblem(thrown: unknown, hostKeyAlgorithms: readonly string[] = []): SallyportError {
+  if (thrown instanceof SallyportError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  if (/no matching host key format/i.test(message) && onlyCertificates(hostKeyAlgorithms)) {
+    const text = 'remote host presented a public key, expected a host certificate'
+    return problem('host_key_refused', text, {cause: thrown})
+  }
+  // Not an opinion of ssh2 but a stumble over bytes that make no sense.
+  if (thrown instanceof TypeError || thrown instanceof RangeError) {
+    return problem('protocol_error', 'the peer sent what is not SSH', {cause: thrown})
+  }
+  const lowered = message.charAt(0).toLowerCase() + message.slice(1)
+  return problem('protocol_error', lowered, {cause: thrown})
 }
+
+const onlyCertificates = (algorithms: readonly string[]): boolean =>
+  algorithms.length > 0 && algorithms.every(name => hostCertificateAlgorithms.includes(name))

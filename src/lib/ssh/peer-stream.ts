@@ -1,0 +1,68 @@
+import {Duplex} from 'node:stream'
+import {byteQueue} from './byte-queue.js'
+import {maxPacketSize} from './window.js'
+
+/**
+ * A Duplex whose readable side is filled by a peer. What the reader has not asked for yet waits in a compact queue
+ * rather than in Node's, which keeps every piece.
+ */
+export abstract class PeerStream extends Duplex {
+  readonly #waiting = byteQueue()
+  /** The last `read` wanted more than there was. */
+  #hungry = false
+  #ending = false
+  #ended = false
+
+  constructor(options: {autoDestroy: boolean}) {
+    super({...options, allowHalfOpen: true, writableHighWaterMark: maxPacketSize * 4})
+    // Without a listener an error ends the process. Here it means a write after the end, which its callback hears
+    // of, or a `destroy` by someone who knows the reason.
+    this.on('error', () => undefined)
+  }
+
+  /** Called whenever some of what was received may have been read. */
+  protected abstract wasRead(): void
+
+  /** Bytes received and not read yet. */
+  get unread(): number {
+    return this.readableLength + this.#waiting.length
+  }
+
+  /** More from the peer. */
+  protected receive(data: Buffer): void {
+    if (this.#ending) return
+    const direct = this.#waiting.length === 0 && (this.#hungry || this.readableLength === 0)
+    if (direct) this.push(data)
+    else this.#waiting.push(data)
+  }
+
+  /** Nothing more will come from the peer. */
+  protected receiveEnd(): void {
+    this.#ending = true
+    this.#refill(0)
+  }
+
+  override read(size?: number): Buffer | null {
+    this.#refill(size ?? 1)
+    const chunk: Buffer | null = super.read(size)
+    if (size !== 0) this.#hungry = chunk === null
+    this.#refill(1)
+    this.wasRead()
+    return chunk
+  }
+
+  override _read(): void {
+    // Pushed as it arrives and as it is read.
+  }
+
+  #refill(wanted: number): void {
+    while (this.readableLength < wanted) {
+      const piece = this.#waiting.shift()
+      if (!piece) break
+      this.push(piece)
+    }
+    if (!this.#ending || this.#ended || this.#waiting.length > 0) return
+    this.#ended = true
+    this.push(null)
+  }
+}
