@@ -21,11 +21,15 @@ export const isGzip = (start: Uint8Array): boolean => start[0] === 0x1f && start
 export async function* readMembers(source: AsyncIterable<Uint8Array>): AsyncGenerator<Member> {
   const input = createInput(source)
   let offset = 0
-  for (let number = 0; await input.need(1); number += 1) {
-    const member = await readMember(input, number)
-    yield {offset, ...member}
-    if (!member.complete) return
-    offset += member.data.length
+  try {
+    for (let number = 0; await input.need(1); number += 1) {
+      const member = await readMember(input, number)
+      yield {offset, ...member}
+      if (!member.complete) return
+      offset += member.data.length
+    }
+  } finally {
+    await input.close()
   }
 }
 
@@ -127,6 +131,8 @@ interface Input {
   peek(): Buffer
   size(): number
   take(bytes: number): Buffer
+  /** Lets go of the source before its end. */
+  close(): Promise<void>
 }
 
 function createInput(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Input {
@@ -156,6 +162,9 @@ function createInput(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): 
       const taken = buffer.subarray(0, bytes)
       buffer = buffer.subarray(bytes)
       return taken
+    },
+    async close() {
+      await iterator.return?.()
     },
   }
 }

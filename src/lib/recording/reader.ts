@@ -1,5 +1,5 @@
 import {problem} from '../errors/index.js'
-import {BYTES_CODE, CHAIN_CODE, type OutputStream, SEAL_CODE, STDERR_CODE} from './asciicast.js'
+import {BYTES_CODE, type OutputStream, SEAL_CODE, STDERR_CODE} from './asciicast.js'
 import {isGzip, readMembers} from './gzip-members.js'
 import {LINE_BYTES} from './limits.js'
 import {terminalSize} from './meta.js'
@@ -55,8 +55,17 @@ export async function readCast(source: AsyncIterable<Uint8Array>): Promise<Cast>
   const lines = readLines(readContents(source, state), state)
   const first = await lines.next()
   if (first.done) throw problem('recording_corrupt', 'the recording is empty')
-  const header = parseHeader(first.value)
+  const header = await parseOrClose(first.value, lines)
   return {header, events: readEvents(lines, state), end: () => state.end}
+}
+
+async function parseOrClose(line: string, lines: AsyncGenerator<string>): Promise<CastHeader> {
+  try {
+    return parseHeader(line)
+  } catch (error) {
+    await lines.return(undefined)
+    throw error
+  }
 }
 
 interface ReadState {
@@ -79,8 +88,17 @@ async function* readContents(
 }
 
 async function* startingWith(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield first
-  yield* {[Symbol.asyncIterator]: () => rest}
+  try {
+    for (let next = first; ; ) {
+      yield next
+      const result = await rest.next()
+      if (result.done) return
+      next = result.value
+    }
+  } finally {
+    // Whoever stops early closes the source.
+    await rest.return?.()
+  }
 }
 
 async function* readLines(contents: AsyncIterable<Uint8Array>, state: ReadState): AsyncGenerator<string> {
@@ -117,27 +135,31 @@ async function* readEvents(lines: AsyncIterable<string>, state: ReadState): Asyn
   // An output waits for the side events that may follow it.
   let output: OutputEvent | undefined
   let timeMs = 0
-  for await (const line of lines) {
-    if (line.trim() === '') continue
-    const {seconds, code, data} = parseEvent(line)
-    if (code === BYTES_CODE && output) {
-      output.bytes = Buffer.from(data, 'base64')
-      continue
+  let damage: unknown
+  try {
+    for await (const line of lines) {
+      if (line.trim() === '') continue
+      const {seconds, code, data} = parseEvent(line)
+      if (output && code === BYTES_CODE) output.bytes = Buffer.from(data, 'base64')
+      else if (output && code === STDERR_CODE) output.stream = 'stderr'
+      else {
+        if (output) yield output
+        output = undefined
+        if (code === SEAL_CODE && state.end === 'open') state.end = 'sealed'
+        if (code.startsWith('x-')) continue
+        timeMs = Math.max(timeMs, Math.round(seconds * 1000))
+        if (code === 'o') output = {kind: 'output', timeMs, text: data, stream: 'stdout'}
+        else if (code === 'm') yield {kind: 'marker', timeMs, label: data}
+        else if (code === 'r') yield {kind: 'resize', timeMs, ...parseSize(data)}
+      }
     }
-    if (code === STDERR_CODE && output) {
-      output.stream = 'stderr'
-      continue
-    }
-    if (output) yield output
-    output = undefined
-    if (code === SEAL_CODE) state.end = 'sealed'
-    if (code === CHAIN_CODE || code === SEAL_CODE) continue
-    timeMs = Math.max(timeMs, Math.round(seconds * 1000))
-    if (code === 'o') output = {kind: 'output', timeMs, text: data, stream: 'stdout'}
-    else if (code === 'm') yield {kind: 'marker', timeMs, label: data}
-    else if (code === 'r') yield {kind: 'resize', timeMs, ...parseSize(data)}
+  } catch (error) {
+    damage = error
   }
-  if (output) yield output
+  // Where a cut or damage took the exact bytes away, what stands for them is not what was on the wire.
+  const partial = damage !== undefined || state.end === 'cut'
+  if (output && !(partial && !output.bytes && output.text.includes('\ufffd'))) yield output
+  if (damage !== undefined) throw damage
 }
 
 function parseSize(data: string): {columns: number; rows: number} {

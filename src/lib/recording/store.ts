@@ -116,7 +116,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     const found: RecordingSummary[] = []
     for (const paths of await listRecordingsOf(day)) {
       // One damaged recording must not hide the others.
-      const summary = await summarise(paths).catch(error => onDamage?.(paths.sid, error))
+      const summary = await summarise(paths).catch(error => {
+        onDamage?.(paths.sid, error)
+      })
       if (summary && matches(summary, query)) found.push(summary)
     }
     return found.sort((a, b) => b.startedAt - a.startedAt)
