@@ -59,8 +59,12 @@ export async function loadTls({
     throw unusable('https_key_file', keyFile, 'it is not the key of the certificate in https_cert_file')
   }
   warnOfDates(leaf, now(), logger)
-  return {cert, key, selfSigned: leaf.checkIssued(leaf) && leaf.verify(leaf.publicKey)}
+  return {cert, key, selfSigned: isSelfSigned(leaf)}
 }
+
+// Not checkIssued: it wants the right to sign certificates, which a leaf that signed itself need not have.
+const isSelfSigned = (leaf: X509Certificate): boolean =>
+  leaf.issuer === leaf.subject && leaf.verify(leaf.publicKey)
 
 const unusable = (setting: string, path: string, reason: string, cause?: unknown): SallyportError =>
   problem('config_invalid', `proxy_service.${setting} cannot be used: ${path}: ${reason}`, {
