@@ -1,0 +1,41 @@
+import {Args} from '@oclif/core'
+import {BaseCommand, clientFlags} from '../../lib/cli/index.js'
+
+export default class ProxySsh extends BaseCommand {
+  static override summary = "Carry a stock ssh client's connection to a host, as its ProxyCommand"
+  static override description =
+    'Connects standard input and output with the host through the proxy. `sallyport config` prints an ssh_config block that uses it.'
+  static override examples = [
+    "ssh -o 'ProxyCommand <%= config.bin %> proxy ssh %r@%h:%p' root@db-1",
+    '<%= config.bin %> config >> ~/.ssh/config',
+  ]
+  static override args = {
+    target: Args.string({description: 'the host, as login@host:port', required: true}),
+  }
+  static override flags = {...clientFlags}
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(ProxySsh)
+    const {carryConnection, loadIdentity, parseProxyAddress, parseSshTarget} = await import(
+      '../../lib/client/index.js'
+    )
+    const identity = await loadIdentity({
+      proxy: flags.proxy === undefined ? undefined : parseProxyAddress(flags.proxy),
+      user: flags.user,
+      identity: flags.identity,
+      insecure: flags.insecure,
+      agentSocket: process.env.SSH_AUTH_SOCK || undefined,
+    })
+    try {
+      await carryConnection(
+        identity,
+        parseSshTarget(args.target, {}),
+        process.stdin,
+        process.stdout,
+        process.stderr,
+      )
+    } finally {
+      identity.close()
+    }
+  }
+}
