@@ -245,6 +245,16 @@ describe('errors of the API', () => {
     expect(reply.json().error.hint).toContain(line.request)
   })
 
+  it('say so when the auth service does not answer in time', async () => {
+    const {app} = await testWeb({
+      limits: {handlerMs: 50},
+      overrides: {ping: () => new Promise(() => {})},
+    })
+    const reply = await app.inject('/webapi/ping')
+    expect(reply.statusCode).toBe(503)
+    expect(reply.json().error.code).toBe('unavailable')
+  })
+
   it.each(['/webapi', '/webapi/', '/webapi/nope', '/webapi?x'])('are JSON for %s', async url => {
     const {app} = await testWeb()
     const reply = await app.inject(url)

@@ -228,6 +228,14 @@ describe('the cap on connections', () => {
     expect(silent.filter(socket => !socket.closed).length).toBeLessThan(20)
   })
 
+  it('lets others log in beside a thousand silent connections', async () => {
+    const {port} = await start()
+    await Promise.all(Array.from({length: 1000}, () => connect(port)))
+    const began = Date.now()
+    expect((await request(port, '/webapi/ssh/certs', loginOptions)).status).toBe(200)
+    expect(Date.now() - began).toBeLessThan(1000)
+  })
+
   it('never costs a request in progress its connection', async () => {
     const held = hold()
     const auth = fakeAuth({ping: held.ping})
