@@ -1,8 +1,8 @@
-import {access} from 'node:fs/promises'
+import {connect, type Socket} from 'node:net'
 import {join} from 'node:path'
 import type {RemoteAuthApi} from '../auth/remote-methods.js'
 import {findDataDir} from '../config/index.js'
-import {problem} from '../errors/index.js'
+import {problem, type SallyportError} from '../errors/index.js'
 
 export interface AuthAccessOptions {
   /** As `--config` names it. */
@@ -11,12 +11,12 @@ export interface AuthAccessOptions {
   dataDir?: string | undefined
   /**
    * Reaches the auth service as the logged-in user, over a channel of a connection to the proxy. Used where neither
-   * flag is given and no service runs on this machine's default data directory. Throws not_logged_in for nobody.
+   * flag is given and no service of this user runs on the default data directory. Throws not_logged_in for nobody.
    */
   connectAuthThroughProxy?: (() => Promise<AuthAccess>) | undefined
 }
 
-/** The auth service, as whoever may be asking. */
+/** The auth service, as whoever is asking. */
 export interface AuthAccess {
   api: RemoteAuthApi
   close(): Promise<void>
@@ -30,33 +30,13 @@ export interface AuthAccess {
 export async function openAuthApi(options: AuthAccessOptions): Promise<AuthAccess> {
   const {config, dataDir, connectAuthThroughProxy} = options
   const socketPath = join(await findDataDir({config, dataDir}), 'admin.sock')
-  const here = await reachable(socketPath)
-  if (here === true) {
-    const {createAuthClient} = await import('../auth/http-client.js')
-    const client = createAuthClient({connect: async () => connect(socketPath)})
-    return {api: client, close: async () => client.close()}
+  try {
+    return await throughSocket(socketPath)
+  } catch (error) {
+    if (config === undefined && dataDir === undefined && connectAuthThroughProxy)
+      return connectAuthThroughProxy()
+    throw error
   }
-  if (config === undefined && dataDir === undefined && connectAuthThroughProxy)
-    return connectAuthThroughProxy()
-  throw here
-}
-
-/** true, or why not. */
-async function reachable(socketPath: string): Promise<true | Error> {
-  return access(socketPath).then(
-    () => true as const,
-    (cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'EACCES')
-        return problem('access_denied', `the service's socket ${socketPath} is not yours to open`, {
-          hint: 'run this as the user that runs the service',
-          cause,
-        })
-      return problem('service_not_running', `no auth service runs on ${socketPath}`, {
-        hint: 'start one with `sallyport start`, or name its --config or --data-dir',
-        cause,
-      })
-    },
-  )
 }
 
 /** Runs `work` with the auth service that the flags of a command mean, and hangs up after it. */
@@ -75,4 +55,50 @@ export async function withAuthApi<T>(
   } finally {
     await access.close()
   }
+}
+
+async function throughSocket(socketPath: string): Promise<AuthAccess> {
+  // The first connection tells whether anybody is there, and then carries the first call.
+  let first: Socket | undefined = await connectTo(socketPath)
+  const {createAuthClient} = await import('../auth/http-client.js')
+  const client = createAuthClient({
+    async connect() {
+      const ready = first
+      first = undefined
+      return ready && !ready.destroyed ? ready : connectTo(socketPath)
+    },
+  })
+  return {
+    api: client,
+    async close() {
+      first?.destroy()
+      client.close()
+    },
+  }
+}
+
+function connectTo(socketPath: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath)
+    const fail = (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error))
+    socket.once('error', fail)
+    socket.once('connect', () => {
+      socket.off('error', fail)
+      // From here on the requests on it report what goes wrong; between two of them nobody listens.
+      socket.on('error', () => {})
+      resolve(socket)
+    })
+  })
+}
+
+function unreachable(socketPath: string, cause: NodeJS.ErrnoException): SallyportError {
+  if (cause.code === 'EACCES')
+    return problem('access_denied', `the service's socket ${socketPath} is not yours to open`, {
+      hint: 'run this as the user that runs the service',
+      cause,
+    })
+  return problem('service_not_running', `no auth service answers on ${socketPath}`, {
+    hint: 'start one with `sallyport start`, or name the running one with --config or --data-dir',
+    cause,
+  })
 }

@@ -1,5 +1,6 @@
 import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import {rm} from 'node:fs/promises'
+import {isIPv6} from 'node:net'
 import {asProblem, problem} from '../errors/index.js'
 import {formatAuthorizedKey, publicKeyBlob} from '../sshcert/index.js'
 import {formatProxyAddress, type HostPort, type ProxyAddress, parseHostPort, reachable} from './address.js'
@@ -121,7 +122,9 @@ export function sshAddress(ping: WebPing, address: ProxyAddress): HostPort {
   const {listen_addr: listens, public_addr: announced} = ping.proxy.ssh
   const listening = parseHostPort(listens)
   if (announced === undefined) return reachable(listening, address.host)
-  return /:\d+$/.test(announced) ? parseHostPort(announced) : {host: announced, port: listening.port}
+  const alone = announced.replace(/^\[(.*)\]$/, '$1')
+  const withoutPort = isIPv6(alone) || !/:\d+$/.test(announced)
+  return withoutPort ? {host: alone, port: listening.port} : parseHostPort(announced)
 }
 
 /** A damaged profile does not keep its owner from logging in again: that is how it is mended. */

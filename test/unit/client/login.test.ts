@@ -164,6 +164,11 @@ describe('the address of SSH', () => {
       host: 'p',
       port: 9,
     })
+    for (const bare of ['::1', '[::1]'])
+      expect(sshAddress(ping({listen_addr: '[::]:3023', public_addr: bare}), proxy)).toEqual({
+        host: '::1',
+        port: 3023,
+      })
     expect(sshAddress(ping({listen_addr: '[::]:3023'}), proxy)).toEqual({host: 'proxy', port: 3023})
     expect(sshAddress(ping({listen_addr: '10.0.0.7:3023'}), proxy)).toEqual({host: '10.0.0.7', port: 3023})
   })

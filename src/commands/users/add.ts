@@ -1,0 +1,48 @@
+import {Args, Flags} from '@oclif/core'
+import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+
+export default class UsersAdd extends BaseCommand {
+  static override summary = 'Create a user, and print the link to sign up with'
+  static override description =
+    'LOGINS are the accounts on the hosts that the user may log in to; without any, one of the same name.'
+  static override examples = [
+    '<%= config.bin %> users add joe joe,root,ec2-user',
+    '<%= config.bin %> users add ann --logins=ann --roles=access,auditor --ttl=8h --config=sallyport.yaml',
+  ]
+  static override args = {
+    name: Args.string({description: 'name of the user', required: true}),
+    logins: Args.string({description: 'accounts on the hosts, separated by commas'}),
+  }
+  static override flags = {
+    logins: Flags.string({description: 'the same as LOGINS', helpValue: 'A,B'}),
+    roles: Flags.string({description: 'roles, separated by commas (default access)', helpValue: 'A,B'}),
+    ttl: Flags.string({
+      description: 'how long the link is good for (default 1h, at most 48h)',
+      helpValue: 'DURATION',
+    }),
+    ...adminFlags,
+    format: formatFlag(),
+  }
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(UsersAdd)
+    const {durationSeconds, formatRemaining, list, withAuthApi} = await import('../../lib/client/index.js')
+    const logins = [...list(args.logins), ...list(flags.logins)]
+    const request = {
+      ...{name: args.name, logins: logins.length === 0 ? [args.name] : [...new Set(logins)]},
+      ...(flags.roles === undefined ? {} : {roles: list(flags.roles)}),
+      ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
+    }
+    const invite = await withAuthApi(flags, api => api.createUser(request))
+    const lifetime = formatRemaining(invite.expires - Date.now() + 999)
+    await render(invite, {
+      format: flags.format,
+      text: () =>
+        [
+          `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`,
+          `Give this link to ${invite.user}; it is good for ${lifetime}, and once:`,
+          invite.url,
+        ].join('\n'),
+    })
+  }
+}
