@@ -1,7 +1,7 @@
 import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import {once} from 'node:events'
 import {connect as connectTcp, createServer} from 'node:net'
-import {type Duplex, duplexPair} from 'node:stream'
+import {type Duplex, duplexPair, type Readable} from 'node:stream'
 import {
   type AcceptedConnection,
   type AcceptOptions,
@@ -111,6 +111,14 @@ export const connectOn = (stream: Duplex, options: Partial<ConnectOptions> = {})
     ...options,
   })
 
+/** Two ends of one stream in memory; one that is destroyed takes the other with it. */
+export function streamPair(): [Duplex, Duplex] {
+  const [a, b] = duplexPair()
+  a.once('close', () => b.destroy())
+  b.once('close', () => a.destroy())
+  return [a, b]
+}
+
 /** Two ends of one real TCP connection on loopback. */
 export async function tcpPair(): Promise<[Duplex, Duplex]> {
   const listener = createServer().listen(0, '127.0.0.1')
@@ -140,7 +148,7 @@ export interface PairOptions {
 
 /** Our client logged in to our server. */
 export async function pair(options: PairOptions = {}): Promise<Pair> {
-  const streams = options.streams ?? duplexPair()
+  const streams = options.streams ?? streamPair()
   const accepting = acceptOn(streams[1], options.server)
   const connecting = connectOn(streams[0], options.client)
   const [{connection: server, user}, client] = await Promise.all([accepting, connecting])
@@ -159,7 +167,7 @@ export async function openChannel(
 }
 
 /** Everything a stream yields until its end. */
-export async function drain(stream: NodeJS.ReadableStream): Promise<Buffer> {
+export async function drain(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of stream) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
