@@ -7,16 +7,16 @@ import {parseAddress} from './values.js'
 
 /** What the command line of `start` says; each flag wins over the file. */
 export interface StartFlags {
-  roles?: Role[]
-  dataDir?: string
-  nodename?: string
-  listenIp?: string
-  advertiseIp?: string
+  roles?: Role[] | undefined
+  dataDir?: string | undefined
+  nodename?: string | undefined
+  listenIp?: string | undefined
+  advertiseIp?: string | undefined
   /** `[ip]:port` */
-  diagAddr?: string
-  pidFile?: string
-  insecure?: boolean
-  debug?: boolean
+  diagAddr?: string | undefined
+  pidFile?: string | undefined
+  insecure?: boolean | undefined
+  debug?: boolean | undefined
 }
 
 /** What a default may depend on. */

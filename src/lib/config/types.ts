@@ -22,7 +22,7 @@ export interface Config {
   limits: {maxConnections: number; maxUsers: number}
   auth: AuthConfig
   proxy: ProxyConfig
-  /** Accept what cannot be verified, for trials; every use is logged. */
+  /** Do not verify the services of other machines. */
   insecure: boolean
   diagnostics?: Address
   pidFile?: string

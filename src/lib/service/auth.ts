@@ -4,7 +4,8 @@ import type {Logger} from 'pino'
 import {openAuditLog} from '../audit/index.js'
 import {type AuthService, type Caller, createApiServer, createAuthService} from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
-import {type Config, formatAddress} from '../config/index.js'
+import type {Config} from '../config/index.js'
+import {asProblem, problemLine} from '../errors/index.js'
 import {openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
 import {createResources} from './resources.js'
@@ -15,61 +16,77 @@ export interface AuthRoomOptions {
   version: string
   /** Unix ms. */
   now: () => number
-  /** The web service's own address, once it listens. */
+  /** Where users reach the web pages; known once they are served. */
   webUrl: () => string | undefined
 }
 
-/** The auth service with everything it keeps, in this process. */
+/** The auth service with everything it stands on. */
 export interface AuthRoom {
   service: AuthService
-  /** Serves the API to `caller` on a connected stream. */
+  /** Serves its API on a connected stream to a caller whose name the stream vouches for. */
   serve(stream: Duplex, caller: Caller): void
   close(): Promise<void>
 }
 
 /**
- * Opens state, authorities, audit log and recordings below the data directory and starts the auth service on them.
- * @throws already_running when another auth service holds the state, store_failed
+ * Opens state, audit log and recordings in the data directory, and the service over them. The state's lock comes
+ * first: who does not get it touches nothing else.
+ * @throws already_running, store_failed
  */
 export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
-  const {config, logger, version, now, webUrl} = options
-  const {clusterName, secondFactor, sessionRecording} = config.auth
+  const {logger} = options
   const resources = createResources()
   try {
-    const backend = await openSqliteBackend({path: join(config.dataDir, 'state.db'), now})
-    resources.add('state', () => backend.close())
-    const authorities = await openAuthorities({backend, clusterName, now})
-    const audit = await openAuditLog({
-      directory: join(config.dataDir, 'audit'),
-      clusterName,
-      now,
-      onDamage: (file, offset) =>
-        logger.error({file, offset}, 'the audit log holds a line that is no record'),
-    })
-    resources.add('audit log', () => audit.close())
-    const recordings = await openRecordingStore({
-      directory: join(config.dataDir, 'recordings'),
-      now,
-      signHead: authorities.signRecordingHead,
-      onDamage: (sid, error) => logger.error({sid, err: error}, 'a recording cannot be read'),
-    })
-    const service = createAuthService({
-      settings: {
-        ...{clusterName, version, secondFactor},
-        recording: sessionRecording,
-        access: {
-          clientIdleTimeoutSeconds: Math.ceil(config.auth.clientIdleTimeoutMs / 1000),
-          disconnectExpiredCert: config.auth.disconnectExpiredCert,
-        },
-      },
-      ...{backend, authorities, audit, recordings, now},
-      publicUrl: () => webUrl() ?? `https://${formatAddress(config.proxy.webListen)}`,
-    })
-    const api = createApiServer(service, logger)
-    resources.add('auth API', api.close)
-    return {service, serve: api.attach, close: () => resources.close(logger)}
-  } catch (error) {
+    const service = await openService(options, resources.add)
+    const server = createApiServer(service, logger)
+    resources.add('API', server.close)
+    return {service, serve: server.attach, close: () => resources.close(logger)}
+  } catch (thrown) {
     await resources.close(logger)
-    throw error
+    throw thrown
   }
+}
+
+async function openService(
+  {config, logger, version, now, webUrl}: AuthRoomOptions,
+  opened: (name: string, close: () => Promise<unknown>) => void,
+): Promise<AuthService> {
+  const {dataDir, auth} = config
+  const {clusterName} = auth
+  const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
+  opened('state', backend.close)
+  const authorities = await openAuthorities({backend, clusterName, now})
+  const audit = await openAuditLog({
+    directory: join(dataDir, 'audit'),
+    clusterName,
+    now,
+    onDamage: (file, offset) => logger.error({file, offset}, 'a line of the audit log is no record'),
+  })
+  opened('audit log', audit.close)
+  const recordings = await openRecordingStore({
+    directory: join(dataDir, 'recordings'),
+    now,
+    signHead: authorities.signRecordingHead,
+    onDamage: (sid, error) => logger.error({sid, error: problemLine(asProblem(error))}, 'damaged recording'),
+  })
+  return createAuthService({
+    settings: {
+      clusterName,
+      version,
+      secondFactor: auth.secondFactor,
+      recording: auth.sessionRecording,
+      access: {
+        clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
+        disconnectExpiredCert: auth.disconnectExpiredCert,
+      },
+    },
+    ...{backend, authorities, audit, recordings, now},
+    publicUrl: () => webUrl() ?? configuredUrl(config),
+  })
+}
+
+/** Links can be made where the web runs elsewhere: then the address that users were promised is all we know. */
+const configuredUrl = ({proxy, nodename}: Config): string => {
+  const {host, port} = proxy.publicAddresses[0] ?? {host: nodename, port: proxy.webListen.port}
+  return `https://${host}:${port || proxy.webListen.port}`
 }

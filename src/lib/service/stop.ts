@@ -2,16 +2,22 @@ import type {EventEmitter} from 'node:events'
 
 const signals = ['SIGTERM', 'SIGINT'] as const
 
+/** `timeout`, npm and terminals send one signal twice: what follows the first so closely is its echo. */
+const echoMilliseconds = 500
+
 /**
  * Resolves with the first SIGTERM or SIGINT. From then on the process is on its way out: a second signal calls `force`
  * at once.
  */
-export function stopSignal(force: () => void, emitter: EventEmitter = process): Promise<NodeJS.Signals> {
+export function stopSignal(
+  force: () => void,
+  {emitter = process, now = () => performance.now()}: {emitter?: EventEmitter; now?: () => number} = {},
+): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
-    let stopping = false
+    let stoppingSince: number | undefined
     const heard = (signal: NodeJS.Signals): void => {
-      if (stopping) force()
-      stopping = true
+      if (stoppingSince !== undefined && now() - stoppingSince > echoMilliseconds) force()
+      stoppingSince ??= now()
       resolve(signal)
     }
     for (const signal of signals) emitter.on(signal, heard)

@@ -102,15 +102,20 @@ describe('diagnostics', () => {
 
 describe('the end', () => {
   test('comes with the first signal, and at once with the second', async () => {
-    const signals = new EventEmitter()
+    const emitter = new EventEmitter()
+    let time = 0
     let forced = 0
-    const stopping = stopSignal(() => {
+    const force = () => {
       forced += 1
-    }, signals)
-    signals.emit('SIGTERM', 'SIGTERM')
+    }
+    const stopping = stopSignal(force, {emitter, now: () => time})
+    emitter.emit('SIGTERM', 'SIGTERM')
     expect(await stopping).toBe('SIGTERM')
-    expect(forced).toBe(0)
-    signals.emit('SIGINT', 'SIGINT')
+    time = 300
+    emitter.emit('SIGTERM', 'SIGTERM')
+    expect(forced, 'an echo of the first').toBe(0)
+    time = 600
+    emitter.emit('SIGINT', 'SIGINT')
     expect(forced).toBe(1)
   })
 

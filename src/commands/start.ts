@@ -1,0 +1,48 @@
+import {Flags} from '@oclif/core'
+import {BaseCommand} from '../lib/cli/index.js'
+
+export default class Start extends BaseCommand {
+  static override summary = 'Run the auth and proxy services on this machine'
+  static override description =
+    `Without a configuration: users, certificates and recordings in one data directory, SSH on port 3023, HTTPS on
+port 3080, every session recorded. Where each service listens is printed on stdout and written to
+addresses.json in the data directory; logs are JSON on stderr. SIGTERM or Ctrl-C ends sessions and seals
+their recordings; a second one ends the process at once.`
+  static override examples = [
+    '<%= config.bin %> start',
+    '<%= config.bin %> start --config=/etc/sallyport.yaml',
+    '<%= config.bin %> start --roles=auth,proxy --data-dir=/srv/sallyport --listen-ip=127.0.0.1',
+  ]
+  static override flags = {
+    roles: Flags.string({char: 'r', description: 'services to run, of auth and proxy', helpValue: 'ROLE,…'}),
+    config: Flags.string({char: 'c', description: 'configuration file (YAML)', helpValue: 'FILE'}),
+    'data-dir': Flags.string({description: 'where state, keys and recordings are kept', helpValue: 'DIR'}),
+    nodename: Flags.string({description: 'name of this machine', helpValue: 'NAME'}),
+    'listen-ip': Flags.string({description: 'address that every service listens on', helpValue: 'IP'}),
+    'advertise-ip': Flags.string({description: 'address that others reach this machine by', helpValue: 'IP'}),
+    'diag-addr': Flags.string({description: 'serve /healthz and /readyz there', helpValue: 'HOST:PORT'}),
+    'pid-file': Flags.string({description: 'write the process id there', helpValue: 'FILE'}),
+    insecure: Flags.boolean({
+      description: 'do not verify other machines’ services (this version talks to none)',
+    }),
+  }
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(Start)
+    const {loadConfig, parseRoles} = await import('../lib/config/index.js')
+    const config = await loadConfig(flags.config, {
+      roles: flags.roles === undefined ? undefined : parseRoles(flags.roles),
+      dataDir: flags['data-dir'],
+      nodename: flags.nodename,
+      listenIp: flags['listen-ip'],
+      advertiseIp: flags['advertise-ip'],
+      diagAddr: flags['diag-addr'],
+      pidFile: flags['pid-file'],
+      insecure: flags.insecure,
+      debug: flags.debug,
+    })
+    const {runService} = await import('../lib/service/index.js')
+    await runService({config, version: this.config.version, announce: line => this.log(line)})
+    this.exit(0)
+  }
+}

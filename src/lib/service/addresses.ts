@@ -1,0 +1,64 @@
+import {hostname, networkInterfaces} from 'node:os'
+import {type Address, type Config, formatAddress} from '../config/index.js'
+import {writeFileAtomic} from '../durable/index.js'
+import {addressesFile} from './data-dir.js'
+
+/** Where a running service can be reached: printed at start, and kept in `<data-dir>/addresses.json`. */
+export interface Addresses {
+  pid: number
+  cluster: string
+  /** Administration: a Unix socket. */
+  auth: {socket: string}
+  ssh?: Address
+  web?: Address & {url: string}
+  diagnostics?: Address
+}
+
+/** For programs and scripts that started with port 0. */
+export const writeAddresses = (dataDir: string, addresses: Addresses): Promise<void> =>
+  writeFileAtomic(addressesFile(dataDir), `${JSON.stringify(addresses, undefined, 2)}\n`)
+
+/** One line per service, for people. */
+export const addressLines = ({auth, ssh, web, cluster, diagnostics}: Addresses): string[] => [
+  `auth   cluster ${cluster}, administration on ${auth.socket}`,
+  ...(ssh ? [`proxy  SSH on ${formatAddress(ssh)}`] : []),
+  ...(web ? [`web    ${web.url} (${formatAddress(web)})`] : []),
+  ...(diagnostics ? [`diag   http://${formatAddress(diagnostics)}/readyz`] : []),
+]
+
+/** `https://host:port` as users reach the web port; port 0 stands for the port that is listened on. */
+export function publicWebUrl({proxy}: Config): string | undefined {
+  const [address] = proxy.publicAddresses
+  return address && `https://${formatAddress(address)}`
+}
+
+/** `host[:port]` as users reach the SSH port, where that is known to differ from the address listened on. */
+export function publicSshAddress({proxy}: Config): string | undefined {
+  const [named] = proxy.sshPublicAddresses
+  const [web] = proxy.publicAddresses
+  const host = named?.host ?? web?.host
+  const port = named?.port || proxy.listen.port
+  if (host === undefined) return undefined
+  return port === 0 ? formatAddress({host, port}).replace(/:0$/, '') : formatAddress({host, port})
+}
+
+/** Every name and address this machine answers to as the proxy: principals of its host certificate. */
+export function proxyNames(config: Config): string[] {
+  const {proxy, nodename, advertiseIp, auth} = config
+  const addresses = Object.values(networkInterfaces()).flatMap(list => list?.map(item => item.address) ?? [])
+  const listening = isWildcard(proxy.listen.host) ? addresses : [proxy.listen.host]
+  const names = [
+    nodename,
+    `${nodename}.${auth.clusterName}`,
+    hostname(),
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    ...(advertiseIp === undefined ? [] : [advertiseIp]),
+    ...[...proxy.publicAddresses, ...proxy.sshPublicAddresses].map(address => address.host),
+    ...listening,
+  ]
+  return [...new Set(names)]
+}
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'

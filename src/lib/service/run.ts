@@ -1,0 +1,39 @@
+import type {Config} from '../config/index.js'
+import {addressLines} from './addresses.js'
+import {createLogger} from './logger.js'
+import {startService} from './start.js'
+import {stopSignal} from './stop.js'
+
+/**
+ * How long sessions may go on after SIGTERM before they are ended: enough for a command to finish, well under the 90 s
+ * after which systemd loses patience.
+ */
+const drainMilliseconds = 5000
+
+const internalError = 70
+
+export interface RunOptions {
+  config: Config
+  version: string
+  /** Called with each line for stdout when everything listens. */
+  announce: (line: string) => void
+}
+
+/** `start`, from configuration to the end: resolves when SIGTERM or SIGINT has been answered in order. */
+export async function runService({config, version, announce}: RunOptions): Promise<void> {
+  const logger = createLogger(config.logSeverity, {nodename: config.nodename})
+  const stopping = stopSignal(() => process.exit(1))
+  // A bug leaves state nobody has thought about: end, and let the supervisor begin again from what is durable.
+  process.on('uncaughtException', error => {
+    logger.fatal({err: error}, 'unexpected error')
+    process.exit(internalError)
+  })
+  const service = await startService({config, logger, version})
+  for (const line of addressLines(service.addresses)) announce(line)
+  const {pid: _, ...addresses} = service.addresses
+  logger.info({...addresses, version, ready_ms: Math.round(process.uptime() * 1000)}, 'ready')
+  const signal = await stopping
+  logger.info({signal}, 'stopping')
+  await service.close(drainMilliseconds)
+  logger.info('stopped')
+}
