@@ -1,14 +1,17 @@
+import {generateKeyPairSync} from 'node:crypto'
 import {once} from 'node:events'
 import {createServer} from 'node:http'
 import type {AddressInfo} from 'node:net'
 import {TOTP} from 'otpauth'
+import {pino} from 'pino'
 import type {Browser, BrowserContextOptions, Page} from 'playwright-core'
 import {beforeAll, describe, expect, it} from 'vitest'
-import {problem} from '../../src/lib/errors/index.js'
+import type {AuthApi} from '../../src/lib/auth/index.js'
+import {formatAuthorizedKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {startWeb} from '../../src/lib/web/server.js'
+import {startAuthService} from '../support/auth-service.js'
 import {launchChromium} from '../support/chromium.js'
 import {atEnd} from '../support/cleanup.js'
-import {anInvite, fakeAuth, secret, webOptions} from '../unit/web/fixture.js'
 import {selfSignedPem} from '../unit/web/self-signed.js'
 
 const password = 'correct horse battery staple'
@@ -19,24 +22,34 @@ beforeAll(async () => {
   browser = await launchChromium()
 }, 300_000)
 
-/** A cluster with one invited user, and the link he was sent. */
-async function invite(): Promise<{link: string; origin: string}> {
-  const auth = fakeAuth({
-    async acceptInvite({token, otp}) {
-      const known = auth.invites.get(token)
-      if (!known) throw problem('token_invalid', 'the link is unknown, used or expired')
-      if (new TOTP({secret}).validate({token: otp ?? '', window: 1}) === null)
-        throw problem('bad_credentials', 'the code is wrong')
-      auth.invites.delete(token)
-      return {user: known.user}
-    },
-  })
-  auth.invites.set('t0ken', anInvite())
-  const {selfSigned: _derived, ...options} = webOptions(auth)
+interface Cluster {
+  /** Where the invited user was sent. */
+  link: string
+  origin: string
+  admin: AuthApi
+  login(code: string): Promise<{user: string}>
+}
+
+/** A cluster that wants one-time codes, and one invited user. */
+async function invite(): Promise<Cluster> {
+  let origin = ''
+  const auth = await startAuthService({secondFactor: 'otp', publicUrl: () => origin})
   const tls = {...(await selfSignedPem()), selfSigned: true}
-  const web = await startWeb({...options, tls, listen: {host: '127.0.0.1', port: 0}})
+  const web = await startWeb({
+    ...{auth, tls, clusterName: 'test', sshAddress: () => '127.0.0.1:3023', now: Date.now},
+    listen: {host: '127.0.0.1', port: 0},
+    logger: pino({level: 'silent'}),
+  })
   atEnd(() => web.close())
-  return {link: `${web.url}/web/invite/t0ken`, origin: web.url}
+  origin = web.url
+  const admin = auth.as({kind: 'admin'})
+  const {url} = await admin.createUser({name: 'joe', logins: ['root']})
+  const publicKey = formatAuthorizedKey(publicKeyBlob(generateKeyPairSync('ed25519').publicKey))
+  const anybody = auth.as({kind: 'anonymous', address: '127.0.0.1'})
+  return {
+    ...{link: url, origin, admin},
+    login: otp => anybody.login({user: 'joe', password, otp, publicKey}),
+  }
 }
 
 /** A page as a user without JavaScript sees it, and what the browser complained about. */
@@ -56,15 +69,18 @@ async function visit(
   return {page, complaints}
 }
 
-const fill = async (page: Page, again: string, code: string): Promise<void> => {
+const fill = async (page: Page, again: string, code: string, button = 'Create account'): Promise<void> => {
   await page.getByLabel('New password').fill(password)
   await page.getByLabel('The same password again').fill(again)
   await page.getByLabel('Code shown by the app').fill(code)
-  await page.getByRole('button', {name: 'Create account'}).click()
+  await page.getByRole('button', {name: button}).click()
 }
 
-const shownCode = async (page: Page): Promise<string> =>
-  new TOTP({secret: (await page.locator('#secret').textContent()) ?? ''}).generate()
+/** What the user's authenticator app shows once it has the key from the page; `later` in seconds from now. */
+async function authenticator(page: Page): Promise<(later?: number) => string> {
+  const totp = new TOTP({secret: (await page.locator('#secret').textContent()) ?? ''})
+  return (later = 0) => totp.generate({timestamp: Date.now() + later * 1000})
+}
 
 /** Another site, with `html` on its one page. */
 async function otherSite(html: string): Promise<string> {
@@ -80,8 +96,9 @@ async function otherSite(html: string): Promise<string> {
 
 describe('the sign-up page in a browser', () => {
   it('leads from the link to the login command, past a mismatch and a wrong code', async () => {
-    const {link, origin} = await invite()
+    const {link, origin, login} = await invite()
     const {page, complaints} = await visit(link)
+    const code = await authenticator(page)
     expect(await page.getByRole('heading', {level: 1}).textContent()).toBe('Welcome, joe')
     expect(await page.getByLabel('Account').inputValue()).toBe('joe')
 
@@ -92,7 +109,7 @@ describe('the sign-up page in a browser', () => {
     await fill(page, password, '000000')
     expect(await page.locator('#otp-error').textContent()).toContain('This code is not right.')
 
-    await fill(page, password, await shownCode(page))
+    await fill(page, password, code())
     expect(await page.getByRole('heading', {level: 1}).textContent()).toBe('You are set, joe')
     expect(await page.locator('pre').first().textContent()).toBe(
       `sallyport login --proxy=${new URL(origin).host} --user=joe --insecure`,
@@ -101,12 +118,26 @@ describe('the sign-up page in a browser', () => {
     await page.goto(link)
     expect(await page.getByRole('heading', {level: 1}).textContent()).toBe('This link does not work')
     expect(complaints).toEqual([expect.stringContaining('status of 410')])
+    // The code of the sign-up is used up; the next one logs in.
+    expect(await login(code(30))).toMatchObject({user: 'joe'})
+  })
+
+  it('serves a reset of the same user with other words', async () => {
+    const {link, admin} = await invite()
+    const {url} = await admin.resetUser({name: 'joe'})
+    const {page} = await visit(url)
+    expect(await page.getByRole('heading', {level: 1}).textContent()).toBe('Set a new password')
+    const code = await authenticator(page)
+    await fill(page, password, code(), 'Save new password')
+    await page.getByRole('heading', {name: 'You are set, joe'}).waitFor()
+    await page.goto(link)
+    expect(await page.getByRole('heading', {level: 1}).textContent()).toBe('This link does not work')
   })
 
   it('can be used with the keyboard alone', async () => {
     const {link} = await invite()
     const {page} = await visit(link)
-    const code = await shownCode(page)
+    const code = await authenticator(page)
     await page.getByLabel('New password').focus()
     await page.keyboard.type(password)
     await page.keyboard.press('Tab')
@@ -114,7 +145,7 @@ describe('the sign-up page in a browser', () => {
     await page.keyboard.press('Tab')
     expect(await page.locator(':focus').textContent()).toBe('open it on this device')
     await page.keyboard.press('Tab')
-    await page.keyboard.type(code)
+    await page.keyboard.type(code())
     await page.keyboard.press('Enter')
     await page.getByRole('heading', {name: 'You are set, joe'}).waitFor()
   })
@@ -146,8 +177,8 @@ describe('the sign-up page in a browser', () => {
 describe('another site in the same browser', () => {
   it('cannot submit the form', async () => {
     const {link} = await invite()
-    const code = new TOTP({secret}).generate()
-    const fields = {password, confirm: password, otp: code}
+    const code = await authenticator((await visit(link)).page)
+    const fields = {password, confirm: password, otp: code()}
     const inputs = Object.entries(fields).map(([name, value]) => `<input name="${name}" value="${value}">`)
     const site = await otherSite(
       `<form method="post" action="${link}">${inputs.join('')}<button>Win</button></form>`,
