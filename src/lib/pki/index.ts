@@ -1,3 +1,12 @@
 // The cluster's authorities: their keys, the certificates they issue, and X.509 for HTTPS.
+export {
+  type Authorities,
+  type AuthoritiesOptions,
+  type HostCertificateWish,
+  openAuthorities,
+  type UserCertificateWish,
+} from './authorities.js'
+export {checkIssuance, type IssuanceRequest} from './issuance.js'
+export {type AuthorityType, authorityTypes} from './types.js'
 export {createWebCertificate, createX509Authority, type PemPair} from './x509.js'
 export {type CertificateSummary, certifiableNames, readCertificate} from './x509-names.js'
