@@ -2,7 +2,7 @@ import {z} from 'zod'
 import {problem} from '../errors/index.js'
 import type {RecordingMeta} from './types.js'
 
-const NAME_CHARACTERS = 1024
+const NAME_CHARACTERS = 256
 const COMMAND_CHARACTERS = 16 * 1024
 const MAX_CELLS = 10_000
 

@@ -15,8 +15,8 @@ export interface PlayerOptions {
   /** 1 is as it was. */
   speed?: number
   maxIdleMs?: number
-  /** Of the whole recording, for jumps to a tenth of it. */
-  durationMs?: number
+  /** Of the whole recording, for jumps to a tenth of it; may become known only while it plays. */
+  durationMs?: () => number | undefined
 }
 
 export interface Player {
@@ -49,7 +49,7 @@ export function createPlayer(options: PlayerOptions): Player {
   }
 
   const seekTo = (positionMs: number): void => {
-    const target = Math.min(Math.max(0, positionMs), durationMs ?? Number.POSITIVE_INFINITY)
+    const target = Math.min(Math.max(0, positionMs), durationMs?.() ?? Number.POSITIVE_INFINITY)
     playhead.seek(target, now())
     if (target < shown) rewind = true
   }
@@ -94,7 +94,7 @@ export function createPlayer(options: PlayerOptions): Player {
       }
     },
     control(control) {
-      apply(control, {playhead, now, durationMs, seekTo})
+      apply(control, {playhead, now, durationMs: durationMs?.(), seekTo})
       if (control.do === 'quit') quit = true
       interrupt()
     },

@@ -12,6 +12,9 @@ const HEAD_BYTES = 4096
 /** Two lines of the end fit. */
 const TAIL_BYTES = 12 * 1024
 
+/** A summary travels in a header of HTTP, whose size is bounded. */
+const COMMAND_CHARACTERS = 512
+
 /** What a list shows of a recording, from the ends of its index; `live` is for the caller to know. */
 export async function readSummary(paths: RecordingPaths): Promise<RecordingSummary> {
   const handle = await openRegular(paths.index, constants.O_RDONLY)
@@ -19,7 +22,9 @@ export async function readSummary(paths: RecordingPaths): Promise<RecordingSumma
     const {size} = await handle.stat()
     const meta = await readMeta(handle, size)
     const {size: bytes} = await stat(paths.data)
-    return {...meta, ...(await readEnd(handle, size)), bytes}
+    const {command, ...facts} = meta
+    const short = command === undefined ? {} : {command: command.slice(0, COMMAND_CHARACTERS)}
+    return {...facts, ...short, ...(await readEnd(handle, size)), bytes}
   } finally {
     await handle.close()
   }

@@ -21,11 +21,13 @@ export interface RecordingMeta {
 }
 
 export interface RecordingSummary extends RecordingMeta {
+  /** The beginning of the command; all of it is in the recording. */
+  command?: string
   /** Unix milliseconds; absent while the session runs or when the recording was cut short. */
   endedAt?: number
   /** Sealed: complete and signed. Live: being written. Truncated: no end record. */
   state: 'live' | 'sealed' | 'truncated'
-  /** Milliseconds from the first to the last event. */
+  /** Milliseconds from the start to the end; to the last event known where there is no end. */
   durationMs: number
   /** Compressed bytes of the recording file. */
   bytes: number

@@ -26,9 +26,7 @@ const cast = (script: Script): Buffer =>
 async function play(
   script: Script,
   {
-    controls = [],
-    ...options
-  }: {controls?: [number, Control][]; speed?: number; maxIdleMs?: number; durationMs?: number} = {},
+    controls = [], durationMs, ...options}: {controls?: [number, Control][]; speed?: number; maxIdleMs?: number; durationMs?: number} = {},
 ) {
   let clock = 0
   let text = ''
@@ -37,6 +35,7 @@ async function play(
   const pending = [...controls]
   const player: Player = createPlayer({
     ...options,
+    durationMs: () => durationMs,
     open: () => {
       opened += 1
       return readCast(pieces(cast(script)))
