@@ -29,6 +29,9 @@ export function sshConfig({profile, paths, patterns, command}: SshConfigOptions)
     `Host ${(patterns.length === 0 ? ['*'] : patterns).map(hostPattern).join(' ')}`,
     `    ProxyCommand ${words} %r@%h:%p`,
     '    ForwardAgent yes',
+    // ssh signs for a CertificateFile with a key in a file, never with the agent's entry for the certificate: for that
+    // one the certificate is named as an identity too. So the block holds wherever the next login keeps the key.
+    `    IdentityFile ${quoted(paths.certificate)}`,
     `    IdentityFile ${quoted(paths.privateKey)}`,
     `    CertificateFile ${quoted(paths.certificate)}`,
     // Other keys of the user's agent would use up the server's MaxAuthTries before ours comes.

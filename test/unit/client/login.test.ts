@@ -263,7 +263,8 @@ describe('a kept login', () => {
   it('keeps the key in the keychain when that works and an agent serves stock clients', async () => {
     const profile = await login(cluster, {keyStore: 'auto', agentSocket: agent.socket})
     expect(profile.keyStore).toBe('keychain')
-    expect(existsSync(profilePaths(home, profile).privateKey)).toBe(false)
+    const {privateKey, publicKey} = profilePaths(home, profile)
+    expect([privateKey, publicKey].map(path => existsSync(path))).toEqual([false, false])
     expect(notices).toEqual([])
     const identity = await loadIdentity({home, keychain})
     expect(identity.privateKey).toBeDefined()

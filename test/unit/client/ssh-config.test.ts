@@ -39,6 +39,17 @@ describe('the ssh_config block', () => {
     expect(settings.get('userknownhostsfile')).toBe(paths.knownHosts)
   })
 
+  it('is the same wherever the key is kept, so that another login does not invalidate it', () => {
+    const blocks = (['file', 'keychain', 'agent'] as const).map(keyStore =>
+      block({profile: {...profile, keyStore}}),
+    )
+    expect(new Set(blocks).size).toBe(1)
+    expect(blocks[0]?.match(/IdentityFile .*/g)).toEqual([
+      `IdentityFile "${paths.certificate}"`,
+      `IdentityFile "${paths.privateKey}"`,
+    ])
+  })
+
   it('is for every host, and says how to narrow it', async () => {
     expect(block()).toContain("sallyport config web-1 '*.prod.example.com'")
     const narrow = block({patterns: ['web-*', '!web-9', '*.prod.example.com']})
