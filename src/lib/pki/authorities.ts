@@ -1,11 +1,12 @@
 import {sign} from 'node:crypto'
 import type {Backend} from '../backend/index.js'
+import {problem} from '../errors/index.js'
 import {fingerprint, formatAuthorizedKey, issueCertificate, signerFromKey} from '../sshcert/index.js'
 import {loadAuthorityKeys} from './authority-store.js'
 import {exportKeys} from './export.js'
-import {backdatedSeconds, checkIssuance, type IssuanceRequest} from './issuance.js'
+import {backdatedSeconds, checkIssuance, defaultMaxTtlSeconds, type IssuanceRequest} from './issuance.js'
 import {createSerials} from './serials.js'
-import {type AuthorityKey, type AuthorityType, authorityTypes, type SshAuthorityType} from './types.js'
+import {type AuthorityKey, type AuthorityType, authorityTypes} from './types.js'
 
 export interface AuthoritiesOptions {
   backend: Backend
@@ -18,8 +19,11 @@ export interface AuthoritiesOptions {
 interface CertificateWish {
   /** Plain public key blob. */
   publicKey: Buffer
+  /** Exact logins or host names. */
   principals: readonly string[]
-  /** Unix seconds, exclusive. Valid from a minute ago, for clocks that are behind. */
+  /** Unix seconds. A minute ago unless given, for clocks that are behind. */
+  validAfter?: bigint
+  /** Unix seconds, exclusive. */
   validBefore: bigint
   criticalOptions?: ReadonlyMap<string, string>
   extensions?: ReadonlyMap<string, string>
@@ -28,8 +32,11 @@ interface CertificateWish {
 export interface UserCertificateWish extends CertificateWish {
   /** Becomes the key id. */
   user: string
+  /** Longest validity from now on; 30 hours unless given. */
+  maxTtlSeconds?: number
 }
 
+/** Valid for ten years at most. The extension `x-teleport-authority`, the cluster's name, is added. */
 export interface HostCertificateWish extends CertificateWish {
   keyId: string
 }
@@ -40,8 +47,8 @@ export interface Authorities {
   issueUser(wish: UserCertificateWish): Promise<Buffer>
   /** Certificate blob, signed by the host authority. @throws invalid_input */
   issueHost(wish: HostCertificateWish): Promise<Buffer>
-  /** Public key blobs that are trusted now, the one that signs first. */
-  publicKeys(type: SshAuthorityType): Buffer[]
+  /** SSH public key blobs that are trusted now, the one that signs first. */
+  publicKeys(type: AuthorityType): Buffer[]
   /** All keys of all authorities, as authorized_keys lines. */
   list(): {type: AuthorityType; fingerprint: string; publicKey: string}[]
   /** See `exportKeys`. @throws not_found */
@@ -51,29 +58,55 @@ export interface Authorities {
    * `sallyport-recording-v1 LF sid LF head LF`, which `verifyRecordingHead` of the recording room checks.
    */
   signRecordingHead(sid: string, head: string): string
+  /** SSH public key blobs to check such signatures with. */
+  recordingPublicKeys(): Buffer[]
 }
 
 /**
  * Opens the authorities kept in the backend, making them the first time.
- * @throws store_failed
+ * @throws store_failed, invalid_input for a cluster name that cannot stand in a line of known_hosts
  */
 export async function openAuthorities(options: AuthoritiesOptions): Promise<Authorities> {
   const {backend, clusterName, now = Date.now, random} = options
+  checkClusterName(clusterName)
   const keys = await loadAuthorityKeys(backend, clusterName, now)
   const serials = createSerials(backend, now, random)
-  const signing = (type: AuthorityType): AuthorityKey => keys[type][0] as AuthorityKey
+  const signing = (type: AuthorityType): AuthorityKey => keys[type][0]
+  // Copies: what is handed out cannot change what is trusted.
+  const blobs = (type: AuthorityType): Buffer[] => keys[type].map(({publicBlob}) => Buffer.from(publicBlob))
+  const all = authorityTypes.flatMap(blobs)
 
-  const issue = async (request: IssuanceRequest & CertificateWish): Promise<Buffer> => {
-    checkIssuance(request, now())
-    const validAfter = BigInt(Math.floor(now() / 1000) - backdatedSeconds)
-    const fields = {...request, serial: await serials.next(), validAfter}
-    return issueCertificate(fields, signerFromKey(signing(request.kind).privateKey))
+  const issue = async (
+    wish: CertificateWish & Pick<IssuanceRequest, 'kind' | 'keyId'>,
+    maxTtlSeconds: number,
+  ): Promise<Buffer> => {
+    const time = now()
+    const {kind, keyId, publicKey, principals, validBefore, criticalOptions, extensions} = wish
+    const {validAfter = BigInt(Math.floor(time / 1000) - backdatedSeconds)} = wish
+    const request = {kind, keyId, publicKey, principals, validAfter, validBefore}
+    checkIssuance(request, {now: time, maxTtlSeconds, authorities: all})
+    const fields = {
+      ...request,
+      serial: await serials.next(),
+      ...(criticalOptions ? {criticalOptions} : {}),
+      ...(extensions ? {extensions} : {}),
+    }
+    return issueCertificate(fields, signerFromKey(signing(kind).privateKey))
   }
 
   return {
-    issueUser: ({user, ...wish}) => issue({...wish, kind: 'user', keyId: user}),
-    issueHost: wish => issue({...wish, kind: 'host'}),
-    publicKeys: type => keys[type].map(({publicBlob}) => publicBlob),
+    issueUser: ({user, maxTtlSeconds = defaultMaxTtlSeconds.user, ...wish}) =>
+      issue({...wish, kind: 'user', keyId: user}, maxTtlSeconds),
+    issueHost: ({extensions = [], ...wish}) =>
+      issue(
+        {
+          ...wish,
+          kind: 'host',
+          extensions: new Map([...extensions, ['x-teleport-authority', clusterName]]),
+        },
+        defaultMaxTtlSeconds.host,
+      ),
+    publicKeys: blobs,
     list: () =>
       authorityTypes.flatMap(type =>
         keys[type].map(({publicBlob}) => ({
@@ -89,5 +122,12 @@ export async function openAuthorities(options: AuthoritiesOptions): Promise<Auth
         Buffer.from(`sallyport-recording-v1\n${sid}\n${head}\n`),
         signing('recording').privateKey,
       ).toString('base64'),
+    recordingPublicKeys: () => blobs('recording'),
   }
+}
+
+/** A blank or comma would end the host pattern of an exported line early, `*` would widen it. */
+function checkClusterName(name: string): void {
+  if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/.test(name))
+    throw problem('invalid_input', `${JSON.stringify(name.slice(0, 64))} cannot be a cluster name`)
 }

@@ -1,4 +1,4 @@
-import {createPrivateKey, generateKeyPairSync, type KeyObject} from 'node:crypto'
+import {createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate} from 'node:crypto'
 import {z} from 'zod'
 import type {Backend} from '../backend/index.js'
 import {problem} from '../errors/index.js'
@@ -17,7 +17,7 @@ const storedKey = z.strictObject({
 })
 type StoredKey = z.output<typeof storedKey>
 
-const keysOfOne = z.array(storedKey).min(1)
+const keysOfOne = z.tuple([storedKey], storedKey)
 const storedSchema = z.strictObject({
   version: z.literal(1),
   keys: z.strictObject({
@@ -75,7 +75,7 @@ function decode(bytes: Buffer): AuthorityKeys {
   try {
     const {keys} = storedSchema.parse(JSON.parse(bytes.toString('utf8')))
     return Object.fromEntries(
-      authorityTypes.map(type => [type, keys[type].map(toAuthorityKey)]),
+      authorityTypes.map(type => [type, keys[type].map(stored => toAuthorityKey(type, stored))]),
     ) as unknown as AuthorityKeys
   } catch (cause) {
     // The parser's own words could hold parts of a key.
@@ -86,10 +86,14 @@ function decode(bytes: Buffer): AuthorityKeys {
   }
 }
 
-function toAuthorityKey({privateKey: pem, created, certificate}: StoredKey): AuthorityKey {
+function toAuthorityKey(
+  type: AuthorityType,
+  {privateKey: pem, created, certificate}: StoredKey,
+): AuthorityKey {
   const privateKey = createPrivateKey(pem)
-  return {
-    ...{privateKey, publicBlob: publicKeyBlob(privateKey), created},
-    ...(certificate === undefined ? {} : {certificate}),
-  }
+  const key = {privateKey, publicBlob: publicKeyBlob(privateKey), created}
+  if (type !== 'tls-host' && type !== 'tls-user') return key
+  if (certificate === undefined || !new X509Certificate(certificate).checkPrivateKey(privateKey))
+    throw new Error(`the certificate of the ${type} authority does not fit its key`)
+  return {...key, certificate}
 }

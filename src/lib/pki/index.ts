@@ -6,7 +6,8 @@ export {
   openAuthorities,
   type UserCertificateWish,
 } from './authorities.js'
-export {checkIssuance, type IssuanceRequest} from './issuance.js'
+export {checkIssuance, type IssuanceLimits, type IssuanceRequest} from './issuance.js'
+export {createSerials, type Serials} from './serials.js'
 export {type AuthorityType, authorityTypes} from './types.js'
 export {createWebCertificate, createX509Authority, type PemPair} from './x509.js'
 export {type CertificateSummary, certifiableNames, readCertificate} from './x509-names.js'

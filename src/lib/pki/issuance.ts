@@ -1,56 +1,57 @@
-import {problem} from '../errors/index.js'
-import {blobType, certificateTypes, isPrincipal, publicKeyFromBlob} from '../sshcert/index.js'
+import {problem, SallyportError} from '../errors/index.js'
+import {type CertificateKind, fingerprint, isPrincipal, publicKeyFromBlob} from '../sshcert/index.js'
+import {readPublicKey} from '../sshcert/keys.js'
 
 /** OpenSSH's own limit (SSHKEY_CERT_MAX_PRINCIPALS). */
 export const maxPrincipals = 256
 export const maxKeyIdBytes = 256
 
-/** Seconds a certificate may be valid from now on, whoever asks. */
-export const maxTtlSeconds = {user: 30 * 3600, host: 10 * 366 * 24 * 3600} as const
+/** Seconds a certificate may be valid from now on unless the caller sets another limit. */
+export const defaultMaxTtlSeconds = {user: 30 * 3600, host: 10 * 365 * 24 * 3600} as const
 
 /** Clocks of hosts may be behind by so much. */
 export const backdatedSeconds = 60
 
+/** What somebody asks to have certified. Times are Unix seconds, as in the certificate. */
 export interface IssuanceRequest {
-  kind: 'user' | 'host'
+  kind: CertificateKind
   /** Plain public key blob. */
   publicKey: Buffer
   keyId: string
   principals: readonly string[]
-  /** Unix seconds, exclusive. */
+  validAfter: bigint
   validBefore: bigint
 }
 
-/**
- * Refuses what no authority of ours signs, whoever asks: the last check before the key is used. Pure.
- * @param now Unix ms
- * @throws invalid_input, protocol_error
- */
-export function checkIssuance(request: IssuanceRequest, now: number): void {
-  checkSubject(request.publicKey)
-  checkPrincipals(request.principals)
-  checkKeyId(request.keyId)
-  const limit = maxTtlSeconds[request.kind]
-  const current = BigInt(Math.floor(now / 1000))
-  if (request.validBefore <= current)
-    throw problem('invalid_input', 'the certificate would have expired already')
-  if (request.validBefore > current + BigInt(limit))
-    throw problem(
-      'invalid_input',
-      `a ${request.kind} certificate may last ${Math.floor(limit / 3600)} hours at most`,
-      {hint: 'ask for a shorter --ttl'},
-    )
+export interface IssuanceLimits {
+  /** Unix ms. */
+  now: number
+  /** Longest validity from now on. */
+  maxTtlSeconds: number
+  /** SSH blobs of the authorities' own keys. */
+  authorities: readonly Buffer[]
 }
 
-/** A certificate blob would be signed as if it were a key; weak, oversized and broken keys are refused as well. */
-function checkSubject(blob: Buffer): void {
-  const type = blobType(blob)
-  if (type in certificateTypes)
-    throw problem('invalid_input', 'a certificate was given where a public key is wanted', {
-      hint: 'give the plain .pub file',
-    })
-  // A FIDO key may be certified; it is read by the issuer, only signing with it is another matter.
-  if (!type.startsWith('sk-')) publicKeyFromBlob(blob)
+/**
+ * The last look at every certificate before it is signed, whoever decided that it may be: nothing that names nobody,
+ * everybody or two at once, lasts for ever, or rests on a weak key. Pure.
+ * @throws invalid_input
+ */
+export function checkIssuance(request: IssuanceRequest, limits: IssuanceLimits): void {
+  checkKeyId(request.keyId)
+  checkPrincipals(request.principals)
+  checkValidity(request, limits)
+  checkSubject(request, limits.authorities)
+}
+
+/** It ends up in logs and terminals: no control or direction characters, no line separators, no broken UTF-16. */
+function checkKeyId(keyId: string): void {
+  if (
+    keyId === '' ||
+    Buffer.byteLength(keyId) > maxKeyIdBytes ||
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(keyId)
+  )
+    throw problem('invalid_input', `a key id has 1 to ${maxKeyIdBytes} bytes and no control characters`)
 }
 
 function checkPrincipals(principals: readonly string[]): void {
@@ -65,7 +66,38 @@ function checkPrincipals(principals: readonly string[]): void {
   }
 }
 
-function checkKeyId(keyId: string): void {
-  if (keyId === '' || Buffer.byteLength(keyId) > maxKeyIdBytes || /\p{Cc}/u.test(keyId))
-    throw problem('invalid_input', `a key id has 1 to ${maxKeyIdBytes} bytes and no control characters`)
+function checkValidity(
+  {kind, validAfter, validBefore}: IssuanceRequest,
+  {now, maxTtlSeconds}: IssuanceLimits,
+): void {
+  const current = BigInt(Math.floor(now / 1000))
+  if (validAfter < 0n || validBefore <= validAfter)
+    throw problem('invalid_input', 'the validity of the certificate would end before it begins')
+  if (validBefore <= current) throw problem('invalid_input', 'the certificate would have expired already')
+  if (validBefore > current + BigInt(Math.floor(maxTtlSeconds)))
+    throw problem('invalid_input', `a ${kind} certificate may last ${inWords(maxTtlSeconds)} at most`, {
+      hint: 'ask for a shorter --ttl',
+    })
+}
+
+const inWords = (seconds: number): string =>
+  seconds > 72 * 3600 ? `${Math.floor(seconds / 86_400)} days` : `${Math.floor(seconds / 3600)} hours`
+
+/**
+ * Certificates in place of keys, weak, oversized and broken keys, and the keys that certificates are signed with. A
+ * FIDO key is a person's; sshd has no use for one as a host key.
+ */
+function checkSubject({kind, publicKey}: IssuanceRequest, authorities: readonly Buffer[]): void {
+  try {
+    if (kind === 'host') publicKeyFromBlob(publicKey)
+    else readPublicKey(publicKey)
+  } catch (error) {
+    if (!(error instanceof SallyportError) || error.code === 'invalid_input') throw error
+    throw problem('invalid_input', 'the public key is malformed', {cause: error})
+  }
+  if (authorities.some(authority => authority.equals(publicKey)))
+    throw problem(
+      'invalid_input',
+      `${fingerprint(publicKey)} is a key of an authority and cannot be certified`,
+    )
 }

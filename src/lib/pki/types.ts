@@ -4,9 +4,6 @@ import type {KeyObject} from 'node:crypto'
 export const authorityTypes = ['user', 'host', 'openssh', 'tls-host', 'tls-user', 'recording'] as const
 export type AuthorityType = (typeof authorityTypes)[number]
 
-/** Those that sign OpenSSH certificates. */
-export type SshAuthorityType = 'user' | 'host' | 'openssh'
-
 export interface AuthorityKey {
   privateKey: KeyObject
   /** SSH public key blob. */
@@ -18,4 +15,4 @@ export interface AuthorityKey {
 }
 
 /** Keys of each authority. The first signs; all of them are trusted. */
-export type AuthorityKeys = Readonly<Record<AuthorityType, readonly AuthorityKey[]>>
+export type AuthorityKeys = Readonly<Record<AuthorityType, readonly [AuthorityKey, ...AuthorityKey[]]>>
