@@ -22,10 +22,7 @@ export function createAuthClient({connect}: {connect: () => Promise<Duplex>}): A
     return body.result
   }
   const methods = Object.fromEntries(
-    Object.keys(remoteMethods).map(method => [
-      method,
-      (input: unknown) => call(method as RemoteMethod, input),
-    ]),
+    remoteMethods.map(method => [method, (input: unknown) => call(method, input)]),
   ) as unknown as RemoteAuthApi
   return {
     ...methods,
