@@ -32,7 +32,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'recording',
     'auth/contract',
   ],
-  web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable'],
+  web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
   client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'auth', 'config'],
   service: [
     'errors',
