@@ -140,9 +140,9 @@ describe('the main job on a real sshd', () => {
     expect(listed).toContain('ssh-ed25519-cert-v01@openssh.com')
     expect(statSync(home).mode & 0o777).toBe(0o700)
     const status = JSON.parse((await asJoe(['status', '--format=json'])).stdout)
-    expect(status.active).toMatchObject({user: 'joe', cluster: 'test.example'})
+    expect(status.active).toMatchObject({username: 'joe', cluster: 'test.example'})
     const yaml = parseYaml((await asJoe(['status', '--format=yaml'])).stdout)
-    expect(yaml.active.user).toBe('joe')
+    expect(yaml.active.username).toBe('joe')
   })
 
   const host = (name = '127.0.0.1'): string[] => ['-p', String(target.port), `${login}@${name}`]
