@@ -7,3 +7,4 @@ export {askNewPassword, askOtp, askPassword, askText, confirm, readSecret} from 
 export {atDashes} from './remote-argv.js'
 export {type Column, table} from './table.js'
 export {safe, safeLines} from './text.js'
+export {type WriteOutOptions, writeOut} from './write-out.js'

@@ -1,14 +1,20 @@
 // Recordings: asciicast lines in chained gzip members. `writer` makes them, `store` keeps them, `reader` and `player`
 // give them back, `verify` says whether they are what was recorded. The format: docs/recording-format.md.
 export type {OutputStream} from './asciicast.js'
+export {jsonRecords, rawBytes, textLines} from './export.js'
+export {readFileBytes} from './file-source.js'
+export {parseIndex, type RecordingIndex} from './index-file.js'
 export {isSid} from './meta.js'
+export {type Cast, type CastEnd, readCast, readContents} from './reader.js'
 export {signRecordingHead, verifyRecordingHead} from './signature.js'
+export {createSpool, type Spool} from './spool.js'
 export {
   openRecordingStore,
   type RecordingQuery,
   type RecordingStore,
   type RecordingStoreOptions,
 } from './store.js'
+export {playOnTerminal} from './terminal.js'
 export type {
   RecordingChunk,
   RecordingEnd,
@@ -16,4 +22,5 @@ export type {
   RecordingSink,
   RecordingSummary,
 } from './types.js'
+export {type RecordingVerdict, verifyRecording} from './verify.js'
 export {createRecordingWriter, type RecordingWriter, type RecordingWriterOptions} from './writer.js'

@@ -72,9 +72,10 @@ interface ReadState {
   end: CastEnd
 }
 
-async function* readContents(
+/** The asciicast out of its gzip members; plain text as it is. */
+export async function* readContents(
   source: AsyncIterable<Uint8Array>,
-  state: ReadState,
+  state: ReadState = {end: 'open'},
 ): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]()
   const first = await iterator.next()

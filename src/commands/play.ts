@@ -1,0 +1,137 @@
+import {Args, Flags} from '@oclif/core'
+import {adminFlags, BaseCommand, clientFlags, jsonLine, writeOut} from '../lib/cli/index.js'
+import {problem} from '../lib/errors/index.js'
+import type {Cast, CastEnd} from '../lib/recording/index.js'
+
+type Format = 'pty' | 'text' | 'json' | 'raw'
+
+/** A recording that can be read from the beginning as often as wanted. */
+interface Source {
+  open: () => Promise<Cast>
+  durationMs: () => number | undefined
+}
+
+export default class Play extends BaseCommand {
+  static override summary = 'Play a recorded session'
+  static override description =
+    `Keys while it plays: space pauses, ← and → move five seconds, 0–9 go to a tenth of the whole, + and − change the speed,
+q or Ctrl-C ends. Whatever would reach outside the screen (titles, the clipboard, questions to the terminal) is left out.
+text prints the lines as they could be read, json one record an event with the exact bytes where text cannot hold them,
+raw the bytes as they went over the wire.`
+  static override examples = [
+    '<%= config.bin %> play 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
+    '<%= config.bin %> play session.cast.gz --speed 2 --skip-idle-time=1',
+    '<%= config.bin %> play 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c --format text | less',
+  ]
+  static override args = {
+    session: Args.string({description: 'session ID, or a recording file', required: true}),
+  }
+  static override flags = {
+    format: Flags.option({
+      options: ['pty', 'text', 'json', 'raw'] as const,
+      default: 'pty' as const,
+      description: 'how it is shown',
+    })(),
+    speed: Flags.string({description: 'times as fast', default: '1', helpValue: 'N'}),
+    'skip-idle-time': Flags.boolean({
+      description: 'wait at most 1 second between events; --skip-idle-time=N at most N seconds',
+    }),
+    'max-idle-time': Flags.string({hidden: true}),
+    stream: Flags.option({
+      options: ['stdout', 'stderr'] as const,
+      description: 'with raw: only what went to this stream',
+    })(),
+    proxy: clientFlags.proxy,
+    identity: clientFlags.identity,
+    insecure: clientFlags.insecure,
+    ...adminFlags,
+  }
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(Play, this.argv.map(withValue))
+    const pace = {speed: positive(flags.speed, '--speed'), ...idleLimit(flags)}
+    const show = (source: Source) => present(source, flags.format, flags.stream, pace)
+    const {isSid, readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
+    if (!isSid(args.session.toLowerCase())) {
+      const open = () => readCast(readFileBytes(args.session))
+      return await show({open, durationMs: await measured(open, flags.format)})
+    }
+    const {withHistoryApi} = await import('../lib/client/index.js')
+    await withHistoryApi(flags, async api => {
+      const {summary, data} = await api.openRecording(args.session.toLowerCase())
+      const spool = await createSpool(data)
+      try {
+        await show({open: () => readCast(spool.read()), durationMs: () => summary.durationMs})
+      } finally {
+        spool.close()
+      }
+    })
+  }
+}
+
+/** `--skip-idle-time` may have a value, which the parser does not know of a switch. */
+const withValue = (word: string): string => word.replace(/^--skip-idle-time=/, '--max-idle-time=')
+
+function positive(text: string, flag: string): number {
+  const value = Number(text)
+  if (Number.isFinite(value) && value > 0) return value
+  throw problem('usage', `${flag} expects a number above 0, not ${JSON.stringify(text)}`)
+}
+
+function idleLimit(flags: {'skip-idle-time': boolean; 'max-idle-time'?: string | undefined}): {
+  maxIdleMs?: number
+} {
+  const most = flags['max-idle-time']
+  if (most !== undefined) return {maxIdleMs: positive(most, '--skip-idle-time') * 1000}
+  return flags['skip-idle-time'] ? {maxIdleMs: 1000} : {}
+}
+
+/** The duration of a file is known once it was read; that happens beside the playing. */
+async function measured(open: () => Promise<Cast>, format: Format): Promise<() => number | undefined> {
+  let duration: number | undefined
+  if (format === 'pty' && process.stdin.isTTY) {
+    const measure = async (): Promise<void> => {
+      let last = 0
+      for await (const event of (await open()).events) last = event.timeMs
+      duration = last
+    }
+    // What is wrong with the file, the player says.
+    measure().catch(() => undefined)
+  }
+  return () => duration
+}
+
+async function present(
+  source: Source,
+  format: Format,
+  stream: 'stdout' | 'stderr' | undefined,
+  pace: {speed: number; maxIdleMs?: number},
+): Promise<void> {
+  const {jsonRecords, playOnTerminal, rawBytes, textLines} = await import('../lib/recording/index.js')
+  if (format === 'pty') {
+    const {stdin: input, stdout: output} = process
+    const {end, quit} = await playOnTerminal({...source, ...pace, input, output})
+    return quit ? undefined : reportEnd(end)
+  }
+  if (format === 'raw' && process.stdout.isTTY)
+    throw problem('usage', 'raw bytes could do anything to a terminal', {
+      hint: 'send them to a file or a pipe, or play without --format',
+    })
+  const cast = await source.open()
+  if (format === 'raw') await writeOut(rawBytes(cast, stream))
+  else if (format === 'text') await writeOut(textLines(cast))
+  else await writeOut(jsonLines(jsonRecords(cast)))
+  reportEnd(cast.end())
+}
+
+async function* jsonLines(records: AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const record of records) yield `${jsonLine(record)}\n`
+}
+
+/** A recording without its end is worth a word; one that was cut in the middle is an error. */
+function reportEnd(end: CastEnd): void {
+  if (end === 'cut')
+    throw problem('recording_corrupt', 'the recording is cut off; this was all of it that can be read')
+  if (end === 'open')
+    process.stderr.write('sallyport: the recording has no seal: it is not complete, or of another program\n')
+}

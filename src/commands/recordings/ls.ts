@@ -1,0 +1,93 @@
+import {Flags} from '@oclif/core'
+import {
+  adminFlags,
+  BaseCommand,
+  clientFlags,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+} from '../../lib/cli/index.js'
+import type {RecordingSummary} from '../../lib/recording/index.js'
+
+export default class RecordingsLs extends BaseCommand {
+  static override summary = 'List the recorded sessions, newest first'
+  static override description =
+    `Only those that you may see. STATE is sealed when the recording is complete and signed, live while the session runs,
+truncated when it was cut short.`
+  static override examples = [
+    '<%= config.bin %> recordings ls',
+    '<%= config.bin %> recordings ls --user joe --format json',
+  ]
+  static override flags = {
+    format: formatFlag(),
+    user: Flags.string({description: 'only sessions of this user', helpValue: 'NAME'}),
+    host: Flags.string({description: 'only sessions on this host', helpValue: 'NAME'}),
+    limit: Flags.integer({description: 'at most this many', default: 200, min: 1, max: 1000, helpValue: 'N'}),
+    proxy: clientFlags.proxy,
+    identity: clientFlags.identity,
+    insecure: clientFlags.insecure,
+    ...adminFlags,
+  }
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(RecordingsLs)
+    const {format, user, host, limit} = flags
+    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const found = await withHistoryApi(flags, api =>
+      api.listRecordings({limit, ...(user !== undefined && {user}), ...(host !== undefined && {host})}),
+    )
+    await render(found.map(record), {format, text: () => text(found)})
+  }
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+/** Every key is always there; `end` is null while it is not known. */
+const record = (summary: RecordingSummary) => ({
+  sid: summary.sid,
+  user: summary.user,
+  login: summary.login,
+  host: summary.host,
+  address: summary.address,
+  cluster: summary.cluster,
+  start: iso(summary.startedAt),
+  end: summary.endedAt === undefined ? null : iso(summary.endedAt),
+  duration_ms: summary.durationMs,
+  interactive: summary.interactive,
+  command: summary.command ?? null,
+  state: summary.state,
+  bytes: summary.bytes,
+})
+
+function text(found: RecordingSummary[]): string {
+  if (found.length === 0) return 'There are no recorded sessions that you may see.'
+  const colour = paint()
+  return table(
+    found,
+    [
+      {header: 'Session', value: summary => summary.sid},
+      {header: 'Start (UTC)', value: summary => iso(summary.startedAt).slice(0, 19).replace('T', ' ')},
+      {header: 'Duration', value: summary => duration(summary.durationMs), align: 'right'},
+      {header: 'User', value: summary => summary.user},
+      {header: 'Login', value: summary => summary.login},
+      {header: 'Host', value: summary => summary.host},
+      {
+        header: 'State',
+        value: summary => summary.state,
+        paint: (cell, summary) => (summary.state === 'truncated' ? colour.yellow(cell) : cell),
+      },
+      {header: 'Command', value: summary => summary.command ?? (summary.interactive ? '(shell)' : '')},
+    ],
+    {...tableWidth(), heading: line => colour.bold(line)},
+  )
+}
+
+/** `1:02:03`, `2:03`. */
+function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000)
+  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+  const two = (value: number): string => String(value).padStart(2, '0')
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`
+}

@@ -1,0 +1,109 @@
+import {readFile} from 'node:fs/promises'
+import {basename} from 'node:path'
+import {Args, Flags} from '@oclif/core'
+import {adminFlags, BaseCommand, clientFlags, formatFlag, render} from '../../lib/cli/index.js'
+import {problem} from '../../lib/errors/index.js'
+import type {RecordingIndex, RecordingVerdict} from '../../lib/recording/index.js'
+
+export default class RecordingsVerify extends BaseCommand {
+  static override summary = 'Check that a recording is what was recorded'
+  static override description =
+    `Follows the chain of its chunks and checks the signature at its end; names the first bad chunk. A file is verified
+without any service when --key names the public key of the recording authority; an index beside it (*.index.jsonl) is
+used where there is one.`
+  static override examples = [
+    '<%= config.bin %> recordings verify 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
+    '<%= config.bin %> recordings verify session.cast.gz --key recording.pub',
+  ]
+  static override args = {
+    session: Args.string({description: 'session ID, or a recording file', required: true}),
+  }
+  static override flags = {
+    key: Flags.string({description: 'file with the public keys to verify with', helpValue: 'FILE'}),
+    index: Flags.string({description: "the recording's index file", helpValue: 'FILE'}),
+    format: formatFlag(),
+    proxy: clientFlags.proxy,
+    identity: clientFlags.identity,
+    insecure: clientFlags.insecure,
+    ...adminFlags,
+  }
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(RecordingsVerify)
+    const {isSid} = await import('../../lib/recording/index.js')
+    const sid = args.session.toLowerCase()
+    const verdict = isSid(sid) ? await verifySession(sid, flags) : await verifyFile(args.session, flags)
+    await render(verdict, {format: flags.format, text: () => words(verdict)})
+    conclude(verdict)
+  }
+}
+
+interface VerifyFlags {
+  key?: string | undefined
+  index?: string | undefined
+  config?: string | undefined
+  'data-dir'?: string | undefined
+  proxy?: string | undefined
+  identity?: string | undefined
+  insecure: boolean
+}
+
+async function verifySession(sid: string, flags: VerifyFlags): Promise<RecordingVerdict> {
+  const {recordingKeys, withHistoryApi} = await import('../../lib/client/index.js')
+  const {verifyRecording} = await import('../../lib/recording/index.js')
+  return await withHistoryApi(flags, async api => {
+    const text = flags.key ? await readKey(flags.key) : await api.exportAuthorities({type: 'recording'})
+    const {data} = await api.openRecording(sid)
+    return await verifyRecording({data, keys: recordingKeys(text), sid})
+  })
+}
+
+async function verifyFile(path: string, flags: VerifyFlags): Promise<RecordingVerdict> {
+  const {recordingKeys, withHistoryApi} = await import('../../lib/client/index.js')
+  const {isSid, readFileBytes, verifyRecording} = await import('../../lib/recording/index.js')
+  const text = flags.key
+    ? await readKey(flags.key)
+    : await withHistoryApi(flags, api => api.exportAuthorities({type: 'recording'}))
+  const named = basename(path).replace(/\.cast\.gz$/, '')
+  const index = await readIndex(path, flags.index)
+  return await verifyRecording({
+    data: readFileBytes(path),
+    keys: recordingKeys(text),
+    ...(index && {index}),
+    ...(isSid(named) && {sid: named}),
+  })
+}
+
+const readKey = (path: string): Promise<string> =>
+  readFile(path, 'utf8').catch(cause => {
+    throw problem('not_found', `the key file ${path} cannot be read`, {cause})
+  })
+
+/** The index that was named, or the one beside the recording where there is one. */
+async function readIndex(path: string, named: string | undefined): Promise<RecordingIndex | undefined> {
+  const {parseIndex} = await import('../../lib/recording/index.js')
+  const file = named ?? path.replace(/(\.cast)?(\.gz)?$/, '.index.jsonl')
+  const bytes = await readFile(file).catch(cause => {
+    if (named === undefined && cause.code === 'ENOENT') return undefined
+    throw problem('not_found', `the index ${file} cannot be read`, {cause})
+  })
+  return bytes && parseIndex(bytes)
+}
+
+function words(verdict: RecordingVerdict): string {
+  if (verdict.result !== 'verified') return ''
+  return `The recording of session ${verdict.sid} is what was recorded: ${verdict.chunks} chunks, unbroken and signed.`
+}
+
+function conclude(verdict: RecordingVerdict): void {
+  if (verdict.result === 'bad') {
+    const {chunk, reason} = verdict
+    throw problem('recording_corrupt', chunk === undefined ? reason : `chunk ${chunk} is bad: ${reason}`)
+  }
+  if (verdict.result === 'unsealed')
+    throw problem(
+      'recording_unavailable',
+      `the ${verdict.chunks} chunks of session ${verdict.sid} are unbroken, but nobody signed them: the session still runs or was cut short`,
+      {hint: 'verify it again when the session has ended'},
+    )
+}
