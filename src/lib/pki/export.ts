@@ -1,11 +1,10 @@
-import {createPublicKey} from 'node:crypto'
 import {problem} from '../errors/index.js'
 import {fingerprint as fingerprintOf, formatAuthorizedKey} from '../sshcert/index.js'
 import type {AuthorityKey, AuthorityType} from './types.js'
 
 /**
  * The public keys of one authority as text: lines for TrustedUserCAKeys after `sed 's/cert-authority //'` (user,
- * openssh), lines for known_hosts (host), PEM certificates (tls-host, tls-user), PEM public keys (recording).
+ * openssh), lines for known_hosts (host), PEM certificates (tls-host, tls-user), plain public key lines (recording).
  * @param fingerprint only the key that has it, `SHA256:…`
  * @throws not_found when no key has that fingerprint
  */
@@ -34,7 +33,7 @@ function exportKey(type: AuthorityType, key: AuthorityKey, clusterName: string):
     case 'host':
       return `@cert-authority *.${clusterName} ${line}`
     case 'recording':
-      return createPublicKey(key.privateKey).export({type: 'spki', format: 'pem'}).toString()
+      return line
     case 'tls-host':
     case 'tls-user':
       if (key.certificate === undefined)
