@@ -318,7 +318,7 @@ async function terminalSession(command: string, env: Record<string, string>): Pr
   const type = (line: string): string => tmux('send-keys', '-t', 'main', line, 'Enter')
   try {
     type(`${command}; echo "exit status $?"`)
-    await until(/[#$%>] $/m)
+    await until(/[#$%>]$/m)
     type('PS1="ready\\$ "; stty size | tr " " x | sed "s/^\\(.*\\)x\\(.*\\)$/\\2x\\1/"')
     await until(/^80x24$/m)
     tmux('resize-window', '-t', 'main', '-x', '100', '-y', '30')

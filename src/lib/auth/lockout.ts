@@ -1,3 +1,4 @@
+import {problem} from '../errors/index.js'
 import type {Failures, Records} from './records.js'
 
 const maxFailures = 5
@@ -10,9 +11,6 @@ const maxAttempts = 50
 export function addFailure(failures: Failures | undefined, now: number): Failures {
   const recent = (failures?.times ?? []).filter(time => now - time < windowMilliseconds)
   const times = [...recent, now].slice(-maxFailures)
-  const locked = failures?.lockedUntil !== undefined && failures.lockedUntil > now
-  // Guessing on does not lengthen a lock: otherwise anybody could keep anybody else out for ever.
-  if (locked) return {version: 1, times, lockedUntil: failures.lockedUntil}
   if (times.length < maxFailures) return {version: 1, times}
   return {version: 1, times: [], lockedUntil: now + lockMilliseconds}
 }
@@ -20,29 +18,34 @@ export function addFailure(failures: Failures | undefined, now: number): Failure
 export interface Lockout {
   /** Unix ms until which the user is locked, if so. */
   lockedUntil(user: string): Promise<number | undefined>
-  /** Counts a failure; resolves to the end of the lock when this failure began one. */
-  fail(user: string): Promise<number | undefined>
+  /**
+   * Counts an attempt as failed before it is tried, so that attempts at the same time cannot all slip under the
+   * limit; `clear` takes it back when it succeeds. `refused`: the user is locked and must not be tried.
+   */
+  charge(user: string): Promise<{refused: boolean; lockedUntil: number | undefined}>
   clear(user: string): Promise<void>
 }
 
-/** Counts failed logins per user, in the backend so that a restart forgives nothing. */
+/** Counts failed logins per name, whether or not there is such a user, in the backend: a restart forgives nothing. */
 export function createLockout(failures: Records<Failures>, now: () => number): Lockout {
+  const isLocked = (record: Failures | undefined): boolean => (record?.lockedUntil ?? 0) > now()
   return {
     async lockedUntil(user) {
-      const until = (await failures.get(user))?.value.lockedUntil
-      return until !== undefined && until > now() ? until : undefined
+      const record = (await failures.get(user))?.value
+      return isLocked(record) ? record?.lockedUntil : undefined
     },
-    async fail(user) {
+    async charge(user) {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const current = await failures.get(user)
+        if (isLocked(current?.value)) return {refused: true, lockedUntil: current?.value.lockedUntil}
         const next = addFailure(current?.value, now())
         const expires = Math.max(next.lockedUntil ?? 0, now() + windowMilliseconds)
         const written = current
           ? await failures.replace(user, current.revision, next, expires)
           : await failures.create(user, next, expires)
-        if (written) return next.lockedUntil === current?.value.lockedUntil ? undefined : next.lockedUntil
+        if (written) return {refused: false, lockedUntil: next.lockedUntil}
       }
-      return undefined
+      throw problem('rate_limited', 'too many logins of this user at once', {hint: 'try again in a moment'})
     },
     async clear(user) {
       await failures.delete(user)

@@ -58,16 +58,15 @@ export function loginMethod(context: AuthContext, address: string): Pick<AuthApi
           hint: 'give it with --otp',
         })
       }
+      // Nothing is tried while locked, and names that nobody has are locked alike: a lock tells nothing.
+      const {refused, lockedUntil} = await lockout.charge(userKey(name))
+      if (refused) throw await audited(name, accountLocked(lockedUntil ?? 0))
       const user = await authenticate(request)
-      const lockedUntil = await lockout.lockedUntil(userKey(name))
       if (!user) {
-        const locked = lockedUntil === undefined ? await lockout.fail(userKey(name)) : undefined
-        if (locked !== undefined)
-          await emit({event: 'user.lock', user: name, fields: {until: new Date(locked).toISOString()}})
+        const until = lockedUntil === undefined ? undefined : new Date(lockedUntil).toISOString()
+        if (until !== undefined) await emit({event: 'user.lock', user: name, fields: {until}})
         throw await audited(name, badCredentials())
       }
-      // Only somebody who knows the password learns of the lock.
-      if (lockedUntil !== undefined) throw await audited(name, accountLocked(lockedUntil))
       await lockout.clear(userKey(name))
       const issued = await issueFor(context, user, publicKey, request.ttlSeconds)
       await emit({
