@@ -1,6 +1,7 @@
 import {isIP} from 'node:net'
 import {join} from 'node:path'
 import {problem} from '../errors/index.js'
+import {inertKeysIn} from './inert.js'
 import {type FileConfig, ports} from './schema.js'
 import type {Address, AuthConfig, Config, ProxyConfig, Role} from './types.js'
 import {parseAddress} from './values.js'
@@ -67,6 +68,7 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
     auth: authConfig(file, flags, clusterName(around.hostname)),
     proxy: proxyConfig(file, flags),
     insecure: flags.insecure ?? false,
+    inertKeys: inertKeysIn(file),
     ...(flags.diagAddr === undefined ? {} : {diagnostics: diagnostics(flags.diagAddr)}),
     ...(pidFile === undefined ? {} : {pidFile}),
   }

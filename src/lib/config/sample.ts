@@ -16,21 +16,16 @@ sallyport:
   # advertise_ip: 192.0.2.10  # how others reach this machine
   # connection_limits:
   #   max_connections: 15000
-  #   max_users: 250
 
 auth_service:
   enabled: yes
   cluster_name: ${nodename}   # part of every host certificate: choose it before the first start
-  listen_addr: 0.0.0.0:3025
   session_recording: proxy    # proxy: every session is recorded; off: none is
   proxy_checks_host_keys: yes # no lets targets without a host certificate in
   authentication:
     type: local
     second_factor: otp        # otp or off
   # keep_alive_interval: 5m
-  # keep_alive_count_max: 3
-  # client_idle_timeout: 30m  # never, unless you say so
-  # disconnect_expired_cert: yes
 
 proxy_service:
   enabled: yes

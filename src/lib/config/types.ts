@@ -25,6 +25,8 @@ export interface Config {
   /** Do not verify the services of other machines. */
   insecure: boolean
   diagnostics?: Address
+  /** Keys of the file that have no effect in this version. */
+  inertKeys: string[]
   pidFile?: string
 }
 

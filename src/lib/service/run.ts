@@ -22,6 +22,7 @@ export interface RunOptions {
 /** `start`, from configuration to the end: resolves when SIGTERM or SIGINT has been answered in order. */
 export async function runService({config, version, announce}: RunOptions): Promise<void> {
   const logger = createLogger(config.logSeverity, {nodename: config.nodename})
+  for (const key of config.inertKeys) logger.warn({key}, 'this setting has no effect in this version')
   const stopping = stopSignal(() => process.exit(1))
   // A bug leaves state nobody has thought about: end, and let the supervisor begin again from what is durable.
   process.on('uncaughtException', error => {

@@ -51,6 +51,7 @@ describe('defaults', () => {
         dial: {allow: [], deny: []},
       },
       insecure: false,
+      inertKeys: [],
     })
   })
 
@@ -106,6 +107,16 @@ describe('flags win over the file, the file over defaults', () => {
       /one of https_key_file and https_cert_file/,
     )
   })
+})
+
+test('settings that change nothing are named, so that nobody relies on them', () => {
+  const text =
+    'teleport: {ca_pin: x, nodename: a}\nauth_service: {tokens: [], enabled: yes, client_idle_timeout: 5m}'
+  expect(resolved(text).inertKeys).toEqual([
+    'ca_pin',
+    'auth_service.tokens',
+    'auth_service.client_idle_timeout',
+  ])
 })
 
 describe('files', () => {
