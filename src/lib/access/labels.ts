@@ -19,9 +19,23 @@ export function labelsMatch(
 /** Literal, `*` glob, or `^regular expression$`. An expression that does not compile matches nothing. */
 export function matchesPattern(pattern: string, value: string): boolean {
   if (pattern.startsWith('^') && pattern.endsWith('$')) return compile(pattern)?.test(value) ?? false
-  if (!pattern.includes('*')) return pattern === value
-  const parts = pattern.split('*').map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${parts.join('.*')}$`, 's').test(value)
+  return matchesGlob(pattern.split('*'), value)
+}
+
+/** As an expression, many wildcards would take time exponential in the length of a label that a host chooses. */
+function matchesGlob(parts: readonly string[], value: string): boolean {
+  const [head = '', ...rest] = parts
+  const tail = rest.pop()
+  if (tail === undefined) return head === value
+  const end = value.length - tail.length
+  if (!value.startsWith(head) || !value.endsWith(tail)) return false
+  let at = head.length
+  for (const part of rest) {
+    const found = value.indexOf(part, at)
+    if (found === -1) return false
+    at = found + part.length
+  }
+  return at <= end
 }
 
 function compile(source: string): RegExp | undefined {
