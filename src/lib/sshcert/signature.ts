@@ -57,7 +57,7 @@ const userPresent = 0x01
 const sha256 = (data: Buffer): Buffer => createHash('sha256').update(data).digest()
 
 function verifyBytes(format: string, key: KeyObject, data: Buffer, bytes: Buffer): boolean {
-  if (format === 'ssh-ed25519') return bytes.length === 64 && verify(null, data, key, bytes)
+  if (format === 'ssh-ed25519') return verify(null, data, key, bytes)
   const curve = curves[format]
   if (!curve) return verify(format === 'rsa-sha2-512' ? 'sha512' : 'sha256', data, key, bytes)
   const pair = ecdsaPair(bytes, curve.size)

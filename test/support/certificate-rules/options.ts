@@ -110,6 +110,8 @@ export function sourceAddressRules(): Rule[] {
     from('127.0.0.0/8,10.0.0.1/8', malformed),
     from('127.0.0.1/8', malformed),
     from('127.0.0.1/33', malformed),
+    from('0.0.0.0/33', malformed),
+    from('::/129,127.0.0.1', malformed),
     from('127.0.0.1/', malformed),
     from('127.0.0.1/x', malformed),
     from('127.0.0.1,', malformed),

@@ -96,6 +96,7 @@ test.each<[string, () => string]>([
   ['a file with a byte behind it', () => edited(file => Buffer.concat([file, Buffer.of(0)]))],
   ['a file with wrong padding', () => edited(file => Buffer.concat([file.subarray(0, -1), Buffer.of(9)]))],
   ['a file whose check numbers differ', () => edited(file => flipped(file, 98))],
+  ['a file with the public half of another key', () => edited(file => flipped(file, 70))],
   ['a file that holds two keys', () => edited(file => flipped(file, 38))],
   ['a weak RSA key', () => rsaPem(1024)],
   [
