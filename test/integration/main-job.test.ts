@@ -257,7 +257,8 @@ describe('the main job on a real sshd', () => {
     const own = await asJoe(['play', row.sid, '--format=text'])
     expect(own.stdout).toBe(played.stdout)
     const file = findRecording(join(cluster.dataDir, 'recordings'), row.sid)
-    const cat = await run('sh', ['-c', `zcat '${file}' | LC_ALL=C.UTF-8 asciinema cat -`])
+    // asciinema insists on a terminal and a UTF-8 locale.
+    const cat = await run('script', ['-qec', `zcat '${file}' | LC_ALL=C.UTF-8 asciinema cat -`, '/dev/null'])
     expect(cat.stdout.toString()).toContain(said)
     expect(await cluster.admin(['recordings', 'verify', row.sid])).toMatchObject({code: 0})
     expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})

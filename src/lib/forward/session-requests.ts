@@ -14,19 +14,24 @@ const maxCells = 10_000
 const maxCommandBytes = 128 * 1024
 const maxEnvironmentBytes = 64 * 1024
 
-const bounded = (value: number): number => Math.min(Math.max(value, 1), maxCells)
+/** Zero is how a client without a terminal of its own says that it does not know. */
+const bounded = (value: number, unknown: number): number =>
+  value === 0 ? unknown : Math.min(value, maxCells)
+const readSize = (reader: WireReader): TerminalSize => ({
+  columns: bounded(reader.u32(), 80),
+  rows: bounded(reader.u32(), 24),
+})
 
 /** pty-req (RFC 4254 §6.2). */
 export function readPtyRequest(data: Buffer): TerminalSize & {term: string} {
   const reader = new WireReader(data)
   const term = reader.text().slice(0, 64)
-  return {term, columns: bounded(reader.u32()), rows: bounded(reader.u32())}
+  return {term, ...readSize(reader)}
 }
 
 /** window-change (RFC 4254 §6.7). */
 export function readWindowChange(data: Buffer): TerminalSize {
-  const reader = new WireReader(data)
-  return {columns: bounded(reader.u32()), rows: bounded(reader.u32())}
+  return readSize(new WireReader(data))
 }
 
 /** The one string of exec and subsystem requests (RFC 4254 §6.5). */
