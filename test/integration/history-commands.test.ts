@@ -1,0 +1,286 @@
+import {generateKeyPairSync} from 'node:crypto'
+import {readFileSync, statSync, writeFileSync} from 'node:fs'
+import {createServer} from 'node:net'
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {gunzipSync} from 'node:zlib'
+import {beforeAll, describe, expect, it} from 'vitest'
+import {type AuditLog, openAuditLog} from '../../src/lib/audit/index.js'
+import type {AuthApi} from '../../src/lib/auth/contract.js'
+import {createApiServer} from '../../src/lib/auth/http-server.js'
+import {problem} from '../../src/lib/errors/index.js'
+import {openRecordingStore, type RecordingStore, signRecordingHead} from '../../src/lib/recording/index.js'
+import {formatAuthorizedKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
+import {atEnd} from '../support/cleanup.js'
+import {type RunOptions, run} from '../support/process.js'
+import {temporaryDirectory} from '../support/temporary-directory.js'
+import {meta, record} from '../unit/recording/support.js'
+
+const ESC = '\u001b'
+const tsx = import.meta.resolve('tsx')
+const dev = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
+const keys = generateKeyPairSync('ed25519')
+const keyLine = `${formatAuthorizedKey(publicKeyBlob(keys.publicKey))} clustername=c1&type=recording\n`
+const invalid = Buffer.from([0x61, 0xff, 0x00, 0x0a])
+
+let dataDir: string
+let store: RecordingStore
+let audit: AuditLog
+let sid: string
+let live: string
+
+/** The real store and log behind the real API server on a real admin socket. */
+beforeAll(async () => {
+  dataDir = temporaryDirectory()
+  store = await openRecordingStore({
+    directory: join(dataDir, 'recordings'),
+    now: () => Date.parse('2025-11-21T12:00:00Z'),
+    signHead: (id, head) => signRecordingHead(keys.privateKey, id, head),
+  })
+  audit = await openAuditLog({directory: join(dataDir, 'audit'), clusterName: 'c1'})
+  const api: Partial<AuthApi> = {
+    listRecordings: query => store.list(query),
+    openRecording: id => store.open(id),
+    listEvents: query => audit.query(query),
+    exportAuthorities: async ({type}) => {
+      if (type !== 'recording') throw problem('invalid_input', 'only recording here')
+      return keyLine
+    },
+  }
+  const server = createApiServer({as: () => api as AuthApi}, {error: () => {}})
+  const listener = createServer(socket => server.attach(socket, {kind: 'admin'}))
+  await new Promise<void>(resolve => listener.listen(join(dataDir, 'admin.sock'), resolve))
+  atEnd(async () => {
+    server.close()
+    listener.close()
+    await audit.close()
+  })
+  sid = await record(
+    store,
+    async (writer, wait) => {
+      writer.output(Buffer.from(`${ESC}]0;owned\u0007${ESC}[31mred ünï${ESC}[0m\r\n`))
+      wait(200)
+      await writer.flush()
+      writer.output(invalid)
+      writer.output(Buffer.from('oops\r\n'), 'stderr')
+      writer.resize(100, 30)
+      writer.marker('m1')
+      wait(100)
+    },
+    {command: `evil ${ESC}[2J`, interactive: false},
+  )
+  const running = meta({startedAt: Date.parse('2025-11-21T13:00:00Z'), user: 'ann', host: 'db1'})
+  live = running.sid
+  await store.begin(running)
+  for (const event of ['session.start', 'session.end'] as const)
+    await audit.emit({event, user: 'joe', sid, fields: {command: 'ls'}})
+  await audit.emit({event: 'user.login', success: false, user: 'ann', error: 'wrong password'})
+})
+
+async function sallyport(args: string[], options: RunOptions = {}) {
+  const env = {SALLYPORT_HOME: join(dataDir, 'home'), NO_COLOR: '1'}
+  const {code, stdout, stderr} = await run(process.execPath, ['--import', tsx, dev, ...args], {
+    ...options,
+    env,
+  })
+  return {code, stderr, bytes: stdout, stdout: stdout.toString('utf8')}
+}
+const admin = (...args: string[]) => sallyport([...args, `--data-dir=${dataDir}`])
+const file = () => join(dataDir, 'recordings', '2025-11-21', `${sid}.cast.gz`)
+
+describe('recordings ls', () => {
+  it('prints an array of objects with every key', async () => {
+    const {code, stdout} = await admin('recordings', 'ls', '--format', 'json')
+    expect(code).toBe(0)
+    const [newest, sealed] = JSON.parse(stdout)
+    expect(newest).toMatchObject({
+      sid: live,
+      user: 'ann',
+      state: 'live',
+      end: null,
+      interactive: true,
+      command: null,
+    })
+    expect(sealed).toEqual({
+      sid,
+      user: 'joe',
+      login: 'root',
+      host: 'web1',
+      address: '10.0.0.7:22',
+      cluster: 'c1',
+      start: '2025-11-21T12:00:00.000Z',
+      end: '2025-11-21T12:00:00.300Z',
+      duration_ms: 300,
+      interactive: false,
+      command: `evil ${ESC}[2J`,
+      state: 'sealed',
+      bytes: statSync(file()).size,
+    })
+  })
+
+  it('prints a table without control characters, and filters', async () => {
+    const {stdout} = await admin('recordings', 'ls')
+    expect(stdout).toContain(sid)
+    expect(stdout).toContain('evil \\x1b[2J')
+    expect((await admin('recordings', 'ls', '--user', 'ann', '--format', 'json')).stdout).not.toContain(sid)
+    expect((await admin('recordings', 'ls', '--host', 'nowhere', '--format', 'json')).stdout).toBe('[]\n')
+    expect((await admin('recordings', 'ls', '--format', 'yaml')).stdout).toMatch(/^- sid: /)
+  })
+})
+
+describe('play', () => {
+  it('plays without a terminal on stdin, and leaves out what reaches beyond the screen', async () => {
+    const {code, stdout, stderr} = await admin('play', sid, '--speed', '50')
+    expect({code, stderr}).toEqual({code: 0, stderr: ''})
+    expect(stdout).toBe(`${ESC}[31mred ünï${ESC}[0m\r\na\ufffd\u0000\noops\r\n${ESC}[0m`)
+  })
+
+  it('prints the text, the exact bytes, and one record an event', async () => {
+    expect((await admin('play', sid, '--format', 'text')).stdout).toBe('red ünï\na\ufffd\noops\n')
+    const raw = Buffer.concat([Buffer.from(`${ESC}]0;owned\u0007${ESC}[31mred ünï${ESC}[0m\r\n`), invalid])
+    expect((await admin('play', sid, '--format', 'raw')).bytes).toEqual(
+      Buffer.concat([raw, Buffer.from('oops\r\n')]),
+    )
+    expect((await admin('play', sid, '--format', 'raw', '--stream', 'stdout')).bytes).toEqual(raw)
+    const {stdout} = await admin('play', sid, '--format', 'json')
+    const records = stdout
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect(records[0]).toMatchObject({type: 'header', width: 80, session: {sid, user: 'joe'}})
+    expect(records.slice(2)).toEqual([
+      {type: 'output', ms: 200, stream: 'stdout', text: 'a\ufffd\u0000\n', bytes: invalid.toString('base64')},
+      {type: 'output', ms: 200, stream: 'stderr', text: 'oops\r\n'},
+      {type: 'resize', ms: 200, columns: 100, rows: 30},
+      {type: 'marker', ms: 200, label: 'm1'},
+      {type: 'end', state: 'sealed'},
+    ])
+  })
+
+  it('plays a file, and says when it is cut', async () => {
+    expect((await sallyport(['play', file(), '--format', 'text'])).stdout).toContain('oops')
+    const cut = join(temporaryDirectory(), 'cut.cast.gz')
+    writeFileSync(cut, readFileSync(file()).subarray(0, -200))
+    const {code, stdout, stderr} = await sallyport(['play', cut, '--skip-idle-time=0.1'])
+    expect(stdout).toContain('red')
+    expect([code, stderr]).toEqual([40, expect.stringContaining('cut off')])
+  })
+
+  it('refuses what is neither a session nor a file, and nonsense for a number', async () => {
+    expect((await sallyport(['play', '/nowhere/x'])).code).toBe(34)
+    expect((await admin('play', '00000000-0000-4000-8000-000000000000')).code).toBe(34)
+    expect((await admin('play', sid, '--speed', 'fast')).code).toBe(2)
+    expect((await admin('play', sid, '--skip-idle-time=-1')).code).toBe(2)
+  })
+
+  it('obeys keys on a terminal, and puts it back', async () => {
+    const out = temporaryDirectory()
+    const slow = join(out, 'slow.cast')
+    writeFileSync(
+      slow,
+      '{"version":2,"width":80,"height":24}\n[0,"o","\\u001b[?25lshown"]\n[3600,"o","never"]\n',
+    )
+    const command = `${process.execPath} --import ${tsx} ${dev} play ${slow}`
+    const script = `stty -a > ${out}/before; ${command}; stty -a > ${out}/after`
+    // An hour of waiting ends at the key.
+    const {stdout} = await run('script', ['-qec', script, '/dev/null'], {input: 'q'})
+    expect(stdout.toString()).not.toContain('never')
+    if (stdout.includes('shown')) expect(stdout.toString()).toContain(`${ESC}[?25h`)
+    expect(readFileSync(join(out, 'after'), 'utf8')).toBe(readFileSync(join(out, 'before'), 'utf8'))
+  })
+})
+
+describe('recordings export', () => {
+  it('writes asciicast lines, or the chunks as they are, and no file twice', async () => {
+    const out = temporaryDirectory()
+    const path = join(out, 'x.cast')
+    expect((await admin('recordings', 'export', sid, '--out', path)).code).toBe(0)
+    expect(readFileSync(path)).toEqual(gunzipSync(readFileSync(file())))
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    expect((await admin('recordings', 'export', sid, '--out', path)).code).toBe(33)
+    expect(
+      (await admin('recordings', 'export', sid, '--out', path, '--overwrite', '--format', 'text')).code,
+    ).toBe(0)
+    expect(readFileSync(path, 'utf8')).toBe('red ünï\na\ufffd\noops\n')
+    expect((await admin('recordings', 'export', sid, '--out', `${path}.gz`)).code).toBe(0)
+    expect(readFileSync(`${path}.gz`)).toEqual(readFileSync(file()))
+    const {code, stderr} = await admin('recordings', 'export', sid, '--out', join(out, 'no', 'x'))
+    expect([code, stderr]).toEqual([36, expect.stringContaining('directory does not exist')])
+  })
+
+  it('writes to a pipe', async () => {
+    expect((await admin('recordings', 'export', sid, '--format', 'raw')).bytes.includes(invalid)).toBe(true)
+  })
+})
+
+describe('recordings verify', () => {
+  it('verifies a session, and a file without any service', async () => {
+    const {code, stdout} = await admin('recordings', 'verify', sid)
+    expect([code, stdout]).toEqual([
+      0,
+      `The recording of session ${sid} is what was recorded: 3 chunks, unbroken and signed.\n`,
+    ])
+    const out = temporaryDirectory()
+    const key = join(out, 'recording.pub')
+    const copy = join(out, 'evidence.cast.gz')
+    writeFileSync(key, keyLine)
+    writeFileSync(copy, readFileSync(file()))
+    for (const path of [file(), copy])
+      expect(
+        (await sallyport(['recordings', 'verify', path, '--key', key, '--format', 'json'])).stdout,
+      ).toContain('"verified"')
+    const bad = readFileSync(file())
+    const {chunks} = await store.readIndex(sid)
+    const at = (chunks[2]?.offset ?? 0) + 20
+    bad[at] = (bad[at] ?? 0) ^ 1
+    writeFileSync(copy, bad)
+    const refused = await sallyport(['recordings', 'verify', copy, '--key', key])
+    expect([refused.code, refused.stderr]).toEqual([40, expect.stringContaining('chunk 2')])
+  })
+
+  it('is not content with what nobody signed', async () => {
+    expect((await admin('recordings', 'verify', live)).code).toBe(40)
+  })
+})
+
+describe('audit', () => {
+  it('ls lists events, newest first, as a table and as JSON', async () => {
+    const {stdout} = await admin('audit', 'ls', '--format', 'json')
+    expect(JSON.parse(stdout).map((event: {event: string}) => event.event)).toEqual([
+      'user.login',
+      'session.end',
+      'session.start',
+    ])
+    expect((await admin('audit', 'ls', '--event', 'user.login')).stdout).toContain('error=wrong password')
+    expect(
+      JSON.parse((await admin('audit', 'ls', '--sid', sid, '--last', '1h', '--format', 'json')).stdout),
+    ).toHaveLength(2)
+    expect((await admin('audit', 'ls', '--from', '2099-01-01')).stdout).toBe(
+      'There are no such events that you may see.\n',
+    )
+    expect((await admin('audit', 'ls', '--from', 'yesterday')).code).toBe(2)
+  })
+
+  it('verify follows the chain, gives a checkpoint, and names the first bad record', async () => {
+    const {code, stdout} = await admin('audit', 'verify', '--format', 'json')
+    expect(code).toBe(0)
+    const out = temporaryDirectory()
+    const checkpoint = join(out, 'checkpoint.json')
+    writeFileSync(checkpoint, stdout)
+    expect((await admin('audit', 'verify', '--checkpoint', checkpoint)).stdout).toContain(
+      'It holds the checkpoint.',
+    )
+    const name = `events-000000000001-${new Date().toISOString().slice(0, 10)}.jsonl`
+    const text = readFileSync(join(dataDir, 'audit', name), 'utf8')
+    writeFileSync(join(out, name), text.replace('session.end', 'session.END'))
+    const bad = await sallyport(['audit', 'verify', '--directory', out])
+    expect([bad.code, bad.stderr]).toEqual([41, expect.stringContaining('record 2')])
+    writeFileSync(join(out, name), text.split('\n').slice(0, 2).join('\n').concat('\n'))
+    const cut = await sallyport(['audit', 'verify', '--directory', out, '--checkpoint', checkpoint])
+    expect([cut.code, cut.stderr]).toEqual([41, expect.stringContaining('checkpoint')])
+    expect((await sallyport(['audit', 'verify', '--directory', '/nowhere'])).code).toBe(34)
+    expect(
+      (await sallyport(['audit', 'verify', '--directory', out, '--checkpoint', join(out, name)])).code,
+    ).toBe(35)
+  })
+})
