@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 import {describe, expect, test} from 'vitest'
+import {sshValueFlags} from '../../src/lib/cli/remote-argv.js'
 import {run} from '../support/process.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
@@ -13,7 +14,7 @@ interface Manifest {
       description?: string
       hidden?: boolean
       examples?: string[]
-      flags: Record<string, {char?: string; allowNo?: boolean}>
+      flags: Record<string, {type: string; char?: string; allowNo?: boolean}>
     }
   >
 }
@@ -72,6 +73,12 @@ describe('the command line', () => {
       if (!hidden) expect(text).toContain(`\n  ${id.replaceAll(':', ' ')} `)
   })
 
+  test('splits the words of ssh by the flags that it has', () => {
+    const flags = Object.entries(manifest.commands.ssh?.flags ?? {}).filter(([, {type}]) => type === 'option')
+    const words = flags.flatMap(([flag, {char}]) => [`--${flag}`, ...(char ? [`-${char}`] : [])])
+    expect([...sshValueFlags].sort()).toEqual(words.sort())
+  })
+
   test('offers completion', async () => {
     const {code, stdout} = await sallyport('autocomplete', 'bash')
     expect(code).toBe(0)
@@ -84,25 +91,19 @@ describe.each(commands.map(command => [command.id.replaceAll(':', ' '), command]
   (name, command) => {
     test('has a description on one line and an example that uses flags it has', () => {
       expect(command.summary ?? command.description).toMatch(/^[^\n]{8,}$/)
-      expect(command.examples?.length).toBeGreaterThan(0)
       const known = Object.entries(command.flags).flatMap(([flag, {char, allowNo}]) => [
         `--${flag}`,
         ...(allowNo ? [`--no-${flag}`] : []),
         ...(char ? [`-${char}`] : []),
       ])
-      for (const example of command.examples ?? []) {
-        const line = example.split('\n').find(text => text.includes('<%= config.bin %>')) ?? ''
-        expect(line).toContain(`<%= config.bin %> ${name}`)
-        const own =
-          line
-            .split(' -- ')[0]
-            ?.split('|')
-            .find(part => part.includes('config.bin')) ?? ''
-        const used = [...own.replace(/'[^']*'/g, '').matchAll(/\s(--[a-z][a-z-]*|-[a-zA-Z]\b)/g)].map(
-          match => match[1],
-        )
+      const call = `<%= config.bin %> ${name}`
+      const calling = command.examples?.filter(example => example.includes(call)) ?? []
+      expect(calling.length).toBeGreaterThan(0)
+      for (const example of calling) {
         // What stands behind ssh's target is the remote command's.
-        if (name !== 'ssh') for (const flag of used) expect(known).toContain(flag)
+        const own =
+          example.slice(example.indexOf(call)).split(name === 'ssh' ? / [a-z]+@/ : /['|\n]/)[0] ?? ''
+        for (const [, flag] of own.matchAll(/\s(--[a-z][a-z-]*|-[a-zA-Z]\b)/g)) expect(known).toContain(flag)
       }
     })
 

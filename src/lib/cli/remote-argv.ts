@@ -3,24 +3,14 @@
  * listed here; a test compares the list with the command.
  */
 export const sshValueFlags: ReadonlySet<string> = new Set([
-  '-D',
-  '-L',
-  '-R',
   '-i',
-  '-k',
   '-l',
-  '-o',
   '-p',
-  '--add-keys-to-agent',
-  '--dynamic-forward',
+  '--cluster',
   '--identity',
-  '--local-forward',
   '--login',
-  '--option',
   '--port',
   '--proxy',
-  '--remote-forward',
-  '--ttl',
   '--user',
 ])
 
