@@ -1,4 +1,5 @@
 import {generateKeyPairSync} from 'node:crypto'
+import {once} from 'node:events'
 import {readFileSync, statSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
@@ -12,7 +13,7 @@ import {problem} from '../../src/lib/errors/index.js'
 import {openRecordingStore, type RecordingStore, signRecordingHead} from '../../src/lib/recording/index.js'
 import {formatAuthorizedKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {atEnd} from '../support/cleanup.js'
-import {type RunOptions, run} from '../support/process.js'
+import {type RunOptions, run, start} from '../support/process.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {meta, record} from '../unit/recording/support.js'
 
@@ -182,10 +183,16 @@ describe('play', () => {
     )
     const command = `${process.execPath} --import ${tsx} ${dev} play ${slow}`
     const script = `stty -a > ${out}/before; ${command}; stty -a > ${out}/after`
-    // An hour of waiting ends at the key.
-    const {stdout} = await run('script', ['-qec', script, '/dev/null'], {input: 'q'})
-    expect(stdout.toString()).not.toContain('never')
-    if (stdout.includes('shown')) expect(stdout.toString()).toContain(`${ESC}[?25h`)
+    const child = start('script', ['-qec', script, '/dev/null'])
+    let shown = ''
+    child.stdout.on('data', (data: Buffer) => {
+      // An hour of waiting ends at the key.
+      if (!shown.includes('shown') && data.includes('shown')) child.stdin.write('q')
+      shown += data.toString()
+    })
+    await once(child, 'close')
+    expect(shown).toContain(`${ESC}[?25lshown${ESC}[?25h`)
+    expect(shown).not.toContain('never')
     expect(readFileSync(join(out, 'after'), 'utf8')).toBe(readFileSync(join(out, 'before'), 'utf8'))
   })
 })
