@@ -27,15 +27,53 @@ export default class Ssh extends BaseCommand {
     cluster: Flags.string({description: 'cluster of the host', env: 'SALLYPORT_CLUSTER', helpValue: 'NAME'}),
     'forward-agent': Flags.boolean({char: 'A', description: 'lend the running ssh-agent to the host'}),
     tty: Flags.boolean({char: 't', description: 'ask for a terminal even for a command'}),
+    'local-forward': Flags.string({
+      char: 'L',
+      description: 'listen here, and connect from the host',
+      helpValue: '[BIND:]PORT:HOST:PORT',
+      multiple: true,
+      helpGroup: 'FORWARDING',
+    }),
+    'remote-forward': Flags.string({
+      char: 'R',
+      description: 'listen on the host, and connect from here',
+      helpValue: '[BIND:]PORT:HOST:PORT',
+      multiple: true,
+      helpGroup: 'FORWARDING',
+    }),
+    'dynamic-forward': Flags.string({
+      char: 'D',
+      description: 'listen here as a SOCKS 5 proxy, and connect from the host',
+      helpValue: '[BIND:]PORT',
+      multiple: true,
+      helpGroup: 'FORWARDING',
+    }),
+    'no-command': Flags.boolean({
+      char: 'N',
+      description: 'run nothing: forward until interrupted',
+      helpGroup: 'FORWARDING',
+    }),
     'no-tty': Flags.boolean({char: 'T', description: 'ask for no terminal', exclusive: ['tty']}),
   }
 
   async run(): Promise<void> {
     const {own, remote} = atDashes(this.argv)
     const {args, flags} = await this.parse(Ssh, own)
-    const {connectToTarget, loadIdentity, parseProxyAddress, parseSshTarget, runRemoteSession} = await import(
-      '../lib/client/index.js'
-    )
+    const {
+      connectToTarget,
+      createChannelRouter,
+      loadIdentity,
+      openForwardings,
+      parseProxyAddress,
+      parseSshTarget,
+      readForwardings,
+      runRemoteSession,
+    } = await import('../lib/client/index.js')
+    const forwardings = readForwardings({
+      local: flags['local-forward'],
+      remote: flags['remote-forward'],
+      dynamic: flags['dynamic-forward'],
+    })
     const target = parseSshTarget(args.target, {login: flags.login, port: flags.port})
     const identity = await loadIdentity({
       proxy: flags.proxy === undefined ? undefined : parseProxyAddress(flags.proxy),
@@ -50,11 +88,19 @@ export default class Ssh extends BaseCommand {
       cluster: flags.cluster,
       insecure: flags.insecure,
     })
+    const {connection} = reached
+    const router = createChannelRouter(connection)
     const command = remote.length === 0 ? undefined : remote.join(' ')
     try {
+      const notice = (line: string): void => void process.stderr.write(`${line}\n`)
+      const close = await openForwardings(forwardings, {connection, router, notice})
+      if (flags['no-command']) {
+        const error = await connection.closed
+        if (error) throw error
+        return
+      }
       process.exitCode = await runRemoteSession({
-        connection: reached.connection,
-        command,
+        ...{connection, router, command},
         terminal: flags.tty || (command === undefined && !flags['no-tty'] && process.stdin.isTTY === true),
         forwardAgent: flags['forward-agent'] ? process.env.SSH_AUTH_SOCK || undefined : undefined,
         stdin: process.stdin,
@@ -62,6 +108,7 @@ export default class Ssh extends BaseCommand {
         stderr: process.stderr,
         env: process.env,
       })
+      close()
     } finally {
       reached.close()
       identity.close()

@@ -1,9 +1,10 @@
 import {connect as connectSocket} from 'node:net'
 import type {Readable, Writable} from 'node:stream'
-import {pipeline} from 'node:stream/promises'
 import {problem} from '../errors/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
+import type {ChannelRouter} from './channel-router.js'
+import {join} from './forwarding.js'
 import {refusalOf} from './target-connection.js'
 import {openTerminal, type RawTerminal} from './terminal.js'
 
@@ -12,6 +13,7 @@ export const connectionFailedStatus = 255
 
 export interface SessionOptions {
   connection: SshConnection
+  router: ChannelRouter
   /** Undefined asks for a login shell. */
   command?: string | undefined
   terminal: boolean
@@ -56,9 +58,9 @@ export async function runRemoteSession(options: SessionOptions): Promise<number>
 }
 
 async function requestSession(channel: Channel, options: SessionOptions): Promise<void> {
-  const {connection, command, terminal, env, forwardAgent} = options
+  const {router, command, terminal, env, forwardAgent} = options
   if (forwardAgent !== undefined) {
-    connection.onChannelOpen = open => lendAgent(open, forwardAgent)
+    router.add('auth-agent@openssh.com', open => lendAgent(open, forwardAgent))
     void channel.request('auth-agent-req@openssh.com', undefined, false)
   }
   for (const [name, value] of Object.entries(env)) {
@@ -91,18 +93,11 @@ const ptyRequest = ({stdout, env}: SessionOptions): Buffer =>
     .string(Buffer.of(0))
     .finish()
 
-function lendAgent(open: ChannelOpen, socketPath: string): void {
-  if (open.type !== 'auth-agent@openssh.com') {
-    return open.reject(openFailure.administrativelyProhibited, 'not asked for')
-  }
-  const socket = connectSocket(socketPath)
+function lendAgent(open: ChannelOpen, socketPath: string): boolean {
+  const socket = connectSocket({path: socketPath, allowHalfOpen: true})
   socket.once('error', () => open.reject(openFailure.connectFailed, 'the local ssh-agent does not answer'))
-  socket.once('connect', () => {
-    const channel = open.accept()
-    socket.on('error', () => channel.close())
-    pipeline(channel, socket).catch(() => socket.destroy())
-    pipeline(socket, channel).catch(() => channel.close())
-  })
+  socket.once('connect', () => join(open.accept(), socket))
+  return true
 }
 
 /** Everything from `source` to `sink` without ending it: stdout belongs to the process. */
