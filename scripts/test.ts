@@ -51,7 +51,7 @@ const read = (name: string): string | undefined => {
   }
 }
 
-function tests(kind: 'unit' | 'integration'): Tally {
+function tests(kind: 'unit' | 'integration' | 'e2e'): Tally {
   const files = readdirSync(join(root, 'test', kind), {recursive: true, encoding: 'utf8'})
     .map(name => join('test', kind, name))
     .filter(
@@ -96,9 +96,10 @@ const steps = [
   () => runs('type check', 'typescript/bin/tsc', '-p', 'tsconfig.check.json'),
   () => tests('unit'),
   () => tests('integration'),
+  () => tests('e2e'),
 ]
 const results = steps.map(run => run())
-if (results.slice(-2).every(({passed, failed}) => passed + failed === 0))
+if (results.slice(-3).every(({passed, failed}) => passed + failed === 0))
   results.push(
     judge(
       filters.length > 0 ? `no test file has ${filters.join(' or ')} in its path` : 'no tests',

@@ -8,6 +8,9 @@ const tools: readonly {command: string; package: string}[] = [
   {command: 'curl', package: 'curl'},
   {command: 'asciinema', package: 'asciinema'},
   {command: 'tmux', package: 'tmux'},
+  {command: 'chromium', package: 'chromium'},
+  {command: 'ps', package: 'procps'},
+  {command: 'script', package: 'bsdutils'},
 ]
 
 const places = ['/usr/sbin', '/usr/local/sbin', ...(process.env.PATH ?? '').split(':')]
