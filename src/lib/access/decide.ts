@@ -7,6 +7,8 @@ import type {AccessDecision, AccessRequest, SessionOptions} from './types.js'
 export interface ClusterAccess {
   clientIdleTimeoutSeconds: number
   disconnectExpiredCert: boolean
+  /** The least that a session's recording must be; best_effort where nothing is said. */
+  recordSession?: SessionOptions['recordSession']
 }
 
 const defaultMaxSessions = 10
@@ -88,7 +90,9 @@ export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): Se
     x11Forwarding: any('permitX11Forwarding'),
     idleTimeoutSeconds: strictest(idle, 0),
     disconnectExpiredCert: cluster.disconnectExpiredCert || any('disconnectExpiredCert'),
-    recordSession: valuesOf(roles, 'recordSession').includes('strict') ? 'strict' : 'best_effort',
+    recordSession: [cluster.recordSession, ...valuesOf(roles, 'recordSession')].includes('strict')
+      ? 'strict'
+      : 'best_effort',
     maxSessions: strictest(valuesOf(roles, 'maxSessions'), defaultMaxSessions),
   }
 }

@@ -1,5 +1,5 @@
 import {createHash, randomBytes} from 'node:crypto'
-import {problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, CreatedInvite} from './contract.js'
 import {userKey} from './names.js'
@@ -18,6 +18,12 @@ const invalidToken = (): SallyportError =>
     hint: 'ask an administrator for a new one (sallyport users reset)',
   })
 
+/** To be asked before anything is changed for the sake of a link. @throws invalid_input */
+export function checkInviteTtl(ttlSeconds = defaultTtlSeconds): void {
+  if (ttlSeconds >= minTtlSeconds && ttlSeconds <= maxTtlSeconds) return
+  throw problem('invalid_input', 'a sign-up link lives from one minute to 48 hours', {hint: 'use --ttl=1h'})
+}
+
 /** Makes a sign-up link, and any earlier link of the user void. @throws invalid_input */
 export async function createInvite(
   context: AuthContext,
@@ -25,9 +31,7 @@ export async function createInvite(
   kind: StoredInvite['kind'],
   ttlSeconds = defaultTtlSeconds,
 ): Promise<CreatedInvite> {
-  if (!(ttlSeconds >= minTtlSeconds && ttlSeconds <= maxTtlSeconds)) {
-    throw problem('invalid_input', 'a sign-up link lives from one minute to 48 hours', {hint: 'use --ttl=1h'})
-  }
+  checkInviteTtl(ttlSeconds)
   await withdrawInvites(context, user)
   const token = randomBytes(32).toString('base64url')
   const expires = context.now() + ttlSeconds * 1000
@@ -59,7 +63,18 @@ export function inviteMethods(
   context: AuthContext,
   address: string,
 ): Pick<AuthApi, 'getInvite' | 'acceptInvite'> {
-  const {invites, users, settings} = context
+  const {invites, users, settings, emit} = context
+  const remote = {'addr.remote': address, proto: 'https'} as const
+  /** A failure goes on record: whoever guesses tokens leaves a trace. */
+  const audited = async <T>(method: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      const {message} = asProblem(error)
+      await emit({event: 'user.password_change', success: false, error: message, ...remote, fields: {method}})
+      throw error
+    }
+  }
   const find = async (token: string): Promise<Found> => {
     if (!/^[A-Za-z0-9_-]{43}$/.test(token)) throw invalidToken()
     const invite = await invites.get(tokenId(token))
@@ -68,9 +83,29 @@ export function inviteMethods(
     if (!user) throw invalidToken()
     return {invite, user}
   }
+  const accept: AuthApi['acceptInvite'] = async ({token, password, otp}) => {
+    const {invite, user} = await find(token)
+    const {otpSecret} = invite.value
+    checkPassword(password)
+    const counter = await checkSetupCode(context, invite.value, otp)
+    const passwordHash = await context.passwords.hash(password)
+    const next: User = {...user.value, passwordHash, ...(otpSecret !== undefined && {otpSecret})}
+    // One step: the link is used up and the password set, or neither; of several attempts one succeeds.
+    const id = userKey(next.name)
+    const done = await context.backend.transaction([
+      invites.deleting(tokenId(token), invite.revision),
+      users.replacing(id, user.revision, next),
+    ])
+    if (done === undefined) throw invalidToken()
+    if (counter !== undefined) await context.otp.use(id, counter)
+    const common = {user: next.name, ...remote}
+    await emit({event: 'user.password_change', ...common})
+    if (otpSecret !== undefined) await emit({event: 'mfa.add', ...common, fields: {kind: 'totp'}})
+    return {user: next.name}
+  }
   return {
     async getInvite(token) {
-      const invite = (await find(token)).invite.value
+      const invite = (await audited('getInvite', () => find(token))).invite.value
       const secret = invite.otpSecret
       return {
         user: invite.user,
@@ -81,26 +116,7 @@ export function inviteMethods(
         expires: invite.expires,
       }
     },
-    async acceptInvite({token, password, otp}) {
-      const {invite, user} = await find(token)
-      const {otpSecret} = invite.value
-      checkPassword(password)
-      const counter = await checkSetupCode(context, invite.value, otp)
-      const passwordHash = await context.passwords.hash(password)
-      const next: User = {...user.value, passwordHash, ...(otpSecret !== undefined && {otpSecret})}
-      // One step: the link is used up and the password set, or neither; of several attempts one succeeds.
-      const id = userKey(next.name)
-      const done = await context.backend.transaction([
-        invites.deleting(tokenId(token), invite.revision),
-        users.replacing(id, user.revision, next),
-      ])
-      if (done === undefined) throw invalidToken()
-      if (counter !== undefined) await context.otp.use(id, counter)
-      const common = {user: next.name, 'addr.remote': address, proto: 'https'} as const
-      await context.emit({event: 'user.password_change', ...common})
-      if (otpSecret !== undefined) await context.emit({event: 'mfa.add', ...common, fields: {kind: 'totp'}})
-      return {user: next.name}
-    },
+    acceptInvite: request => audited('acceptInvite', () => accept(request)),
   }
 }
 

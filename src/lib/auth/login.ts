@@ -44,7 +44,7 @@ export function loginMethod(context: AuthContext, address: string): Pick<AuthApi
     const rightPassword = await passwords.verify(user?.passwordHash, password)
     const counter = user?.otpSecret === undefined ? undefined : await otp.match(user.otpSecret, code ?? '')
     if (!user || !rightPassword) return undefined
-    if (user.otpSecret === undefined) return settings.secondFactor === 'otp' ? undefined : user
+    if (settings.secondFactor === 'off') return user
     return counter !== undefined && (await otp.use(userKey(name), counter)) ? user : undefined
   }
   return {

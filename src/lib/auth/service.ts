@@ -1,11 +1,13 @@
-import {decide, presetRoles, type Role} from '../access/index.js'
+import {presetRoles, type Role} from '../access/index.js'
 import type {AuditLog} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
+import {asProblem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {certificateMethods} from './certificates.js'
 import type {AuthContext, AuthSettings} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
+import {currentCaller, decideCurrent} from './current-user.js'
 import {historyMethods} from './history.js'
 import {inviteMethods} from './invites.js'
 import {createLockout} from './lockout.js'
@@ -13,7 +15,7 @@ import {loginMethod} from './login.js'
 import {createOneTimePasswords} from './otp.js'
 import {createPasswords} from './passwords.js'
 import {createRecords, failuresSchema, inviteSchema, otpUseSchema, userSchema} from './records.js'
-import {requireRight} from './rights.js'
+import {apiRights, requireRight} from './rights.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -31,11 +33,12 @@ export interface AuthServiceOptions {
 /** The auth service: every method checked against the caller's rights before it runs. */
 export function createAuthService(options: AuthServiceOptions): AuthService {
   const context = createContext(options)
-  return {as: caller => guard(caller, methodsFor(context, caller), context.roles)}
+  return {as: caller => guard(context, caller)}
 }
 
 function createContext(options: AuthServiceOptions): AuthContext {
-  const {settings, backend, authorities, audit, recordings, publicUrl, now = Date.now} = options
+  const {backend, authorities, audit, recordings, publicUrl, now = Date.now} = options
+  const settings = withRecordingMode(options.settings)
   return {
     ...{settings, backend, authorities, audit, recordings, publicUrl, now},
     users: createRecords(backend, 'users', userSchema),
@@ -58,9 +61,7 @@ function methodsFor(context: AuthContext, caller: Caller): AuthApi {
       const {clusterName, version, secondFactor, recording} = settings
       return {clusterName, version, secondFactor, recording, time: now()}
     },
-    async decide(request) {
-      return decide(context.roles(request.identity.roles), request, settings.access)
-    },
+    decide: request => decideCurrent(context, request),
     ...loginMethod(context, address),
     ...inviteMethods(context, address),
     ...userMethods(context, actor),
@@ -69,14 +70,47 @@ function methodsFor(context: AuthContext, caller: Caller): AuthApi {
   }
 }
 
-/** Puts the check of rights in front of every method. */
-function guard(caller: Caller, methods: AuthApi, roles: (names: readonly string[]) => Role[]): AuthApi {
-  const guarded = Object.entries(methods).map(([name, method]) => [
-    name,
-    async (...parameters: unknown[]) => {
-      requireRight(caller, name as keyof AuthApi, roles)
-      return (method as (...values: unknown[]) => Promise<unknown>)(...parameters)
-    },
-  ])
+/** `proxy-sync` and `node-sync`: a session whose recording cannot be kept does not go on, whatever its roles say. */
+const withRecordingMode = (settings: AuthSettings): AuthSettings =>
+  settings.recording.endsWith('-sync')
+    ? {...settings, access: {...settings.access, recordSession: 'strict'}}
+    : settings
+
+/** Puts the check of rights in front of every method: those the caller has now, not when the certificate was made. */
+function guard(context: AuthContext, given: Caller): AuthApi {
+  const guarded = Object.keys(apiRights).map(name => {
+    const method = name as keyof AuthApi
+    return [
+      method,
+      async (...parameters: unknown[]) => {
+        const caller = await currentCaller(context, given)
+        await audited(context, caller, method, () => requireRight(caller, method, context.roles))
+        const call = methodsFor(context, caller)[method] as (...values: unknown[]) => Promise<unknown>
+        return call(...parameters)
+      },
+    ]
+  })
   return Object.fromEntries(guarded) as AuthApi
+}
+
+/** A refusal goes on record with who asked for what. */
+async function audited(
+  {emit}: AuthContext,
+  caller: Caller,
+  method: keyof AuthApi,
+  check: () => void,
+): Promise<void> {
+  try {
+    check()
+  } catch (refusal) {
+    await emit({
+      event: 'auth',
+      success: false,
+      error: asProblem(refusal).message,
+      ...(caller.kind === 'user' ? {user: caller.name} : {}),
+      ...(caller.kind === 'anonymous' ? {'addr.remote': caller.address} : {}),
+      fields: {method, caller: caller.kind},
+    })
+    throw refusal
+  }
 }

@@ -2,7 +2,7 @@ import {presetRoles} from '../access/index.js'
 import {problem} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, UserSummary} from './contract.js'
-import {createInvite, withdrawInvites} from './invites.js'
+import {checkInviteTtl, createInvite, withdrawInvites} from './invites.js'
 import {checkLogins, checkUserName, userKey} from './names.js'
 import type {User} from './records.js'
 
@@ -37,6 +37,7 @@ export function userMethods(context: AuthContext, actor: string): UserMethods {
   return {
     async createUser({name, logins, roles = defaultRoles, ttlSeconds}) {
       checkUserName(name)
+      checkInviteTtl(ttlSeconds)
       const user: User = {
         version: 1,
         name,
@@ -78,6 +79,7 @@ export function userMethods(context: AuthContext, actor: string): UserMethods {
       await emit({event: 'user.delete', user: value.name, fields: {by: actor}})
     },
     async resetUser({name, ttlSeconds}) {
+      checkInviteTtl(ttlSeconds)
       const {passwordHash: _password, otpSecret: _otp, ...rest} = (await find(name)).value
       const user = await change(name, ({logins, roles}) => ({...rest, logins, roles}))
       await lockout.clear(userKey(name))
