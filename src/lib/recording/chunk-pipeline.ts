@@ -70,7 +70,7 @@ export function createChunkPipeline(options: {
 
   const compress = (chunk: OpenChunk): Promise<Buffer> => {
     const link = sequence === 0 ? '' : eventLine(chunk.firstMs, CHAIN_CODE, `${sequence} ${head}`)
-    return gzip(link + chunk.lines.join(''), {level: 1})
+    return gzip(link + chunk.lines.join(''), {level: 1, chunkSize: 128 * 1024})
   }
 
   const append = async ({firstMs, lastMs, size}: OpenChunk, data: Buffer): Promise<void> => {

@@ -84,6 +84,8 @@ function inflate(bytes: Buffer): Promise<{content: Buffer; consumed: number}> {
     info: true,
     maxOutputLength: MEMBER_BYTES,
     finishFlush: constants.Z_SYNC_FLUSH,
+    // The default of 16 kB makes a chunk a few dozen turns of the thread pool.
+    chunkSize: 256 * 1024,
   }
   return new Promise((resolve, reject) => {
     inflateRaw(bytes, options, (error, result) => {

@@ -26,7 +26,10 @@ const cast = (script: Script): Buffer =>
 async function play(
   script: Script,
   {
-    controls = [], durationMs, ...options}: {controls?: [number, Control][]; speed?: number; maxIdleMs?: number; durationMs?: number} = {},
+    controls = [],
+    durationMs,
+    ...options
+  }: {controls?: [number, Control][]; speed?: number; maxIdleMs?: number; durationMs?: number} = {},
 ) {
   let clock = 0
   let text = ''
