@@ -58,7 +58,7 @@ async function demonstrate({keep, target}: {keep: boolean; target: TargetChoice}
     return 1
   } finally {
     await stage.close()
-    narrator.note('Everything is stopped and removed again.')
+    narrator.note('\nEverything is stopped and removed again.')
   }
 }
 

@@ -79,7 +79,6 @@ export async function tellStory({stage, narrator, target: choice, keep}: Story):
 
   if (keep) note(howToGoOn(stage, web.url, host))
   else await run('sallyport logout')
-  note('')
 }
 
 const readAddresses = (stage: Stage): Addresses =>
