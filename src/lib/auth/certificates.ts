@@ -1,4 +1,5 @@
-import {problem} from '../errors/index.js'
+import {asProblem, problem} from '../errors/index.js'
+import type {HostCertificateWish} from '../pki/index.js'
 import {formatAuthorizedKey} from '../sshcert/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi} from './contract.js'
@@ -25,33 +26,45 @@ export function certificateMethods(context: AuthContext, actor: string): Certifi
   const {authorities, emit, now} = context
   const validBefore = (ttlSeconds: number): bigint =>
     BigInt(Math.floor(now() / 1000) + Math.floor(ttlSeconds))
+  /** Puts a refusal on record with what was asked for. */
+  const refusals = async <T>(fields: Record<string, unknown>, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      await emit({event: 'cert.create', success: false, error: asProblem(error).message, fields})
+      throw error
+    }
+  }
+  /** Issues and puts on record, before anybody gets the certificate. */
+  const issueHost = (wish: HostCertificateWish, fields: Record<string, unknown>): Promise<Buffer> =>
+    refusals(fields, async () => {
+      const blob = await authorities.issueHost(wish)
+      await emit({event: 'cert.create', fields})
+      return blob
+    })
   return {
     async signHost({principals, publicKey, ttlSeconds = defaultHostTtlSeconds}) {
-      if (!(ttlSeconds >= 60 && ttlSeconds <= maxHostTtlSeconds)) {
+      const fields = {cert_type: 'host', by: actor, principals}
+      const key = await refusals(fields, async () => {
+        if (ttlSeconds >= 60 && ttlSeconds <= maxHostTtlSeconds) return readPublicKey(publicKey)
         throw problem('invalid_input', 'a host certificate lives from one minute to ten years')
-      }
-      const blob = await authorities.issueHost({
-        principals,
-        publicKey: readPublicKey(publicKey),
-        validBefore: validBefore(ttlSeconds),
-        keyId: principals[0] ?? '',
       })
-      await emit({event: 'cert.create', fields: {cert_type: 'host', by: actor, principals}})
+      const wish = {principals, publicKey: key, validBefore: validBefore(ttlSeconds)}
+      const blob = await issueHost({...wish, keyId: principals[0] || 'host'}, fields)
       return {certificate: formatAuthorizedKey(blob, principals[0])}
     },
-    async signUser({user: name, publicKey, ttlSeconds}) {
-      const user = (await context.users.get(userKey(name)))?.value
-      if (!user) throw problem('not_found', `there is no user ${JSON.stringify(name.slice(0, 80))}`)
-      return issueFor(context, user, readPublicKey(publicKey), ttlSeconds)
+    signUser({user: name, publicKey, ttlSeconds}) {
+      return refusals({cert_type: 'user', by: actor, name}, async () => {
+        const user = (await context.users.get(userKey(name)))?.value
+        if (!user) throw problem('not_found', `there is no user ${JSON.stringify(name.slice(0, 80))}`)
+        return issueFor(context, user, readPublicKey(publicKey), ttlSeconds)
+      })
     },
-    issueProxyHostCertificate: ({principals, publicKey}) =>
-      authorities.issueHost({
-        principals,
-        publicKey,
-        validBefore: validBefore(proxyHostTtlSeconds),
-        keyId: 'proxy',
-        extensions: new Map([['x-teleport-role', 'Proxy']]),
-      }),
+    issueProxyHostCertificate({principals, publicKey}) {
+      const extensions = new Map([['x-teleport-role', 'Proxy']])
+      const wish = {principals, publicKey, validBefore: validBefore(proxyHostTtlSeconds), extensions}
+      return issueHost({...wish, keyId: 'proxy'}, {cert_type: 'host', by: 'proxy', principals})
+    },
     async trustedAuthorities() {
       return {
         user: authorities.publicKeys('user'),

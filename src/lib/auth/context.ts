@@ -30,6 +30,8 @@ export interface AuthContext {
   passwords: Passwords
   otp: OneTimePasswords
   lockout: Lockout
+  /** One login at a time for each account. */
+  inTurn<Result>(account: string, job: () => Promise<Result>): Promise<Result>
   /** Where users reach the web pages: `https://host:port`. */
   publicUrl: () => string
   now: () => number

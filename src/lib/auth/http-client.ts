@@ -1,9 +1,8 @@
 import {Agent, type ClientRequestArgs, request as httpRequest, type IncomingMessage} from 'node:http'
 import type {Duplex} from 'node:stream'
-import {isErrorCode, problem, type SallyportError} from '../errors/index.js'
-import type {RecordingSummary} from '../recording/types.js'
-import type {AuthApi} from './contract.js'
-import {type RemoteAuthApi, type RemoteMethod, remoteMethods, summaryHeader} from './remote-methods.js'
+import {isErrorCode, problem, SallyportError} from '../errors/index.js'
+import {readRecordingAnswer} from './recording-answer.js'
+import {type RemoteAuthApi, type RemoteMethod, remoteMethods} from './remote-methods.js'
 
 /** Answers are lists of records; a server that sends more is broken or hostile. */
 const maxAnswerBytes = 64 * 1024 * 1024
@@ -18,8 +17,7 @@ export function createAuthClient({connect}: {connect: () => Promise<Duplex>}): A
   const agent = new StreamAgent(connect)
   const call = async (method: RemoteMethod, input: unknown): Promise<unknown> => {
     const answer = await post(agent, method, input)
-    const body = JSON.parse((await readAll(answer)).toString('utf8')) as {result?: unknown}
-    return body.result
+    return readResult(await readAll(answer))
   }
   const methods = Object.fromEntries(
     remoteMethods.map(method => [method, (input: unknown) => call(method, input)]),
@@ -27,12 +25,7 @@ export function createAuthClient({connect}: {connect: () => Promise<Duplex>}): A
   return {
     ...methods,
     async openRecording(sid) {
-      const answer = await post(agent, 'openRecording', sid)
-      const header = answer.headers[summaryHeader]
-      if (typeof header !== 'string')
-        throw problem('protocol_error', 'the service sent no summary of the recording')
-      const summary = JSON.parse(Buffer.from(header, 'base64').toString('utf8')) as RecordingSummary
-      return {summary, data: answer} satisfies Awaited<ReturnType<AuthApi['openRecording']>>
+      return readRecordingAnswer(bytesOf(await post(agent, 'openRecording', sid)))
     },
     close: () => agent.destroy(),
   }
@@ -87,7 +80,7 @@ function post(agent: Agent, method: RemoteMethod, input: unknown): Promise<Incom
     )
     request.on('error', error => {
       clearTimeout(timer)
-      reject(error)
+      reject(connectionProblem(error))
     })
     request.end(body)
   })
@@ -96,12 +89,44 @@ function post(agent: Agent, method: RemoteMethod, input: unknown): Promise<Incom
 async function readAll(answer: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
+  for await (const chunk of bytesOf(answer)) {
     size += chunk.length
     if (size > maxAnswerBytes) throw problem('limit_exceeded', 'the answer of the auth service is over 64 MB')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
+}
+
+/** The bytes of an answer; what cuts them off is an error of ours. */
+async function* bytesOf(answer: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) yield chunk
+  } catch (error) {
+    throw connectionProblem(error)
+  }
+}
+
+/** An error below the API: of the connection, or of a peer that does not speak HTTP. */
+function connectionProblem(error: unknown): SallyportError {
+  if (error instanceof SallyportError) return error
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return code.startsWith('HPE_')
+    ? notOurProtocol(error)
+    : problem('unavailable', 'the connection to the auth service was lost', {
+        hint: 'try again; if it happens again, see the log of the service',
+        cause: error,
+      })
+}
+
+const notOurProtocol = (cause?: unknown): SallyportError =>
+  problem('protocol_error', 'the auth service answered with something that is not its protocol', {cause})
+
+function readResult(body: Buffer): unknown {
+  try {
+    return (JSON.parse(body.toString('utf8')) as {result?: unknown}).result
+  } catch (cause) {
+    throw notOurProtocol(cause)
+  }
 }
 
 function readError(body: Buffer): SallyportError {
@@ -114,5 +139,5 @@ function readError(body: Buffer): SallyportError {
   } catch {
     // Not an answer of ours: the error below says so.
   }
-  return problem('protocol_error', 'the auth service answered with something that is not its protocol')
+  return notOurProtocol()
 }

@@ -4,7 +4,7 @@ import {pipeline} from 'node:stream/promises'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {AuthService, Caller} from './contract.js'
 import {methodInputs} from './method-inputs.js'
-import {isRemoteMethod, type RemoteMethod, summaryHeader} from './remote-methods.js'
+import {isRemoteMethod, type RemoteMethod} from './remote-methods.js'
 
 const maxBodyBytes = 1024 * 1024
 const requestMilliseconds = 30_000
@@ -78,8 +78,8 @@ async function handle(
   const api = service.as(caller)
   if (method === 'openRecording') {
     const {summary, data} = await api.openRecording(input as string)
-    const header = Buffer.from(JSON.stringify(summary)).toString('base64')
-    response.writeHead(200, {'content-type': 'application/octet-stream', [summaryHeader]: header})
+    response.writeHead(200, {'content-type': 'application/octet-stream'})
+    response.write(`${JSON.stringify(summary)}\n`)
     return pipeline(data, response)
   }
   const call = api[method] as (input: unknown) => Promise<unknown>

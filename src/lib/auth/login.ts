@@ -47,6 +47,20 @@ export function loginMethod(context: AuthContext, address: string): Pick<AuthApi
     if (settings.secondFactor === 'off') return user
     return counter !== undefined && (await otp.use(userKey(name), counter)) ? user : undefined
   }
+  /** One attempt, counted before it is tried. @throws bad_credentials, account_locked */
+  const attempt = async (name: string, request: LoginRequest): Promise<User> => {
+    // Nothing is tried while locked, and names that nobody has are locked alike: a lock tells nothing.
+    const {refused, lockedUntil} = await lockout.charge(userKey(name))
+    if (refused) throw await audited(name, accountLocked(lockedUntil ?? 0))
+    const user = await authenticate(request)
+    if (user) {
+      await lockout.clear(userKey(name))
+      return user
+    }
+    const until = lockedUntil === undefined ? undefined : new Date(lockedUntil).toISOString()
+    if (until !== undefined) await emit({event: 'user.lock', user: name, fields: {until}})
+    throw await audited(name, badCredentials())
+  }
   return {
     async login(request) {
       const name = request.user
@@ -58,16 +72,7 @@ export function loginMethod(context: AuthContext, address: string): Pick<AuthApi
           hint: 'give it with --otp',
         })
       }
-      // Nothing is tried while locked, and names that nobody has are locked alike: a lock tells nothing.
-      const {refused, lockedUntil} = await lockout.charge(userKey(name))
-      if (refused) throw await audited(name, accountLocked(lockedUntil ?? 0))
-      const user = await authenticate(request)
-      if (!user) {
-        const until = lockedUntil === undefined ? undefined : new Date(lockedUntil).toISOString()
-        if (until !== undefined) await emit({event: 'user.lock', user: name, fields: {until}})
-        throw await audited(name, badCredentials())
-      }
-      await lockout.clear(userKey(name))
+      const user = await context.inTurn(userKey(name), () => attempt(name, request))
       const issued = await issueFor(context, user, publicKey, request.ttlSeconds)
       await emit({
         event: 'user.login',

@@ -26,8 +26,11 @@ export type RemoteMethod = (typeof remoteMethods)[number]
 /** The part of the API that reaches across a connection. */
 export type RemoteAuthApi = Pick<AuthApi, RemoteMethod>
 
-/** The summary of a recording travels beside its bytes, in this response header, as base64 of JSON. */
-export const summaryHeader = 'x-sallyport-recording'
+/**
+ * A recording travels as one line of JSON, its summary, and its bytes after that. A header would be too small for it:
+ * a session's command may have thousands of characters.
+ */
+export const maxSummaryBytes = 256 * 1024
 
 export const isRemoteMethod = (method: string): method is RemoteMethod =>
   (remoteMethods as readonly string[]).includes(method)

@@ -9,6 +9,7 @@ import type {AuthContext, AuthSettings} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
 import {currentCaller, decideCurrent} from './current-user.js'
 import {historyMethods} from './history.js'
+import {createTurns} from './in-turn.js'
 import {inviteMethods} from './invites.js'
 import {createLockout} from './lockout.js'
 import {loginMethod} from './login.js'
@@ -46,6 +47,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     passwords: createPasswords(),
     otp: createOneTimePasswords(createRecords(backend, 'otp', otpUseSchema), settings.clusterName, now),
     lockout: createLockout(createRecords(backend, 'failures', failuresSchema), now),
+    inTurn: createTurns(),
     roles: names =>
       names.flatMap(name => (Object.hasOwn(presetRoles, name) ? [presetRoles[name] as Role] : [])),
     emit: input => audit.emit(input),

@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AccessDecision, Identity, SessionOptions} from '../access/types.js'
 import {problem} from '../errors/index.js'
-import {acceptConnection, type SshConnection} from '../ssh/index.js'
+import {acceptConnection, type HostIdentity, type SshConnection} from '../ssh/index.js'
 import {type Certificate, checkCertificate} from '../sshcert/index.js'
 import {identityOf} from './identity.js'
 import type {ForwardSettings, Ingress, Target} from './types.js'
@@ -18,6 +18,21 @@ export interface Admitted {
   reason: string
 }
 
+/** What has to be at hand before a client can be spoken to. */
+export interface Prepared {
+  hostIdentity: HostIdentity
+  userAuthorities: readonly Buffer[]
+}
+
+/** Fetched apart from `admit`, so that a failure can still be told where the stream is an SSH channel. */
+export async function prepare(settings: ForwardSettings, host: string): Promise<Prepared> {
+  const [hostIdentity, {user}] = await Promise.all([
+    settings.hostIdentity(host),
+    settings.auth.trustedAuthorities(),
+  ])
+  return {hostIdentity, userAuthorities: user}
+}
+
 /**
  * Authenticates the client on the inner connection and asks whether it may have this login on this host. Both happen
  * in the judge of the connection, so nobody is connected who was not decided about.
@@ -26,17 +41,14 @@ export async function admit(
   settings: ForwardSettings,
   ingress: Ingress,
   target: Target,
+  {hostIdentity, userAuthorities}: Prepared,
   stream: Duplex,
 ): Promise<Admitted> {
   const {auth} = settings
-  const [hostIdentity, authorities] = await Promise.all([
-    settings.hostIdentity(target.host),
-    auth.trustedAuthorities(),
-  ])
   const judge = async (login: string, certificate: Certificate): Promise<Allowed> => {
     checkCertificate(certificate, {
       kind: 'user',
-      authorities: authorities.user,
+      authorities: userAuthorities,
       principal: login,
       now: settings.now(),
       remoteAddress: ingress.remoteIp,

@@ -6,9 +6,9 @@ import {
   agentSigner,
   isCertificateBlob,
 } from '../agent/index.js'
-import {problem} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {Credential} from '../ssh/index.js'
-import {type Certificate, parseCertificate} from '../sshcert/index.js'
+import {type Certificate, parseCertificate, type Signer} from '../sshcert/index.js'
 
 /** sshd gives up after six by default, and other keys of the user's may be refused before ours. */
 const maxCredentials = 3
@@ -18,25 +18,32 @@ export interface AgentCredentials {
   close(): void
 }
 
+export interface CredentialWish {
+  /** The certificate the client came in with. */
+  own: Certificate
+  login: string
+  /** Plain public key blobs of the user CA. */
+  authorities: readonly Buffer[]
+  /** Unix milliseconds. */
+  now: number
+}
+
 /**
- * The certificates in the user's agent that may open the target: signed by the user CA, those over the key the user
- * came in with first. Other keys are not even looked at, so an agent full of keys cannot exhaust MaxAuthTries.
+ * The certificates in the client's agent that may open the target: of the user who came in, signed by the user CA,
+ * valid now and for this login; the very one the user came in with first. Other keys are not even looked at, so an
+ * agent full of keys cannot exhaust MaxAuthTries, and nobody appears on a host under another name than on record.
  * @throws agent_required
  */
 export async function credentialsFromAgent(
   open: () => Promise<Duplex>,
-  own: Certificate,
-  authorities: readonly Buffer[],
+  wish: CredentialWish,
 ): Promise<AgentCredentials> {
   const agent = agentOver(await openAgent(open))
   try {
-    const identities = (await agent.list()).filter(identity => isOurs(identity, authorities))
-    if (identities.length === 0) {
-      throw problem('agent_required', 'the forwarded agent holds no certificate of this cluster', {
-        hint: 'log in with `sallyport login` and check with `ssh-add -L`',
-      })
-    }
-    return {credentials: toCredentials(agent, identities, own), close: () => agent.close()}
+    const identities = await agent.list().catch(error => {
+      throw agentProblem(error)
+    })
+    return {credentials: pickCredentials(agent, identities, wish), close: () => agent.close()}
   } catch (error) {
     agent.close()
     throw error
@@ -54,22 +61,68 @@ async function openAgent(open: () => Promise<Duplex>): Promise<Duplex> {
   }
 }
 
-function isOurs({blob}: AgentIdentity, authorities: readonly Buffer[]): boolean {
+/** Whatever an agent does wrong is about the agent, not about the target. */
+const agentProblem = (error: unknown): SallyportError => {
+  const {code, message} = asProblem(error)
+  if (code === 'agent_required') return error as SallyportError
+  return problem('agent_required', `the forwarded agent cannot be used: ${message}`, {cause: error})
+}
+
+interface Held {
+  identity: AgentIdentity
+  certificate: Certificate
+}
+
+function pickCredentials(
+  agent: AgentClient,
+  identities: readonly AgentIdentity[],
+  wish: CredentialWish,
+): Credential[] {
+  const ours = identities.flatMap(identity => heldCertificate(identity, wish.authorities))
+  if (ours.length === 0) {
+    throw problem('agent_required', 'the forwarded agent holds no certificate of this cluster', {
+      hint: 'log in with `sallyport login` and check with `ssh-add -L`',
+    })
+  }
+  const fit = ours.filter(held => fits(held, wish))
+  if (fit.length === 0) {
+    const who = `${wish.own.keyId} for the login ${wish.login}`
+    throw problem('agent_required', `the forwarded agent holds no valid certificate of ${who}`, {
+      hint: 'log in again with `sallyport login` and check with `ssh-add -L`',
+    })
+  }
+  const isOwn = ({identity}: Held): boolean => identity.blob.equals(wish.own.blob)
+  return [...fit.filter(isOwn), ...fit.filter(held => !isOwn(held))]
+    .slice(0, maxCredentials)
+    .map(({identity}) => ({blob: identity.blob, signer: explaining(agentSigner(agent, identity))}))
+}
+
+function heldCertificate(identity: AgentIdentity, authorities: readonly Buffer[]): Held[] {
   try {
-    if (!isCertificateBlob(blob)) return false
-    const certificate = parseCertificate(blob)
-    return (
-      certificate.kind === 'user' && authorities.some(authority => authority.equals(certificate.authority))
-    )
+    if (!isCertificateBlob(identity.blob)) return []
+    const certificate = parseCertificate(identity.blob)
+    const trusted = authorities.some(authority => authority.equals(certificate.authority))
+    return certificate.kind === 'user' && trusted ? [{identity, certificate}] : []
   } catch {
     // Keys of types we do not know are none of our business.
-    return false
+    return []
   }
 }
 
-function toCredentials(agent: AgentClient, identities: AgentIdentity[], own: Certificate): Credential[] {
-  const isOwn = ({blob}: AgentIdentity): boolean => blob.equals(own.blob)
-  return [...identities.filter(isOwn), ...identities.filter(identity => !isOwn(identity))]
-    .slice(0, maxCredentials)
-    .map(identity => ({blob: identity.blob, signer: agentSigner(agent, identity)}))
+function fits({certificate}: Held, {own, login, now}: CredentialWish): boolean {
+  const seconds = BigInt(Math.floor(now / 1000))
+  return (
+    certificate.keyId === own.keyId &&
+    certificate.principals.includes(login) &&
+    certificate.validBefore > seconds &&
+    // What the user came in with may do one thing alone; another certificate would lead round that.
+    certificate.criticalOptions.get('force-command') === own.criticalOptions.get('force-command')
+  )
 }
+
+const explaining = ({sign}: Pick<Signer, 'sign'>): Pick<Signer, 'sign'> => ({
+  sign: (data, algorithm) =>
+    sign(data, algorithm).catch(error => {
+      throw agentProblem(error)
+    }),
+})

@@ -1,19 +1,18 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {
-  type Channel,
-  type ChannelOpen,
-  type GlobalAnswer,
-  type GlobalRequest,
-  openFailure,
-} from '../ssh/index.js'
-import {type Admitted, admit} from './admit.js'
-import {forwardPort, joinOpened, rejectOpen} from './ports.js'
-import {type ForwardedSession, forwardSession} from './session.js'
-import {createSessionRecord} from './session-record.js'
-import {createTargetLink, type TargetLink} from './target-link.js'
+import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
+import {type Admitted, admit, type Prepared} from './admit.js'
+import {agentSource} from './agent-source.js'
+import {type ConnectionWatch, watchConnection} from './connection-watch.js'
+import {forwardPort, forwardRemotePort, joinOpened, remotePortRequests} from './ports.js'
+import {createSessions} from './sessions.js'
+import type {TargetConnection} from './target.js'
+import {createTargetLink} from './target-link.js'
 import type {ForwardSettings, Ingress, Target} from './types.js'
+
+/** Requests for ports at the target that wait for their answer, wanted or not. */
+const maxPortRequests = 64
 
 export interface Forwarder {
   /** Resolves when the connection is over and everything about it is on record. Never rejects. */
@@ -31,12 +30,13 @@ export function forward(
   settings: ForwardSettings,
   ingress: Ingress,
   target: Target,
+  prepared: Prepared,
   stream: Duplex,
 ): Forwarder {
   let client: ForwardedClient | undefined
   let ending: SallyportError | undefined
   const run = async (): Promise<void> => {
-    const admitted = await admit(settings, ingress, target, stream)
+    const admitted = await admit(settings, ingress, target, prepared, stream)
     client = serve(settings, ingress, target, admitted)
     if (ending) client.end(ending)
     await client.done
@@ -68,93 +68,95 @@ function serve(
   const {connection: client, options} = admitted
   const consent: Consent = {agent: false, ports: false, x11: false}
   const work = trackWork()
-  const sessions = new Map<ForwardedSession, Promise<void>>()
-  let innerAgent = false
-  let noMoreSessions = false
   const facts = factsOf(settings, ingress, target, admitted)
   const emit = (input: AuditInput): Promise<unknown> => settings.auth.emit({...facts, proto: 'ssh', ...input})
+  const agents = agentSource(ingress, client)
+  const watch = watchClient(settings, admitted, error => {
+    work.track(emit({event: 'client.disconnect', fields: {reason: error.message}}))
+    end(error)
+  })
+  const onActivity = watch.touch
 
   const link = createTargetLink({
     ...{settings, target, emit},
     login: admitted.login,
     certificate: admitted.certificate,
-    openAgent: async () => {
-      if (ingress.outerAgent === 'offered') return ingress.openAgent()
-      if (innerAgent) return client.openChannel('auth-agent@openssh.com')
-      if (ingress.outerAgent === 'unknown') return ingress.openAgent()
-      throw problem('agent_required', 'the client forwards no agent')
-    },
+    openAgent: agents.open,
+    abandoned: client.closed,
     onConnected: ({connection}) => {
-      connection.onChannelOpen = open => work.track(fromTarget(open, consent, client.openChannel))
-      void connection.closed.then(() => client.disconnect())
+      connection.onChannelOpen = open =>
+        work.track(fromTarget(open, {consent, onActivity, openChannel: client.openChannel}))
       void client.closed.then(() => connection.disconnect())
+      void connection.closed.then(() => {
+        sessions.targetLost(connectionLost(target))
+        return hangUp()
+      })
     },
   })
-
-  const openSession = async (open: ChannelOpen): Promise<void> => {
-    if (noMoreSessions) return open.reject(openFailure.administrativelyProhibited, 'no more sessions')
-    if (options.maxSessions > 0 && sessions.size >= options.maxSessions) {
-      return rejectOpen(open, tooManySessions(options.maxSessions))
-    }
-    const openRemote = async (): Promise<Channel> => (await link.reach()).connection.openChannel('session')
-    // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first.
-    if (ingress.outerAgent !== 'offered' && !link.asked) return startSession(open.accept(), openRemote)
-    try {
-      const remote = await openRemote()
-      startSession(open.accept(), () => Promise.resolve(remote))
-    } catch (error) {
-      rejectOpen(open, error)
-    }
+  const sessions = createSessions({
+    ...{settings, ingress, options, facts, emit, link, agents, onActivity},
+    onAgentRequested: () => {
+      consent.agent = options.agentForwarding
+    },
+    onX11: allowed => {
+      consent.x11 = allowed
+    },
+  })
+  const reachForPort = async (): Promise<TargetConnection> => {
+    if (!link.asked) await agents.settled()
+    return link.reach()
   }
-  const startSession = (local: Channel, openRemote: () => Promise<Channel>): void => {
-    let session: ForwardedSession | undefined
-    const done = new Promise<void>(resolve => {
-      session = recordedSession({
-        ...{settings, options, facts, emit, link, local, openRemote},
-        onAgentRequested: () => {
-          innerAgent = true
-          consent.agent = options.agentForwarding
-        },
-        onX11: allowed => {
-          consent.x11 = allowed
-        },
-        onDone: resolve,
-      })
-    })
-    if (!session) return
-    const begun = session
-    sessions.set(begun, done)
-    work.track(done.then(() => sessions.delete(begun)))
-  }
-
-  const answer = async ({type, data, wantReply}: GlobalRequest): Promise<GlobalAnswer> => {
-    if (type === 'recording-proxy@teleport.com') return Buffer.from('true')
-    if (type === 'no-more-sessions@openssh.com') {
-      noMoreSessions = true
-      return true
-    }
-    if (!portForwardRequests.has(type) || !options.portForwarding) return false
-    consent.ports = true
-    const {connection} = await link.reach()
-    return (await connection.request(type, data, wantReply)) ?? false
+  const ports = {allowed: options.portForwarding, reach: reachForPort, emit, onActivity}
+  /** What the sessions still have to deliver and to record comes first. */
+  const hangUp = (): Promise<void> => sessions.idle().then(() => client.disconnect())
+  const end = (error: SallyportError): void => {
+    sessions.end(error)
+    void hangUp()
   }
 
   client.onChannelOpen = open => {
-    if (open.type === 'session') return work.track(openSession(open))
+    if (open.type === 'session') return work.track(sessions.open(open))
     if (open.type === 'direct-tcpip' || open.type === 'direct-streamlocal@openssh.com') {
-      return work.track(forwardPort(open, {allowed: options.portForwarding, link, emit}))
+      return work.track(forwardPort(open, ports))
     }
     open.reject(openFailure.unknownChannelType, `${open.type.slice(0, 64)} channels are not served here`)
   }
-  client.onGlobalRequest = answer
+  let portRequests = 0
+  client.onGlobalRequest = async request => {
+    if (request.type === 'recording-proxy@teleport.com') return Buffer.from('true')
+    if (request.type === 'no-more-sessions@openssh.com') {
+      sessions.allowNoMore()
+      return true
+    }
+    if (!remotePortRequests.has(request.type)) return false
+    if (portRequests >= maxPortRequests) return false
+    consent.ports ||= options.portForwarding
+    portRequests++
+    const answering = forwardRemotePort(request, ports).finally(() => portRequests--)
+    work.track(answering)
+    return answering
+  }
 
   return {
-    done: client.closed.then(() => work.idle()),
-    end(error) {
-      for (const session of sessions.keys()) session.end(error)
-      void Promise.all(sessions.values()).then(() => client.disconnect())
-    },
+    done: client.closed.then(() => {
+      watch.stop()
+      return work.idle()
+    }),
+    end,
   }
+}
+
+function watchClient(
+  settings: ForwardSettings,
+  {certificate, options}: Admitted,
+  onOver: (error: SallyportError) => void,
+): ConnectionWatch {
+  return watchConnection({
+    idleSeconds: options.idleTimeoutSeconds,
+    ...(options.disconnectExpiredCert && {expires: Number(certificate.validBefore) * 1000}),
+    now: settings.now,
+    onOver,
+  })
 }
 
 /** What the client has asked for, and a target may therefore open a channel about. */
@@ -171,24 +173,22 @@ const targetChannels: Readonly<Record<string, keyof Consent>> = {
   x11: 'x11',
 }
 
-const portForwardRequests: ReadonlySet<string> = new Set([
-  'tcpip-forward',
-  'cancel-tcpip-forward',
-  'streamlocal-forward@openssh.com',
-  'cancel-streamlocal-forward@openssh.com',
-])
+interface FromTarget {
+  consent: Consent
+  openChannel(type: string, data: Buffer): Promise<Channel>
+  onActivity(): void
+}
 
-async function fromTarget(
-  open: ChannelOpen,
-  consent: Consent,
-  openChannel: (type: string, data: Buffer) => Promise<Channel>,
-): Promise<void> {
-  const needed = targetChannels[open.type]
-  if (needed && consent[needed]) return joinOpened(open, () => openChannel(open.type, open.data))
+async function fromTarget(open: ChannelOpen, {consent, openChannel, onActivity}: FromTarget): Promise<void> {
+  const needed = Object.hasOwn(targetChannels, open.type) ? targetChannels[open.type] : undefined
+  if (needed && consent[needed]) {
+    return joinOpened(open, () => openChannel(open.type, open.data), onActivity)
+  }
   open.reject(openFailure.administrativelyProhibited, `${open.type.slice(0, 64)} was not asked for`)
 }
 
-type ConnectionFacts = ReturnType<typeof factsOf>
+const connectionLost = ({host}: Target): SallyportError =>
+  problem('host_unreachable', `the connection to ${host} was lost`, {hint: 'see whether its sshd still runs'})
 
 const factsOf = (settings: ForwardSettings, ingress: Ingress, target: Target, admitted: Admitted) => ({
   user: admitted.identity.user,
@@ -199,61 +199,6 @@ const factsOf = (settings: ForwardSettings, ingress: Ingress, target: Target, ad
   'addr.remote': ingress.remoteAddress,
   'addr.local': ingress.localAddress,
 })
-
-interface RecordedSessionOptions {
-  settings: ForwardSettings
-  options: Admitted['options']
-  facts: ConnectionFacts
-  emit(input: AuditInput): Promise<unknown>
-  link: TargetLink
-  local: Channel
-  openRemote(): Promise<Channel>
-  onAgentRequested(): void
-  onX11(allowed: boolean): void
-  onDone(): void
-}
-
-/** One session with its recording and audit trail. */
-function recordedSession(parameters: RecordedSessionOptions): ForwardedSession {
-  const {settings, options, emit, link} = parameters
-  const facts = {...parameters.facts, sid: settings.sessionId()}
-  const warn = (message: string) => (error: unknown) =>
-    settings.log.warn({sid: facts.sid, error: problemLine(asProblem(error))}, message)
-  const record = createSessionRecord({
-    auth: settings.auth,
-    clusterName: settings.clusterName,
-    facts,
-    now: settings.now,
-    mode: options.recordSession,
-    onFailure: error => {
-      warn('recording failed')(error)
-      if (options.recordSession === 'strict') session.end(error)
-    },
-    onProblem: warn('audit event lost'),
-  })
-  const session: ForwardedSession = forwardSession({
-    ...{local: parameters.local, options, record},
-    onAgentRequested: parameters.onAgentRequested,
-    onDone: parameters.onDone,
-    onProblem: warn('session record incomplete'),
-    async openRemote() {
-      const channel = await parameters.openRemote()
-      facts.server_addr = (await link.reach()).address
-      return channel
-    },
-    async onSubsystem(name) {
-      await emit({...facts, event: 'subsystem', fields: {name}})
-    },
-    async onX11(allowed) {
-      parameters.onX11(allowed)
-      await emit({...facts, event: 'x11', success: allowed})
-    },
-  })
-  return session
-}
-
-const tooManySessions = (limit: number): SallyportError =>
-  problem('limit_exceeded', `this connection has ${limit} sessions already, which is the limit`)
 
 /** Work that has to be over before the connection counts as done. */
 function trackWork(): {track(work: Promise<unknown>): void; idle(): Promise<void>} {

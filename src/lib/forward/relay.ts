@@ -1,8 +1,11 @@
 import type {Readable, Writable} from 'node:stream'
 import type {Channel} from '../ssh/index.js'
 
-/** Sees bytes before they are passed on; the promise it may return holds the source back until it resolves. */
-export type Tap = (chunk: Buffer) => Promise<void> | undefined
+/**
+ * Sees bytes before they are passed on. The promise it may return holds the source back until it is settled; false
+ * drops the bytes.
+ */
+export type Tap = (chunk: Buffer) => Promise<void> | false | undefined
 
 /**
  * Passes everything from `source` to `sink` with back-pressure; resolves when the source has ended and the sink has
@@ -23,15 +26,17 @@ export function relay(source: Readable, sink: Writable, tap?: Tap): Promise<void
       unwritten--
       settle()
     }
+    const release = (): void => {
+      held--
+      flow()
+    }
     source.on('data', (chunk: Buffer) => {
       const hold = tap?.(chunk)
+      if (hold === false) return
       if (hold) {
         held++
         source.pause()
-        void hold.finally(() => {
-          held--
-          flow()
-        })
+        hold.then(release, release)
       }
       if (!sink.writable) return
       unwritten++
@@ -52,31 +57,28 @@ export function relay(source: Readable, sink: Writable, tap?: Tap): Promise<void
   })
 }
 
-/** Counts of what went each way through a pair of channels, in bytes. */
-export interface RelayCount {
-  toA: number
-  toB: number
-}
-
-/** Joins two channels of plain bytes, such as forwarded ports and agents; resolves when both directions are done. */
-export async function joinChannels(a: Channel, b: Channel): Promise<RelayCount> {
-  const count = {toA: 0, toB: 0}
-  const toB = pass(a, b, bytes => {
-    count.toB += bytes
-  })
-  const toA = pass(b, a, bytes => {
-    count.toA += bytes
-  })
-  a.onClosed = () => void toB.then(() => b.close())
-  b.onClosed = () => void toA.then(() => a.close())
+/**
+ * Joins two channels of plain bytes, such as forwarded ports and agents; resolves when both directions are done.
+ * @param onBytes told of what passes, either way
+ */
+export async function joinChannels(a: Channel, b: Channel, onBytes: () => void): Promise<void> {
+  const toB = pass(a, b, onBytes)
+  const toA = pass(b, a, onBytes)
+  whenClosed(a, () => void toB.then(() => b.close()))
+  whenClosed(b, () => void toA.then(() => a.close()))
   await Promise.all([toA, toB])
-  return count
 }
 
-async function pass(source: Channel, sink: Channel, count: (bytes: number) => void): Promise<void> {
+/** A channel may be gone before anybody could ask to be told. */
+function whenClosed(channel: Channel, then: () => void): void {
+  if (channel.isClosed) then()
+  else channel.onClosed = then
+}
+
+async function pass(source: Channel, sink: Channel, onBytes: () => void): Promise<void> {
   source.stderr.resume()
-  await relay(source, sink, chunk => {
-    count(chunk.length)
+  await relay(source, sink, () => {
+    onBytes()
     return undefined
   })
   sink.end()

@@ -1,5 +1,5 @@
 import type {AuditInput} from '../audit/event.js'
-import type {SallyportError} from '../errors/index.js'
+import {problem, type SallyportError} from '../errors/index.js'
 import {createRecordingWriter, type RecordingWriter} from '../recording/index.js'
 import type {SessionExit, TerminalSize} from './session-requests.js'
 import type {ForwardAuth} from './types.js'
@@ -33,77 +33,71 @@ export interface SessionRecordOptions {
 
 /** The recording and the audit trail of one session: exactly one start, one end, one recording. */
 export interface SessionRecord {
-  /** Makes header and start event durable. Throws when the session must not begin. */
+  /** Makes header and start event durable. Throws when the session must not begin. Called once. */
   begin(start: SessionStart): Promise<void>
-  /** The promise asks the relay to wait. */
-  output(chunk: Buffer, stream: 'stdout' | 'stderr'): Promise<void> | undefined
+  /** The promise asks the relay to wait; false: these bytes must not be delivered. */
+  output(chunk: Buffer, stream: 'stdout' | 'stderr'): Promise<void> | false | undefined
   resize(size: TerminalSize): void
-  /** Seals the recording, then writes the end events. Idempotent; does nothing before `begin`. */
+  /**
+   * Seals the recording, then writes the end events, each of them whatever becomes of the others. Idempotent; waits
+   * for a `begin` under way, and does nothing where there was none. Rejects with what could not be written.
+   */
   finish(exit: SessionExit | undefined, received: number): Promise<void>
-  readonly begun: boolean
 }
 
+/** A terminal dragged by its corner changes size often; beyond this only the recording follows. */
+const maxResizeEvents = 1000
+
 export function createSessionRecord(options: SessionRecordOptions): SessionRecord {
-  const {auth, facts, now} = options
+  const {facts, now} = options
   let writer: RecordingWriter | undefined
   let started: SessionStart | undefined
   let startedAt = 0
   let sent = 0
+  let beginning: Promise<void> | undefined
   let finished: Promise<void> | undefined
-  const emit = (
-    event: AuditInput['event'],
-    fields: Record<string, unknown>,
-    success = true,
-  ): Promise<unknown> =>
-    auth.emit({...facts, event, success, proto: 'ssh', fields: {session_recording: 'proxy', ...fields}})
-
-  const open = async (start: SessionStart): Promise<RecordingWriter | undefined> => {
-    const {width, height} = {width: start.size?.columns ?? 80, height: start.size?.rows ?? 24}
-    const opened = createRecordingWriter({
-      meta: {
-        sid: facts.sid,
-        cluster: options.clusterName,
-        user: facts.user,
-        login: facts.login,
-        host: facts.server_hostname,
-        address: facts.server_addr,
-        startedAt,
-        interactive: start.interactive,
-        ...{width, height},
-        ...(start.term !== undefined && {term: start.term}),
-        ...(start.command !== undefined && {command: start.command}),
-      },
-      sink: {
-        begin: meta => auth.beginRecording(meta),
-        append: (sid, chunk) => auth.appendRecording(sid, chunk),
-        seal: (sid, end) => auth.sealRecording(sid, end),
-      },
-      onFailure: options.onFailure,
+  const emit: Emit = (event, fields, success = true) =>
+    options.auth.emit({
+      ...{...facts, event, success, proto: 'ssh'},
+      fields: {session_recording: 'proxy', ...fields},
     })
+  const resizes = announceResizes(emit, options.onProblem)
+
+  const begin = async (start: SessionStart): Promise<void> => {
+    startedAt = now()
+    writer = await openRecording(options, start, startedAt)
     try {
-      await opened.started()
-      return opened
+      await emit('session.start', {
+        interactive: start.interactive,
+        size: formatSize(start.size ?? defaultSize),
+        ...(start.command !== undefined && {initial_command: start.command}),
+        recorded: writer !== undefined,
+      })
     } catch (error) {
-      if (options.mode === 'strict') throw error
-      return undefined
+      // No session without its trail; the recording that has begun ends here.
+      await writer?.end().catch(options.onProblem)
+      throw error
     }
+    started = start
   }
 
   const finish = async (exit: SessionExit | undefined, received: number): Promise<void> => {
+    // Whoever waits for `begin` is told why it failed.
+    await beginning?.catch(() => undefined)
     if (!started) return
     const sealed = await writer?.end().then(
       () => true,
       () => false,
     )
-    if (sealed) await emit('session.upload', {})
+    await resizes.settled()
+    const problems: unknown[] = []
+    const attempt: Emit = (...event) => emit(...event).catch(error => problems.push(error))
+    if (sealed) await attempt('session.upload', {})
     if (started.command !== undefined) {
-      const failed = exit?.code !== 0
-      const exitError = exit?.signal ? `signal ${exit.signal}` : exit ? undefined : 'the session was cut off'
-      const fields = {command: started.command, exitCode: exit?.code, exitError}
-      await emit('exec', fields, !failed)
+      await attempt('exec', execFields(started.command, exit), exit?.code === 0)
     }
-    await emit('session.data', {tx: sent, rx: received})
-    await emit('session.end', {
+    await attempt('session.data', {tx: sent, rx: received})
+    await attempt('session.end', {
       interactive: started.interactive,
       participants: [facts.user],
       session_start: new Date(startedAt).toISOString(),
@@ -113,36 +107,112 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       ...(exit?.signal !== undefined && {exit_signal: exit.signal}),
       recorded: sealed === true,
     })
+    if (problems.length > 0) throw problems[0]
   }
 
   return {
-    get begun() {
-      return started !== undefined
-    },
-    async begin(start) {
-      startedAt = now()
-      writer = await open(start)
-      await emit('session.start', {
-        interactive: start.interactive,
-        size: `${start.size?.columns ?? 80}:${start.size?.rows ?? 24}`,
-        ...(start.command !== undefined && {initial_command: start.command}),
-        recorded: writer !== undefined,
-      })
-      started = start
+    begin(start) {
+      if (finished) return Promise.reject(problem('cancelled', 'the session ended before it began'))
+      beginning = begin(start)
+      return beginning
     },
     output(chunk, stream) {
+      if (writer?.failed && options.mode === 'strict') return false
       sent += chunk.length
       // What still arrives after the user has gone reaches nobody, so it is not part of what the user saw.
       if (!writer || writer.failed || finished) return undefined
       return writer.output(chunk, stream) ? undefined : writer.ready()
     },
     resize(size) {
-      if (writer && !writer.failed && !finished) writer.resize(size.columns, size.rows)
-      if (started) void emit('resize', {size: `${size.columns}:${size.rows}`}).catch(options.onProblem)
+      if (!started || finished) return
+      if (writer && !writer.failed) writer.resize(size.columns, size.rows)
+      resizes.announce(size)
     },
     finish(exit, received) {
       finished ??= finish(exit, received)
       return finished
     },
+  }
+}
+
+type Emit = (
+  event: AuditInput['event'],
+  fields: Record<string, unknown>,
+  success?: boolean,
+) => Promise<unknown>
+
+const defaultSize: TerminalSize = {columns: 80, rows: 24}
+
+const formatSize = ({columns, rows}: TerminalSize): string => `${columns}:${rows}`
+
+/** @throws what the store says, in strict mode; best effort goes on without a recording */
+async function openRecording(
+  options: SessionRecordOptions,
+  start: SessionStart,
+  startedAt: number,
+): Promise<RecordingWriter | undefined> {
+  const {auth, facts} = options
+  const {columns, rows} = start.size ?? defaultSize
+  const writer = createRecordingWriter({
+    meta: {
+      sid: facts.sid,
+      cluster: options.clusterName,
+      user: facts.user,
+      login: facts.login,
+      host: facts.server_hostname,
+      address: facts.server_addr,
+      startedAt,
+      interactive: start.interactive,
+      width: columns,
+      height: rows,
+      ...(start.term !== undefined && {term: start.term}),
+      ...(start.command !== undefined && {command: start.command}),
+    },
+    sink: {
+      begin: meta => auth.beginRecording(meta),
+      append: (sid, chunk) => auth.appendRecording(sid, chunk),
+      seal: (sid, end) => auth.sealRecording(sid, end),
+    },
+    onFailure: options.onFailure,
+  })
+  try {
+    await writer.started()
+    return writer
+  } catch (error) {
+    if (options.mode === 'strict') throw error
+    return undefined
+  }
+}
+
+function execFields(command: string, exit: SessionExit | undefined): Record<string, unknown> {
+  if (exit?.code !== undefined) return {command, exitCode: exit.code}
+  return {
+    command,
+    exitError: exit?.signal ? `signal ${exit.signal}` : (exit?.reason ?? 'the session was cut off'),
+  }
+}
+
+/** One event at a time: of the sizes that come while it is written only the last one counts. */
+function announceResizes(
+  emit: Emit,
+  onProblem: (error: unknown) => void,
+): {announce(size: TerminalSize): void; settled(): Promise<void>} {
+  let latest: TerminalSize | undefined
+  let announcing: Promise<void> | undefined
+  let left = maxResizeEvents
+  const run = async (): Promise<void> => {
+    while (latest && left-- > 0) {
+      const size = latest
+      latest = undefined
+      await emit('resize', {size: formatSize(size)}).catch(onProblem)
+    }
+    announcing = undefined
+  }
+  return {
+    announce(size) {
+      latest = size
+      announcing ??= run()
+    },
+    settled: () => announcing ?? Promise.resolve(),
   }
 }

@@ -50,10 +50,11 @@ export function mayPassEnvironment(data: Buffer): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !/^(LD_|DYLD_)|^(NODE_OPTIONS|SSH_AUTH_SOCK)$/.test(name)
 }
 
-/** How a session ended, from exit-status and exit-signal (RFC 4254 §6.10). */
+/** How a session ended, from exit-status and exit-signal (RFC 4254 §6.10), or why there is neither. */
 export interface SessionExit {
   code?: number
   signal?: string
+  reason?: string
 }
 
 export function readExit(type: string, data: Buffer): SessionExit {

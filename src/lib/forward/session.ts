@@ -1,8 +1,9 @@
 import type {SessionOptions} from '../access/types.js'
-import {asProblem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import {relay} from './relay.js'
+import {type RequestQueue, requestQueue} from './request-queue.js'
 import type {SessionRecord, SessionStart} from './session-record.js'
 import {
   mayPassEnvironment,
@@ -16,6 +17,12 @@ import {
 
 /** OpenSSH's own exit status for "could not connect". */
 const failureStatus = 255
+/** A user who does not read is not waited for longer than this with the reason for the end. */
+const farewellMilliseconds = 1000
+/** Requests of its own that a target may make of the client's session besides the exit status. */
+const maxTargetRequests = 64
+/** File transfers are told of by the subsystem's event; their protocol would make no recording to watch. */
+const unrecordedSubsystem = 'sftp'
 
 export interface SessionParameters {
   local: Channel
@@ -27,6 +34,8 @@ export interface SessionParameters {
   onAgentRequested(): void
   onSubsystem(name: string): Promise<void>
   onX11(success: boolean): Promise<void>
+  /** Bytes passed, either way. */
+  onActivity(): void
   /** The session is over and its end is on record. Called once. */
   onDone(): void
   /** Something that no user can be told about any more. */
@@ -34,8 +43,10 @@ export interface SessionParameters {
 }
 
 export interface ForwardedSession {
-  /** Ends the session, telling the user why. */
+  /** Ends the session, telling the user why; nothing more of the target reaches the user. */
   end(error: SallyportError): void
+  /** The connection to the target is gone: what it had sent is still delivered, and then the reason. */
+  targetLost(error: SallyportError): void
 }
 
 /**
@@ -43,117 +54,120 @@ export interface ForwardedSession {
  * allowed, output is recorded on its way. The recording has begun before the target is told to start anything.
  */
 export function forwardSession(parameters: SessionParameters): ForwardedSession {
-  const {local, record, options} = parameters
-  let remote: Channel | undefined
-  let terminal: (TerminalSize & {term: string}) | undefined
-  let agentRequested = false
-  let running = false
-  let finished = false
-  let received = 0
-  let exit: SessionExit | undefined
-  let failed: SallyportError | undefined
-  let queue: Promise<void> = Promise.resolve()
+  const session = new Session(parameters)
+  return {end: error => session.end(error), targetLost: error => session.targetLost(error)}
+}
 
-  const connected = async (): Promise<Channel> => {
-    if (failed) throw failed
-    if (remote) return remote
-    remote = await parameters.openRemote()
-    if (local.isClosed) remote.close()
-    if (agentRequested && options.agentForwarding)
-      await remote.request('auth-agent-req@openssh.com', undefined, false)
-    return remote
-  }
-  const pass = async ({type, data, wantReply}: ChannelRequest): Promise<boolean> =>
-    (await connected()).request(type, data, wantReply)
+class Session {
+  readonly #parameters: SessionParameters
+  readonly #local: Channel
+  readonly #requests: RequestQueue
+  #remote: Channel | undefined
+  #terminal: (TerminalSize & {term: string}) | undefined
+  #agentRequested = false
+  #running = false
+  #received = 0
+  #exit: SessionExit | undefined
+  /** Why the session cannot begin. Told when the program is asked for, which is when the client listens. */
+  #refusal: SallyportError | undefined
+  #lost: SallyportError | undefined
+  /** Set when the session is ended from here: from then on nothing is delivered. */
+  #ended = false
+  #finishing: Promise<void> | undefined
 
-  const start = async (request: ChannelRequest): Promise<boolean> => {
-    if (running) return false
-    const target = await connected()
-    const command = request.type === 'shell' ? undefined : readCommand(request.data)
-    if (request.type === 'subsystem') await parameters.onSubsystem(command ?? '')
-    else await record.begin(sessionStart(command, terminal))
-    running = true
-    relaySession(target)
-    if (local.isClosed) {
-      target.close()
-      return false
-    }
-    return target.request(request.type, request.data, true)
-  }
-
-  const relaySession = (target: Channel): void => {
-    const recorded = record.begun
-    const tap = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => record.output(chunk, stream)
-    const output = relay(target, local, recorded ? tap('stdout') : undefined)
-    const errors = relay(target.stderr, local.stderr, recorded ? tap('stderr') : undefined)
-    const flushed = Promise.all([output, errors]).then(() => undefined)
-    const input = relay(local, target, chunk => {
-      received += chunk.length
-      return undefined
+  constructor(parameters: SessionParameters) {
+    this.#parameters = parameters
+    this.#local = parameters.local
+    this.#requests = requestQueue(request => this.#answer(request), {
+      barrier: async () => void (await this.#remote?.request('keepalive@openssh.com')),
+      onFlood: error => this.end(error),
     })
-    local.stderr.resume()
-    void input.then(() => target.end())
-    void flushed.then(() => local.end())
-    target.onRequest = request => {
-      if (request.type === 'exit-status' || request.type === 'exit-signal') {
-        exit = readExit(request.type, request.data)
-        // The client may leave as soon as it knows the status, so it comes after the last byte.
-        void flushed.then(() => local.request(request.type, request.data, false))
-      } else if (request.type === 'eow@openssh.com' || request.type === 'xon-xoff') {
-        void local.request(request.type, request.data, false)
-      }
-      request.reply(request.type === 'keepalive@openssh.com')
-    }
-    target.onClosed = () => void flushed.then(finish)
-    if (target.isClosed) void flushed.then(finish)
-  }
-
-  const finish = async (): Promise<void> => {
-    if (finished) return
-    finished = true
-    // Durable first: whoever sees the session end may look for its recording at once.
-    await record.finish(exit, received).catch(parameters.onProblem)
-    local.close()
-    remote?.close()
-    parameters.onDone()
+    this.#local.onRequest = request => this.#requests.push(request)
+    if (this.#local.isClosed) void this.#finish()
+    else this.#local.onClosed = () => void this.#finish()
   }
 
   /** Ends after the channel was accepted reach the user as text and a status, as from a failing command. */
-  const explainEnd = (error: SallyportError): void => {
-    local.stderr.write(`sallyport: ${problemLine(error)}\r\n`, () => {
-      void local.request('exit-status', new WireWriter().u32(failureStatus).finish(), false)
-      void finish()
-    })
+  end(error: SallyportError): void {
+    if (this.#ended || this.#finishing) return
+    this.#ended = true
+    this.#exit ??= {reason: error.message}
+    void this.#finish(this.#farewell(error))
   }
 
-  const handle = async (request: ChannelRequest): Promise<boolean> => {
+  targetLost(error: SallyportError): void {
+    this.#lost = error
+    if (!this.#running) this.end(error)
+  }
+
+  async #farewell(error: SallyportError): Promise<void> {
+    const {stderr} = this.#local
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>(resolve => {
+      timer = setTimeout(resolve, farewellMilliseconds)
+      stderr.write(`sallyport: ${problemLine(error)}\r\n`, () => resolve())
+    })
+    clearTimeout(timer)
+    void this.#local.request('exit-status', new WireWriter().u32(failureStatus).finish(), false)
+  }
+
+  #finish(farewell: Promise<void> = Promise.resolve()): Promise<void> {
+    this.#finishing ??= this.#conclude(farewell)
+    return this.#finishing
+  }
+
+  async #conclude(farewell: Promise<void>): Promise<void> {
+    const {record, onProblem, onDone} = this.#parameters
+    // Nothing runs on that nobody watches.
+    this.#remote?.close()
+    // Durable first: whoever sees the session end may look for its recording at once.
+    await Promise.all([record.finish(this.#exit, this.#received).catch(onProblem), farewell])
+    this.#local.close()
+    onDone()
+  }
+
+  async #answer(request: ChannelRequest): Promise<void> {
+    try {
+      if (!this.#refusal) return request.reply(await this.#handle(request))
+    } catch (error) {
+      this.#refusal = asProblem(error)
+    }
+    // Success, so that the client listens to what stderr says instead of printing its own guess.
+    request.reply(true)
+    if (startsProgram.has(request.type)) this.end(this.#refusal)
+  }
+
+  async #handle(request: ChannelRequest): Promise<boolean> {
+    const {options, record, onAgentRequested, onX11} = this.#parameters
     switch (request.type) {
       case 'auth-agent-req@openssh.com':
-        agentRequested = true
-        parameters.onAgentRequested()
-        if (remote && options.agentForwarding) await remote.request(request.type, request.data, false)
+        this.#agentRequested = true
+        onAgentRequested()
+        if (this.#remote && options.agentForwarding) {
+          await this.#remote.request(request.type, request.data, false)
+        }
         // Never a failure: OpenSSH takes one for the end of the connection.
         return true
       case 'env':
-        return mayPassEnvironment(request.data) && pass(request)
+        return mayPassEnvironment(request.data) && this.#pass(request)
       case 'pty-req':
         if (!options.pty) return false
-        terminal = readPtyRequest(request.data)
-        return pass(request)
+        this.#terminal = readPtyRequest(request.data)
+        return this.#pass(request)
       case 'window-change':
         record.resize(readWindowChange(request.data))
-        return pass(request)
+        return this.#pass(request)
       case 'x11-req':
-        await parameters.onX11(options.x11Forwarding)
-        return options.x11Forwarding && pass(request)
+        await onX11(options.x11Forwarding)
+        return options.x11Forwarding && this.#pass(request)
       case 'shell':
       case 'exec':
       case 'subsystem':
-        return start(request)
+        return this.#start(request)
       case 'signal':
       case 'break':
       case 'eow@openssh.com':
-        return pass(request)
+        return this.#pass(request)
       case 'keepalive@openssh.com':
         return true
       default:
@@ -161,23 +175,95 @@ export function forwardSession(parameters: SessionParameters): ForwardedSession 
     }
   }
 
-  local.onRequest = request => {
-    queue = queue.then(async () => {
-      try {
-        if (!failed) return request.reply(await handle(request))
-      } catch (error) {
-        failed = asProblem(error)
-      }
-      // Success, so that the client listens to what stderr says instead of printing its own guess.
-      request.reply(true)
-      if (startsProgram.has(request.type) && failed) explainEnd(failed)
-    })
+  async #connected(): Promise<Channel> {
+    if (this.#remote) return this.#remote
+    if (this.#finishing) throw goneBefore()
+    const remote = await this.#parameters.openRemote()
+    this.#remote = remote
+    if (this.#finishing) {
+      remote.close()
+      throw goneBefore()
+    }
+    if (this.#agentRequested && this.#parameters.options.agentForwarding)
+      await remote.request('auth-agent-req@openssh.com', undefined, false)
+    return remote
   }
-  local.onClosed = () => void finish()
-  return {end: explainEnd}
+
+  async #pass({type, data, wantReply}: ChannelRequest): Promise<boolean> {
+    const remote = await this.#connected()
+    return remote.request(type, data, wantReply)
+  }
+
+  async #start(request: ChannelRequest): Promise<boolean> {
+    if (this.#running) return false
+    const target = await this.#connected()
+    if (this.#lost) throw this.#lost
+    const command = request.type === 'shell' ? undefined : readCommand(request.data)
+    const recorded = request.type !== 'subsystem' || command !== unrecordedSubsystem
+    if (recorded) await this.#parameters.record.begin(sessionStart(command, this.#terminal))
+    if (request.type === 'subsystem') await this.#parameters.onSubsystem(command ?? '')
+    // The client may have left while the disk was busy.
+    if (this.#finishing) return false
+    this.#running = true
+    this.#relay(target, recorded)
+    return target.request(request.type, request.data, true)
+  }
+
+  #relay(target: Channel, recorded: boolean): void {
+    const local = this.#local
+    const {record, onActivity} = this.#parameters
+    const tap = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
+      onActivity()
+      if (this.#ended) return false
+      return recorded ? record.output(chunk, stream) : undefined
+    }
+    const flushed = Promise.all([
+      relay(target, local, tap('stdout')),
+      relay(target.stderr, local.stderr, tap('stderr')),
+    ])
+    const input = relay(local, target, chunk => {
+      onActivity()
+      this.#received += chunk.length
+      return this.#ended ? false : undefined
+    })
+    local.stderr.resume()
+    void input.then(() => target.end())
+    void flushed.then(() => {
+      if (!this.#ended && !this.#lost) local.end()
+    })
+    this.#listenTo(target, flushed)
+    const over = (): void => void flushed.then(nextTurn).then(() => this.#targetClosed())
+    if (target.isClosed) over()
+    else target.onClosed = over
+  }
+
+  #targetClosed(): void {
+    if (this.#lost && !this.#exit) this.end(this.#lost)
+    else void this.#finish()
+  }
+
+  #listenTo(target: Channel, flushed: Promise<unknown>): void {
+    let budget = maxTargetRequests
+    target.onRequest = ({type, data, reply}) => {
+      if (type === 'exit-status' || type === 'exit-signal') {
+        if (this.#exit) return reply(false)
+        this.#exit = readExit(type, data)
+        // The client may leave as soon as it knows the status, so it comes after the last byte.
+        void flushed.then(() => this.#ended || this.#local.request(type, data, false))
+      } else if ((type === 'eow@openssh.com' || type === 'xon-xoff') && budget-- > 0) {
+        void this.#local.request(type, data, false)
+      }
+      reply(type === 'keepalive@openssh.com')
+    }
+  }
 }
 
 const startsProgram: ReadonlySet<string> = new Set(['shell', 'exec', 'subsystem'])
+
+const goneBefore = (): SallyportError => problem('cancelled', 'the session ended before it began')
+
+/** A connection that breaks closes its channels first and says so afterwards. */
+const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 function sessionStart(
   command: string | undefined,

@@ -14,6 +14,8 @@ export interface TargetLinkOptions {
   certificate: Certificate
   openAgent(): Promise<Duplex>
   emit(input: AuditInput): Promise<unknown>
+  /** Resolves when the client has gone. */
+  abandoned: Promise<unknown>
   /** In the turn in which the connection is there. */
   onConnected(reached: TargetConnection): void
 }
@@ -40,21 +42,42 @@ export function createTargetLink(options: TargetLinkOptions): TargetLink {
 }
 
 async function connectOnce(options: TargetLinkOptions): Promise<TargetConnection> {
-  const {settings, target, emit} = options
-  let agent: AgentCredentials | undefined
-  const credentials = async (): Promise<AgentCredentials['credentials']> => {
-    const {user} = await settings.auth.trustedAuthorities()
-    agent = await credentialsFromAgent(options.openAgent, options.certificate, user)
-    return agent.credentials
-  }
+  const {emit} = options
+  const reached = await connect(options).catch(async error => {
+    // An audit log that cannot be written must not hide from the user why the target was not reached.
+    const report = {event: 'session.connect', success: false, error: problemLine(asProblem(error))} as const
+    await emit(report).catch(lost => {
+      const fields = {event: report.event, error: problemLine(asProblem(lost))}
+      options.settings.log.warn(fields, 'audit event lost')
+    })
+    throw error
+  })
   try {
-    const reached = await connectTarget(settings, target, options.login, credentials)
-    options.onConnected(reached)
     await emit({event: 'session.connect', server_addr: reached.address})
     return reached
   } catch (error) {
-    await emit({event: 'session.connect', success: false, error: problemLine(asProblem(error))})
+    reached.connection.disconnect()
     throw error
+  }
+}
+
+async function connect(options: TargetLinkOptions): Promise<TargetConnection> {
+  const {settings, target, login} = options
+  let agent: AgentCredentials | undefined
+  const credentials = async (): Promise<AgentCredentials['credentials']> => {
+    const {user} = await settings.auth.trustedAuthorities()
+    const {certificate: own} = options
+    agent = await credentialsFromAgent(options.openAgent, {
+      ...{own, login},
+      authorities: user,
+      now: settings.now(),
+    })
+    return agent.credentials
+  }
+  try {
+    const reached = await connectTarget(settings, target, login, credentials, options.abandoned)
+    options.onConnected(reached)
+    return reached
   } finally {
     agent?.close()
   }

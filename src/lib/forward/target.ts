@@ -15,6 +15,7 @@ export interface TargetConnection {
 
 /**
  * Connects and logs in to a target.
+ * @param abandoned resolves when nobody waits for the connection any more
  * @throws host_unreachable, dial_forbidden, host_key_refused, target_refused, agent_required
  */
 export async function connectTarget(
@@ -22,9 +23,12 @@ export async function connectTarget(
   target: Target,
   login: string,
   credentials: () => Promise<readonly Credential[]>,
+  abandoned: Promise<unknown>,
 ): Promise<TargetConnection> {
-  const {stream, address} = await target.dial()
   const authorities = (await settings.auth.trustedAuthorities()).host
+  const {stream, address} = await target.dial()
+  let handshaking = true
+  void abandoned.then(() => handshaking && stream.destroy())
   try {
     const connection = await connect({
       stream,
@@ -46,6 +50,8 @@ export async function connectTarget(
     return {connection, address}
   } catch (error) {
     throw explainTarget(asProblem(error, 'host_unreachable'), target)
+  } finally {
+    handshaking = false
   }
 }
 

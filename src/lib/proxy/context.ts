@@ -13,6 +13,8 @@ export interface ProxyContext {
   dial: DialSettings
   forwardSettings: ForwardSettings
   forwarders: Set<Forwarder>
+  /** The proxy is on its way out and leads nobody anywhere any more. */
+  draining(): boolean
   /** Serves the auth API to this caller. */
   serveApi(stream: Duplex, caller: Caller): void
   log: ForwardLog

@@ -1,4 +1,5 @@
 import {BlockList, isIP, isIPv6} from 'node:net'
+import {problem} from '../errors/index.js'
 
 /** `proxy_service.dial`: CIDR blocks, addresses or host globs. An empty allow list allows everything not denied. */
 export interface DialRules {
@@ -15,7 +16,7 @@ export interface DialRequest {
 }
 
 export interface DialContext {
-  rules: DialRules
+  policy: DialPolicy
   /** The proxy listens on loopback alone: a trial on one machine, where loopback targets are meant. */
   loopbackOnly: boolean
   /** Ports of the cluster's own services on this machine. */
@@ -24,55 +25,129 @@ export interface DialContext {
   ownAddresses: readonly string[]
 }
 
+/** Rules ready to be applied. */
+export interface DialPolicy {
+  allow: RuleSet
+  deny: RuleSet
+}
+
+interface RuleSet {
+  empty: boolean
+  blocks: BlockList
+  globs: readonly string[]
+}
+
 export type DialDecision = {allowed: true} | {allowed: false; reason: string}
 
 const refuse = (reason: string): DialDecision => ({allowed: false, reason})
 
-/** Where cloud machines hand out credentials, and other places that only answer to neighbours. */
+/** Places that answer only to neighbours; cloud machines get their credentials at 169.254.169.254. */
 const linkLocal = blockList(['169.254.0.0/16', 'fe80::/10'])
+/** Where the machines of AWS (over IPv6), Alibaba and Azure get theirs. */
+const metadata = blockList(['fd00:ec2::254', '100.100.100.200', '168.63.129.16'])
 const loopback = blockList(['127.0.0.0/8', '::1/128'])
 const neverRouted = blockList(['0.0.0.0/8', '::/128', '224.0.0.0/4', 'ff00::/8', '255.255.255.255/32'])
+
+/**
+ * Makes the rules of the configuration ready.
+ * @throws config_invalid for a block that is none
+ */
+export const dialPolicy = ({allow, deny}: DialRules): DialPolicy => ({
+  allow: ruleSet(allow, 'proxy_service.dial.allow'),
+  deny: ruleSet(deny, 'proxy_service.dial.deny'),
+})
 
 /**
  * Decides whether the proxy may connect to an address that is not a registered host. Pure. Looks at the address that
  * will be dialled, so a name that resolves elsewhere the next time changes nothing.
  */
 export function decideDial(request: DialRequest, context: DialContext): DialDecision {
-  const address = plainAddress(request.address)
-  const {rules} = context
-  if (contains(linkLocal, address)) return refuse('link-local addresses are never dialled')
-  if (contains(neverRouted, address)) return refuse('the address is not one of a host')
-  const own = contains(loopback, address) || context.ownAddresses.includes(address)
+  const {policy} = context
+  const addresses = readings(request.address)
+  const within = (list: BlockList): boolean => addresses.some(address => contains(list, address))
+  if (within(linkLocal)) return refuse('link-local addresses are never dialled')
+  if (within(metadata)) return refuse('the address is where cloud machines get their credentials')
+  if (within(neverRouted)) return refuse('the address is not one of a host')
+  const own = within(loopback) || addresses.some(address => context.ownAddresses.includes(address))
   if (own && context.ownPorts.includes(request.port)) return refuse('the port belongs to the cluster itself')
-  if (matches(rules.deny, request.host, address)) return refuse('proxy_service.dial.deny names it')
-  const named = matches(rules.allow, request.host, address)
-  if (rules.allow.length > 0 && !named) return refuse('proxy_service.dial.allow does not name it')
-  if (contains(loopback, address) && !context.loopbackOnly && !named) {
+  if (within(policy.deny.blocks) || globsMatch(policy.deny, request.host))
+    return refuse('proxy_service.dial.deny names it')
+  const named = within(policy.allow.blocks)
+  if (!policy.allow.empty && !named && !globsMatch(policy.allow, request.host))
+    return refuse('proxy_service.dial.allow does not name it')
+  // A name can come to mean another machine; that it may mean this one has to be said by address, or in full.
+  const meant = named || policy.allow.globs.includes(request.host)
+  if (within(loopback) && !context.loopbackOnly && !meant) {
     return refuse('loopback is only dialled where proxy_service.dial.allow names it')
   }
   return {allowed: true}
 }
 
-/** An IPv4 address in IPv6 clothes is the IPv4 address. */
-const plainAddress = (address: string): string => {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  return mapped ?? address
+/**
+ * The address, and the IPv4 address that is in it: mapped (RFC 4291), or where a NAT64 (RFC 6052) or 6to4 (RFC 3056)
+ * gateway on the way would lead to.
+ */
+function readings(address: string): string[] {
+  if (!isIPv6(address)) return [address]
+  const groups = expandGroups(address)
+  const embedded = embeddings
+    .filter(({prefix}) => prefix.every((group, index) => groups[index] === group))
+    .map(({at}) => dotted(groups[at] ?? 0, groups[at + 1] ?? 0))
+  return [address, ...embedded]
 }
 
-function matches(rules: readonly string[], host: string, address: string): boolean {
-  return rules.some(rule => (isBlock(rule) ? contains(blockList([rule]), address) : globMatches(rule, host)))
+const embeddings = [
+  {prefix: [0, 0, 0, 0, 0, 0xffff], at: 6},
+  {prefix: [0x64, 0xff9b, 0, 0, 0, 0], at: 6},
+  {prefix: [0x2002], at: 1},
+]
+
+const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join('.')
+
+/** The eight groups of an IPv6 address in any spelling. */
+function expandGroups(address: string): number[] {
+  const plain = address.replace(/%.*$/, '').replace(/\d+\.\d+\.\d+\.\d+$/, quad => {
+    const [a = 0, b = 0, c = 0, d = 0] = quad.split('.').map(Number)
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+  })
+  const [head = '', tail] = plain.split('::')
+  const read = (part: string): number[] =>
+    part === '' ? [] : part.split(':').map(group => Number.parseInt(group, 16))
+  if (tail === undefined) return read(head)
+  const [before, after] = [read(head), read(tail)]
+  return [...before, ...Array<number>(Math.max(0, 8 - before.length - after.length)).fill(0), ...after]
 }
 
-export const isBlock = (rule: string): boolean => isIP(rule.split('/')[0] ?? '') !== 0
+function ruleSet(rules: readonly string[], setting: string): RuleSet {
+  const blocks = rules.filter(isBlock)
+  const globs = rules.filter(rule => !isBlock(rule)).map(rule => rule.toLowerCase())
+  try {
+    return {empty: rules.length === 0, blocks: blockList(blocks), globs}
+  } catch (cause) {
+    throw problem('config_invalid', `${setting} has a block that is not valid`, {
+      hint: 'write it as address/length, for example 10.0.0.0/8',
+      cause,
+    })
+  }
+}
 
-/** `*` stands for any characters; without one the names must be equal. */
+const isBlock = (rule: string): boolean => isIP(rule.split('/')[0] ?? '') !== 0
+
+const globsMatch = ({globs}: RuleSet, host: string): boolean => globs.some(glob => globMatches(glob, host))
+
+/** `*` stands for any characters; without one the names must be equal. Linear in time, whatever the glob. */
 function globMatches(glob: string, host: string): boolean {
-  const pattern = glob
-    .toLowerCase()
-    .split('*')
-    .map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-    .join('.*')
-  return new RegExp(`^${pattern}$`).test(host)
+  const [head = '', ...rest] = glob.split('*')
+  const tail = rest.pop()
+  if (tail === undefined) return head === host
+  if (!host.startsWith(head) || !host.endsWith(tail)) return false
+  let at = head.length
+  for (const part of rest) {
+    const found = host.indexOf(part, at)
+    if (found < 0) return false
+    at = found + part.length
+  }
+  return at <= host.length - tail.length
 }
 
 function blockList(blocks: readonly string[]): BlockList {

@@ -1,16 +1,20 @@
 import {lookup} from 'node:dns/promises'
-import {type Socket, connect as tcpConnect} from 'node:net'
+import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import {problem, type SallyportError} from '../errors/index.js'
-import {type DialContext, type DialRules, decideDial} from './dial-policy.js'
+import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 import type {TargetName} from './target-name.js'
 
 const connectMilliseconds = 10_000
+/** A name with more addresses than this would keep its user waiting beyond all patience. */
+const maxAddresses = 6
 
 export interface DialSettings {
-  rules: DialRules
+  policy: DialPolicy
   loopbackOnly: boolean
   ownPorts: () => readonly number[]
+  /** All addresses of a name; the system's resolver unless given. Called once for each attempt. */
+  lookup?: (host: string) => Promise<string[]>
 }
 
 export interface Dialled {
@@ -25,7 +29,7 @@ export interface Dialled {
  */
 export async function dialTarget(target: TargetName, settings: DialSettings): Promise<Dialled> {
   const context = {...settings, ownPorts: settings.ownPorts(), ownAddresses: ownAddresses()}
-  const addresses = permitted(target, await resolve(target), context)
+  const addresses = permitted(target, await resolve(target, settings.lookup ?? systemLookup), context)
   let failure: SallyportError | undefined
   for (const address of addresses) {
     try {
@@ -37,10 +41,13 @@ export async function dialTarget(target: TargetName, settings: DialSettings): Pr
   throw failure ?? problem('host_unreachable', `${target.host} has no address`)
 }
 
-async function resolve(target: TargetName): Promise<string[]> {
+const systemLookup = async (host: string): Promise<string[]> =>
+  (await lookup(host, {all: true, order: 'verbatim'})).map(({address}) => address)
+
+async function resolve(target: TargetName, find: (host: string) => Promise<string[]>): Promise<string[]> {
+  if (isIP(target.host)) return [target.host]
   try {
-    const found = await lookup(target.host, {all: true, order: 'verbatim'})
-    return found.map(({address}) => address)
+    return (await find(target.host)).slice(0, maxAddresses)
   } catch (cause) {
     throw problem('host_unreachable', `the name ${target.host} does not resolve`, {
       hint: "check the spelling and the proxy's DNS",
@@ -71,13 +78,13 @@ function open(address: string, target: TargetName): Promise<Socket> {
       reject(problem('host_unreachable', `cannot connect to ${target.host}:${target.port}: ${why}`, {cause}))
     }
     const timer = setTimeout(() => fail('it did not answer in 10 s'), connectMilliseconds)
-    socket.once('error', (error: NodeJS.ErrnoException) => {
+    // For good: a host may break the connection before anybody uses it, and that must not end the process.
+    socket.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer)
       fail(reasons[error.code ?? ''] ?? error.message, error)
     })
     socket.once('connect', () => {
       clearTimeout(timer)
-      socket.removeAllListeners('error')
       resolve(socket)
     })
   })

@@ -2,7 +2,14 @@ import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type Forwarder, forward, type Ingress, type OuterConnection, type Target} from '../forward/index.js'
+import {
+  type Forwarder,
+  forward,
+  type Ingress,
+  type OuterConnection,
+  prepare,
+  type Target,
+} from '../forward/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
@@ -13,6 +20,8 @@ import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-na
 export const authApiChannel = 'auth-api@sallyport'
 
 const failureStatus = 255
+/** Names come from clients; what stands in the audit log of one that is none is bounded. */
+const maxShownName = 255
 
 /** One client's outer connection: what it may open on the proxy itself. */
 export function serveClient(context: ProxyContext, connection: SshConnection, outer: OuterConnection): void {
@@ -24,48 +33,71 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
     port: name.port,
     dial: () => dialTarget(name, context.dial),
   })
-  const emitConnect = (name: TargetName, details: Partial<AuditInput>): Promise<unknown> =>
+  const emit = (input: AuditInput): Promise<unknown> =>
     context.auth.emit({
-      event: 'session.connect',
       user: identity.user,
-      server_hostname: name.host,
       forwarded_by: context.proxyId,
       'addr.remote': outer.remoteAddress,
       'addr.local': outer.localAddress,
       proto: 'ssh',
-      ...details,
+      ...input,
     })
 
   /** Recording: the proxy ends the inner connection. Otherwise it passes on bytes it cannot read. */
   const reach: Reach = async (name, outerAgent, openChannel) => {
+    if (context.draining()) throw shuttingDown()
     if (name.cluster !== undefined && name.cluster !== context.clusterName) {
       throw problem('host_not_found', `the cluster ${name.cluster} is not known here`)
     }
-    if (context.recording) {
-      record(name, outerAgent, openChannel())
-      return
-    }
-    const dialled = await dialTarget(name, context.dial).catch(async error => {
-      await emitConnect(name, {success: false, error: problemLine(asProblem(error))})
-      throw error
-    })
-    await emitConnect(name, {server_addr: dialled.address, fields: {session_recording: 'off'}})
-    splice(openChannel(), dialled.stream)
+    if (context.recording) await record(name, outerAgent, openChannel)
+    else await pass(name, openChannel)
   }
-  const record = (name: TargetName, outerAgent: OuterAgent, channel: Channel): void => {
-    channel.stderr.resume()
+  const record = async (
+    name: TargetName,
+    outerAgent: OuterAgent,
+    openChannel: () => Channel,
+  ): Promise<void> => {
     const settings = context.forwardSettings
-    const forwarder: Forwarder = forward(settings, {...outer, outerAgent}, connectTo(name), channel)
+    const prepared = await prepare(settings, name.host)
+    if (context.draining()) throw shuttingDown()
+    const channel = openChannel()
+    channel.stderr.resume()
+    const ingress = {...outer, outerAgent}
+    const forwarder: Forwarder = forward(settings, ingress, connectTo(name), prepared, channel)
     forwarders.add(forwarder)
     void forwarder.done.then(() => {
       forwarders.delete(forwarder)
       channel.close()
     })
   }
+  const pass = async (name: TargetName, openChannel: () => Channel): Promise<void> => {
+    const {stream, address} = await dialTarget(name, context.dial)
+    try {
+      const fields = {session_recording: 'off'}
+      await emit({event: 'session.connect', server_hostname: name.host, server_addr: address, fields})
+      if (stream.destroyed) throw hungUp(name)
+      splice(openChannel(), stream)
+    } catch (error) {
+      stream.destroy()
+      throw error
+    }
+  }
+  /** The refusal, once it is on record. */
+  const refused = async (thrown: unknown, asked: string): Promise<SallyportError> => {
+    const error = asProblem(thrown)
+    const reason = problemLine(error)
+    try {
+      const event = {event: 'session.connect', success: false, error: reason} as const
+      await emit({...event, server_hostname: asked.slice(0, maxShownName)})
+    } catch (lost) {
+      context.log.warn({error: problemLine(asProblem(lost)), reason}, 'audit event lost')
+    }
+    return error
+  }
 
   connection.onChannelOpen = open => {
-    if (open.type === 'session') return serveSession(open, reach, context)
-    if (open.type === 'direct-tcpip') return serveDirect(open, reach)
+    if (open.type === 'session') return serveSession(open, {context, reach, refused})
+    if (open.type === 'direct-tcpip') return serveDirect(open, {reach, refused})
     if (open.type !== authApiChannel) {
       return open.reject(
         openFailure.unknownChannelType,
@@ -82,50 +114,68 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
 type OuterAgent = Ingress['outerAgent']
 type Reach = (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel) => Promise<void>
 
+interface Way {
+  reach: Reach
+  refused(thrown: unknown, asked: string): Promise<SallyportError>
+}
+
 /** `ssh -J proxy host`: the target is in the channel itself, and a refusal is the answer to opening it. */
-function serveDirect(open: ChannelOpen, reach: Reach): void {
+function serveDirect(open: ChannelOpen, {reach, refused}: Way): void {
+  let asked = ''
   const attempt = async (): Promise<void> => {
     const reader = new WireReader(open.data)
-    await reach(canonicalTarget(reader.text(), reader.u32()), 'unknown', open.accept)
+    asked = reader.text()
+    await reach(canonicalTarget(asked, reader.u32()), 'unknown', open.accept)
   }
-  attempt().catch(error => {
-    const failure = asProblem(error)
-    const reason = failure.code === 'host_unreachable' ? 'connectFailed' : 'administrativelyProhibited'
-    open.reject(openFailure[reason], problemLine(failure))
+  attempt().catch(async thrown => {
+    const error = await refused(thrown, asked)
+    const reason = error.code === 'host_unreachable' ? 'connectFailed' : 'administrativelyProhibited'
+    open.reject(openFailure[reason], problemLine(error))
   })
 }
 
 /** `ssh -s proxy:host:port`: env and agent requests, then one subsystem; anything else is explained and refused. */
-function serveSession(open: ChannelOpen, reach: Reach, context: ProxyContext): void {
+function serveSession(open: ChannelOpen, {context, reach, refused}: Way & {context: ProxyContext}): void {
   const channel = open.accept()
   let outerAgent: OuterAgent = 'absent'
-  let started = false
-  const refuse = (error: SallyportError): void => explain(channel, error)
+  let asked: string | undefined
   channel.onRequest = ({type, data, reply}) => {
     if (type === 'env') return reply(true)
-    if (type === 'auth-agent-req@openssh.com') {
+    if (type === 'auth-agent-req@openssh.com' && asked === undefined) {
       outerAgent = 'offered'
       return reply(true)
     }
-    if (started || (type !== 'subsystem' && type !== 'shell' && type !== 'exec')) return reply(false)
-    started = true
+    if (asked !== undefined || (type !== 'subsystem' && type !== 'shell' && type !== 'exec')) {
+      return reply(false)
+    }
+    asked = ''
     reply(true)
-    if (type !== 'subsystem') return refuse(notAHost)
-    startSubsystem(data).catch(error => refuse(asProblem(error)))
+    start(type, data).catch(async thrown => explain(channel, await refused(thrown, asked ?? '')))
   }
-  const startSubsystem = async (data: Buffer): Promise<void> => {
-    const name = new WireReader(data).text()
-    if (name === 'proxysites') return finish(channel, sites(context.clusterName), 0)
-    const target = /^proxy:(.*)$/s.exec(name)?.[1]
-    if (target === undefined)
-      throw problem('invalid_input', `the proxy has no subsystem ${name.slice(0, 64)}`)
-    await reach(parseProxySubsystem(target), outerAgent, () => channel)
+  const start = async (type: string, data: Buffer): Promise<void> => {
+    if (type !== 'subsystem') throw notAHost()
+    asked = new WireReader(data).text()
+    if (asked === 'proxysites') return finish(channel, sites(context.clusterName), 0)
+    if (!asked.startsWith('proxy:')) {
+      throw problem('invalid_input', `the proxy has no subsystem ${JSON.stringify(asked.slice(0, 64))}`)
+    }
+    asked = asked.slice('proxy:'.length)
+    await reach(parseProxySubsystem(asked), outerAgent, () => channel)
   }
 }
 
-const notAHost = problem('usage', 'this is the proxy, it runs no commands itself', {
-  hint: 'name a host: `sallyport ssh user@host`, or `ssh -A -J` with the proxy as jump host',
-})
+const notAHost = (): SallyportError =>
+  problem('usage', 'this is the proxy, it runs no commands itself', {
+    hint: 'name a host: `sallyport ssh user@host`, or `ssh -A -J` with the proxy as jump host',
+  })
+
+export const shuttingDown = (): SallyportError =>
+  problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})
+
+const hungUp = ({host, port}: TargetName): SallyportError =>
+  problem('host_unreachable', `${host}:${port} closed the connection at once`, {
+    hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
+  })
 
 const sites = (clusterName: string): string =>
   `${JSON.stringify([{name: clusterName, lastconnected: new Date().toISOString(), status: 'online'}])}\n`
@@ -145,7 +195,10 @@ function finish(channel: Channel, output: string, status: number): void {
 /** Passes bytes between a channel and a socket until both have ended. */
 function splice(channel: Channel, socket: Duplex): void {
   channel.stderr.resume()
-  socket.on('error', () => channel.close())
+  if (channel.isClosed) {
+    socket.destroy()
+    return
+  }
   socket.on('close', () => channel.end(() => channel.close()))
   channel.onClosed = () => socket.destroy()
   channel.pipe(socket)

@@ -23,29 +23,46 @@ export function createHostCertificates(
 ): HostCertificates {
   const privateKey: KeyObject = generateKeyPairSync('ed25519').privateKey
   const publicKey = publicKeyBlob(privateKey)
-  const cache = new Map<string, {identity: Promise<HostIdentity>; expires: number}>()
+  const cache = new Map<string, Entry>()
 
-  const issue = async (key: string, principals: string[]): Promise<HostIdentity> => {
+  const issue = async (principals: string[]): Promise<{identity: HostIdentity; expires: number}> => {
     const publicBlob = await auth.issueProxyHostCertificate({principals, publicKey})
-    const entry = cache.get(key)
-    if (entry) entry.expires = Number(parseCertificate(publicBlob).validBefore) * 1000
-    return {privateKey, publicBlob}
+    const expires = Number(parseCertificate(publicBlob).validBefore) * 1000
+    return {identity: {privateKey, publicBlob}, expires}
+  }
+  const start = (key: string, principals: string[]): Entry => {
+    const issuing = issue(principals)
+    const entry: Entry = {
+      identity: issuing.then(({identity}) => identity),
+      expires: Number.POSITIVE_INFINITY,
+    }
+    issuing.then(
+      ({expires}) => {
+        entry.expires = expires
+      },
+      // The next one who asks tries again.
+      () => cache.get(key) === entry && cache.delete(key),
+    )
+    return entry
   }
   return {
     for(principals) {
       const key = principals.join('\n')
       const cached = cache.get(key)
-      if (cached && cached.expires - now() > renewBeforeMilliseconds) return cached.identity
+      const valid = cached && cached.expires - now() > renewBeforeMilliseconds
+      const entry = valid ? cached : start(key, [...principals])
+      // At the end of the line again: names in use outlast those that somebody tried once.
       cache.delete(key)
       const oldest = cache.keys().next().value
       if (cache.size >= maxCached && oldest !== undefined) cache.delete(oldest)
-      const entry = {
-        identity: Promise.resolve().then(() => issue(key, [...principals])),
-        expires: Number.POSITIVE_INFINITY,
-      }
       cache.set(key, entry)
-      entry.identity.catch(() => cache.delete(key))
       return entry.identity
     },
   }
+}
+
+interface Entry {
+  identity: Promise<HostIdentity>
+  /** Unix milliseconds; infinite as long as it is not known. */
+  expires: number
 }

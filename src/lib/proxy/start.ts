@@ -2,7 +2,7 @@ import {createServer, type Server, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, Caller} from '../auth/contract.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, problemLine} from '../errors/index.js'
 import {
   type Forwarder,
   type ForwardLog,
@@ -13,8 +13,8 @@ import {
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
-import type {DialRules} from './dial-policy.js'
-import {serveClient} from './front.js'
+import {type DialRules, dialPolicy} from './dial-policy.js'
+import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
@@ -50,46 +50,72 @@ export interface Proxy {
   close(drainMilliseconds: number): Promise<void>
 }
 
-/** Starts the proxy's SSH front. @throws the listen error, e.g. EADDRINUSE */
+/** Starts the proxy's SSH front. @throws config_invalid, and the listen error, e.g. EADDRINUSE */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const certificates = createHostCertificates(options.auth, options.now)
-  const forwarders = new Set<Forwarder>()
-  const connections = new Set<SshConnection>()
-  const server = createServer({noDelay: true})
-  server.maxConnections = options.maxConnections
-  const address = await listen(server, options.listen)
-  const context = createContext(options, certificates, forwarders, address.port)
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
-  server.on('connection', socket => {
-    acceptClient(socket, options, certificates).then(
-      ({connection, outer}) => {
-        connections.add(connection)
-        void connection.closed.then(() => connections.delete(connection))
-        serveClient(context, connection, outer)
-      },
-      (error: SallyportError) =>
-        options.log.info({peer: socket.remoteAddress, error: problemLine(error)}, 'client left'),
-    )
-  })
+  const state: ProxyState = {
+    ...{options, certificates},
+    ...{forwarders: new Set(), clients: new Map()},
+    draining: false,
+    port: options.listen.port,
+  }
+  const context = createContext(state)
+  const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
+  server.maxConnections = options.maxConnections
+  const address = await listen(server, options.listen, options.log)
+  state.port = address.port
   return {
     address,
     async close(drainMilliseconds) {
+      state.draining = true
       server.close()
-      await endForwarders(forwarders, drainMilliseconds)
-      for (const connection of connections) connection.disconnect()
+      await endForwarders(state.forwarders, drainMilliseconds)
+      await hangUp(state.clients)
     },
   }
+}
+
+interface ProxyState {
+  options: ProxyOptions
+  certificates: HostCertificates
+  forwarders: Set<Forwarder>
+  /** Every connection, and who logged in on it. */
+  clients: Map<Socket, SshConnection | undefined>
+  draining: boolean
+  /** Where it listens. */
+  port: number
+}
+
+function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): void {
+  const {clients, options} = state
+  clients.set(socket, undefined)
+  socket.once('close', () => clients.delete(socket))
+  const peer = socket.remoteAddress
+  acceptClient(socket, options, state.certificates).then(
+    ({connection, outer}) => {
+      if (clients.has(socket)) clients.set(socket, connection)
+      serveClient(context, connection, outer)
+    },
+    (error: unknown) => {
+      socket.destroy()
+      options.log.info({peer, error: problemLine(asProblem(error))}, 'client left')
+    },
+  )
 }
 
 function listen(
   server: Server,
   {host, port}: {host: string; port: number},
+  log: ForwardLog,
 ): Promise<{host: string; port: number}> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
       server.removeListener('error', reject)
+      // Without descriptors there are no new connections for a while; those there are go on.
+      server.on('error', error => log.warn({error: error.message}, 'a connection could not be accepted'))
       const address = server.address()
       if (address === null || typeof address === 'string')
         return reject(problem('internal', 'no TCP address'))
@@ -98,16 +124,12 @@ function listen(
   })
 }
 
-function createContext(
-  options: ProxyOptions,
-  certificates: HostCertificates,
-  forwarders: Set<Forwarder>,
-  port: number,
-): ProxyContext {
+function createContext(state: ProxyState): ProxyContext {
+  const {options, certificates, forwarders} = state
   const {auth, clusterName, proxyId, log} = options
-  const report = reporter(options)
   const forwardSettings: ForwardSettings = {
-    ...{auth, clusterName, proxyId, graceMilliseconds, report, log},
+    ...{auth, clusterName, proxyId, graceMilliseconds, log},
+    report: reporter(options),
     checkHostKeys: options.checkHostKeys,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
     ...(options.algorithms && {algorithms: options.algorithms}),
@@ -116,12 +138,13 @@ function createContext(
     hostIdentity: name => certificates.for([name]),
   }
   const dial = {
-    rules: options.dial,
+    policy: dialPolicy(options.dial),
     loopbackOnly: isLoopback(options.listen.host),
-    ownPorts: () => [port, ...options.ownPorts()],
+    ownPorts: () => [state.port, ...options.ownPorts()],
   }
   return {
     ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders},
+    draining: () => state.draining,
     recording: options.recording,
     serveApi: options.serveApi,
   }
@@ -190,14 +213,26 @@ async function acceptClient(
 }
 
 async function endForwarders(forwarders: ReadonlySet<Forwarder>, drainMilliseconds: number): Promise<void> {
-  const done = (): Promise<unknown> => Promise.all([...forwarders].map(forwarder => forwarder.done))
+  const done = async (): Promise<void> => {
+    while (forwarders.size > 0) await Promise.all([...forwarders].map(forwarder => forwarder.done))
+  }
   let timer: NodeJS.Timeout | undefined
   const patience = new Promise(resolve => {
     timer = setTimeout(resolve, drainMilliseconds)
   })
   await Promise.race([done(), patience])
   clearTimeout(timer)
-  const reason = problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})
-  for (const forwarder of forwarders) forwarder.end(reason)
+  for (const forwarder of forwarders) forwarder.end(shuttingDown())
   await done()
+}
+
+/** Resolves when everybody has our last words or has had time to take them; the transport sees to that. */
+async function hangUp(clients: ReadonlyMap<Socket, SshConnection | undefined>): Promise<void> {
+  const closed = [...clients].map(([socket, connection]) => {
+    const gone = new Promise(resolve => socket.once('close', resolve))
+    if (connection) connection.disconnect()
+    else socket.destroy()
+    return gone
+  })
+  await Promise.all(closed)
 }

@@ -50,7 +50,15 @@ function canonicalHost(host: string): string {
   if (version === 6 && host.includes('%')) throw invalid('zone ids are not accepted')
   const parsed = parseHost(version === 6 ? `[${host}]` : host.replace(/\.$/, ''))
   if (!parsed || (isIP(parsed) === 0 && !isDnsName(parsed))) throw invalid('the host name is not valid')
-  return parsed
+  return unmapped(parsed)
+}
+
+/** An IPv4 address in IPv6 clothes is the IPv4 address; the host parser spells it in hexadecimal. */
+function unmapped(host: string): string {
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(host) ?? []
+  if (high === undefined || low === undefined) return host
+  const bytes = Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex')
+  return bytes.join('.')
 }
 
 /** The WHATWG host parser: the most widely tested reading of IP address spellings and IDN there is. */

@@ -9,7 +9,7 @@ import {incompleteTail} from './utf8.js'
 
 export type OutputStream = 'stdout' | 'stderr'
 
-/** Output that is not UTF-8: base64 of the exact bytes of the `o` event directly before. */
+/** Output that is not UTF-8 or holds NULs, which its text leaves out: base64 of the exact bytes of the `o` event directly before. */
 export const BYTES_CODE = 'x-bytes'
 /** The `o` event before was written to stderr. After BYTES_CODE where both are there. */
 export const STDERR_CODE = 'x-stderr'
@@ -88,7 +88,20 @@ export function createEncoder(): Encoder {
 }
 
 function outputLines(timeMs: number, bytes: Buffer, stream: OutputStream): string {
-  const lines = eventLine(timeMs, 'o', bytes.toString('utf8'))
-  const exact = isUtf8(bytes) ? '' : eventLine(timeMs, BYTES_CODE, bytes.toString('base64'))
+  // A terminal does nothing at a NUL, and in JSON each would take six bytes: a gigabyte of them, six gigabytes.
+  const hasNul = bytes.includes(0)
+  const lines = eventLine(timeMs, 'o', (hasNul ? withoutNuls(bytes) : bytes).toString('utf8'))
+  const exact = hasNul || !isUtf8(bytes) ? eventLine(timeMs, BYTES_CODE, bytes.toString('base64')) : ''
   return lines + exact + (stream === 'stderr' ? eventLine(timeMs, STDERR_CODE, '') : '')
+}
+
+/** A plain loop: on a run of NULs it is a hundred times faster than replacing them in a string. */
+function withoutNuls(bytes: Buffer): Buffer {
+  const kept = Buffer.allocUnsafe(bytes.length)
+  let length = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number
+    if (byte !== 0) kept[length++] = byte
+  }
+  return kept.subarray(0, length)
 }

@@ -5,13 +5,13 @@ export const EVENT_BYTES = 32 * 1024
 export const CHUNK_BYTES = 128 * 1024
 
 /** While the sink is busy a chunk may grow to this, so that a slow fsync is shared by more output. */
-export const BUSY_CHUNK_BYTES = 1024 * 1024
+export const BUSY_CHUNK_BYTES = 2 * 1024 * 1024
 
 /** A chunk closes this long after its first event: the most that a killed proxy loses. */
 export const CHUNK_MS = 1000
 
 /** Encoded bytes waiting for the sink above which `output` asks the relay to pause. */
-export const PENDING_BYTES = 2 * 1024 * 1024
+export const PENDING_BYTES = 6 * 1024 * 1024
 
 /** Longest marker label kept, in characters. */
 export const LABEL_CHARACTERS = 1024
@@ -20,4 +20,4 @@ export const LABEL_CHARACTERS = 1024
 export const LINE_BYTES = 1024 * 1024
 
 /** Most bytes a gzip member may hold, compressed or inflated: beyond it is a bomb, not a chunk. */
-export const MEMBER_BYTES = 4 * 1024 * 1024
+export const MEMBER_BYTES = 8 * 1024 * 1024

@@ -161,8 +161,9 @@ export function channelTable({transport, maxChannels, onOpen}: ChannelTableOptio
       if (type === message.channelOpenConfirmation) return receiveConfirmation(reader)
       if (type === message.channelOpenFailure) return receiveRefusal(reader)
       if (type === message.channelWindowAdjust) {
+        const [id, bytes] = [reader.u32(), reader.u32()]
         // It may cross our CLOSE; OpenSSH lets it pass as well, and nothing else.
-        channels.get(reader.u32())?.receiveWindow(reader.u32())
+        channels.get(id)?.receiveWindow(bytes)
         return
       }
       dispatch(find(reader.u32()), type, reader)

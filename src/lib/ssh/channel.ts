@@ -259,13 +259,14 @@ export class Channel extends PeerStream implements Sender {
 
   /** Lets go of everything that waits for a peer that will not answer any more. */
   #settle(): void {
+    // Ended before its writers hear that they are done: one who writes on would be done at once, and for ever.
+    if (!this.writableEnded) this.end()
+    if (!this.stderr.writableEnded) this.stderr.end()
     this.#writes.clear()
     this.#sendEofWhenDrained()
     if (!this.#receivedClose) return
     for (const answer of this.#answers.splice(0)) answer(false)
     this.#link.release(this.#parameters.localId)
-    if (!this.writableEnded) this.end()
-    if (!this.stderr.writableEnded) this.stderr.end()
     this.#destroyWhenOver()
     const closed = this.onClosed
     this.onClosed = undefined

@@ -4,6 +4,7 @@ import type {AlgorithmChoice} from './algorithms.js'
 import {authenticateToServer, type Credential} from './auth-client.js'
 import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
 import type {PresentedHostKey} from './host-keys.js'
+import type {RekeyLimits} from './rekey-policy.js'
 import {createTransport} from './transport.js'
 
 export interface ConnectOptions extends ConnectionOptions {
@@ -17,6 +18,8 @@ export interface ConnectOptions extends ConnectionOptions {
   /** Host key algorithms to ask for; default: certificates only. */
   hostKeyAlgorithms?: readonly string[]
   algorithms?: AlgorithmChoice
+  /** When to exchange new keys; default: after a gigabyte or an hour. */
+  rekey?: RekeyLimits
   /** Time for key exchange and authentication together. */
   timeoutMilliseconds: number
 }
@@ -37,6 +40,7 @@ export function connect(options: ConnectOptions): Promise<SshConnection> {
         ...(options.hostKeyAlgorithms && {hostKeyAlgorithms: options.hostKeyAlgorithms}),
       },
       ...(options.algorithms && {algorithms: options.algorithms}),
+      ...(options.rekey && {rekey: options.rekey}),
       onReady: () => authentication.start(),
       onMessage: payload => (accepted ? connection.receive(payload) : authentication.receive(payload)),
       onDrain: () => connection.drained(),

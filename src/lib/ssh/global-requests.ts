@@ -3,7 +3,7 @@ import {message} from './messages.js'
 import {orderedReplies} from './ordered-replies.js'
 
 /** A peer that sends more requests than this before any is answered is flooding. */
-const maxPendingRequests = 64
+const maxPendingRequests = 256
 
 export interface GlobalRequest {
   type: string

@@ -4,6 +4,7 @@ import type {AlgorithmChoice} from './algorithms.js'
 import {type AcceptedUser, authenticateClient, type CertificateJudge} from './auth-server.js'
 import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
 import type {HostIdentity} from './host-keys.js'
+import type {RekeyLimits} from './rekey-policy.js'
 import {createTransport} from './transport.js'
 
 export interface AcceptOptions extends ConnectionOptions {
@@ -13,6 +14,8 @@ export interface AcceptOptions extends ConnectionOptions {
   /** Called for each certificate that was refused, for the audit log. */
   onRefused?: (username: string, error: SallyportError) => void
   algorithms?: AlgorithmChoice
+  /** When to exchange new keys; default: after a gigabyte or an hour. */
+  rekey?: RekeyLimits
   /** Time for key exchange and authentication together, like sshd's LoginGraceTime. */
   graceMilliseconds: number
 }
@@ -34,6 +37,7 @@ export function acceptConnection(options: AcceptOptions): Promise<AcceptedConnec
       stream: options.stream,
       role: {kind: 'server', hostKeys: options.hostKeys},
       ...(options.algorithms && {algorithms: options.algorithms}),
+      ...(options.rekey && {rekey: options.rekey}),
       onReady: () => undefined,
       onMessage: payload => (accepted ? connection.receive(payload) : authentication.receive(payload)),
       onDrain: () => connection.drained(),

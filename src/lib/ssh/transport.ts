@@ -123,7 +123,8 @@ class Ssh2Transport implements Transport {
   }
 
   congested(): boolean {
-    return this.#exchangingKeys() || this.#outgoing.full()
+    // Between the death of a stream and its `close` nothing would ever fill up, and a writer never pause.
+    return this.#exchangingKeys() || this.#outgoing.full() || this.#closed || !this.#stream.writable
   }
 
   holdTurn(): void {

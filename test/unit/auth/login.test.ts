@@ -71,6 +71,17 @@ describe('a login with the right password', () => {
     expect((validBefore - auth.clock.now) / 1000).toBeCloseTo(got, -1)
   })
 
+  test('counts no failure for others that are made at the same moment', async () => {
+    const all = await Promise.all(Array.from({length: 8}, () => logIn(auth)))
+    expect(all.map(({user}) => user)).toEqual(Array(8).fill('joe'))
+  })
+
+  test('waits for no more than a few others of the same user', async () => {
+    const outcomes = await Promise.allSettled(Array.from({length: 20}, () => logIn(auth)))
+    const refused = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason.code] : []))
+    expect(refused).toEqual(Array(4).fill('rate_limited'))
+  })
+
   test('in other case is the same person', async () => {
     expect(certificateOf((await logIn(auth, {user: 'JOE'})).certificate).keyId).toBe('joe')
   })

@@ -80,6 +80,16 @@ describe('encoding output', () => {
     ])
   })
 
+  it('keeps NULs in the exact bytes alone, where they do not take six bytes each', () => {
+    const bytes = Buffer.from('a\0b\0')
+    expect(parse(createEncoder().output(5, bytes))).toEqual([
+      [0.005, 'o', 'ab'],
+      [0.005, 'x-bytes', bytes.toString('base64')],
+    ])
+    const zeros = createEncoder().output(5, Buffer.alloc(EVENT_BYTES))
+    expect(zeros.length).toBeLessThan(EVENT_BYTES * 1.5)
+  })
+
   it('tells stderr apart and keeps the order of both streams', () => {
     const encoder = createEncoder()
     const lines =

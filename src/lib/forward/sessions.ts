@@ -1,0 +1,162 @@
+import type {AuditInput} from '../audit/event.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
+import type {Admitted} from './admit.js'
+import type {AgentSource} from './agent-source.js'
+import {rejectOpen} from './ports.js'
+import {type ForwardedSession, forwardSession} from './session.js'
+import {createSessionRecord, type SessionFacts} from './session-record.js'
+import type {TargetLink} from './target-link.js'
+import type {ForwardSettings, Ingress} from './types.js'
+
+export interface SessionsOptions {
+  settings: ForwardSettings
+  ingress: Ingress
+  options: Admitted['options']
+  /** What all sessions of the connection have in common. */
+  facts: Omit<SessionFacts, 'sid'>
+  emit(input: AuditInput): Promise<unknown>
+  link: TargetLink
+  agents: AgentSource
+  onActivity(): void
+  /** The client asked for its agent to be forwarded. */
+  onAgentRequested(): void
+  onX11(allowed: boolean): void
+}
+
+/** The sessions of one connection. */
+export interface Sessions {
+  /** Accepts or refuses; resolves when the session that was opened is over and on record. */
+  open(open: ChannelOpen): Promise<void>
+  /** The client promises to open no more; held to it. */
+  allowNoMore(): void
+  end(error: SallyportError): void
+  targetLost(error: SallyportError): void
+  /** Resolves when those that run now are over. */
+  idle(): Promise<void>
+}
+
+export function createSessions(parameters: SessionsOptions): Sessions {
+  const {ingress, options, link, agents, emit} = parameters
+  const running = new Map<ForwardedSession, Promise<void>>()
+  /** Running, or being opened: many may be asked for before the first is there. */
+  let count = 0
+  let noMore = false
+  let ended: SallyportError | undefined
+
+  const openRemote = async (): Promise<Channel> => {
+    agents.settle()
+    return (await link.reach()).connection.openChannel('session')
+  }
+  const start = (local: Channel, remote: () => Promise<Channel>): Promise<void> => {
+    let session: ForwardedSession | undefined
+    const done = new Promise<void>(resolve => {
+      session = recordedSession(parameters, local, remote, resolve)
+    })
+    if (session) running.set(session, done)
+    if (ended) session?.end(ended)
+    return done.finally(() => session && running.delete(session))
+  }
+  const begin = async (open: ChannelOpen): Promise<void> => {
+    // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first.
+    if (ingress.outerAgent !== 'offered' && !link.asked) return start(open.accept(), openRemote)
+    let remote: Channel
+    try {
+      remote = await openRemote()
+    } catch (error) {
+      return rejectOpen(open, error)
+    }
+    let local: Channel
+    try {
+      local = open.accept()
+    } catch (error) {
+      // The client has gone in the meantime.
+      remote.close()
+      throw error
+    }
+    await start(local, () => Promise.resolve(remote))
+  }
+  const refuse = async (open: ChannelOpen, error: SallyportError): Promise<void> => {
+    await emit({event: 'session.rejected', success: false, error: error.message}).finally(() =>
+      rejectOpen(open, error),
+    )
+  }
+
+  return {
+    async open(open) {
+      if (noMore) return open.reject(openFailure.administrativelyProhibited, 'no more sessions')
+      if (ended) return rejectOpen(open, ended)
+      if (options.maxSessions > 0 && count >= options.maxSessions) {
+        return refuse(open, tooManySessions(options.maxSessions))
+      }
+      count++
+      try {
+        await begin(open)
+      } finally {
+        count--
+      }
+    },
+    allowNoMore() {
+      noMore = true
+    },
+    end(error) {
+      ended ??= error
+      for (const session of running.keys()) session.end(error)
+    },
+    targetLost(error) {
+      ended ??= error
+      for (const session of running.keys()) session.targetLost(error)
+    },
+    idle: async () => void (await Promise.all(running.values())),
+  }
+}
+
+/** One session with its recording and audit trail. */
+function recordedSession(
+  parameters: SessionsOptions,
+  local: Channel,
+  openRemote: () => Promise<Channel>,
+  onDone: () => void,
+): ForwardedSession {
+  const {settings, options, emit, link, agents} = parameters
+  const facts = {...parameters.facts, sid: settings.sessionId()}
+  const warn = (message: string) => (error: unknown) =>
+    settings.log.warn({sid: facts.sid, error: problemLine(asProblem(error))}, message)
+  const record = createSessionRecord({
+    auth: settings.auth,
+    clusterName: settings.clusterName,
+    facts,
+    now: settings.now,
+    mode: options.recordSession,
+    onFailure: error => {
+      warn('recording failed')(error)
+      if (options.recordSession === 'strict') session.end(error)
+    },
+    onProblem: warn('audit event lost'),
+  })
+  const session: ForwardedSession = forwardSession({
+    ...{local, options, record, onDone},
+    onActivity: parameters.onActivity,
+    onProblem: warn('session record incomplete'),
+    onAgentRequested() {
+      agents.offer()
+      parameters.onAgentRequested()
+    },
+    async openRemote() {
+      const channel = await openRemote()
+      facts.server_addr = (await link.reach()).address
+      return channel
+    },
+    async onSubsystem(name) {
+      await emit({...facts, event: 'subsystem', fields: {name}})
+    },
+    async onX11(allowed) {
+      parameters.onX11(allowed)
+      await emit({...facts, event: 'x11', success: allowed})
+    },
+  })
+  return session
+}
+
+const tooManySessions = (limit: number): SallyportError =>
+  problem('limit_exceeded', `this connection has ${limit} sessions already, which is the limit`)
