@@ -24,7 +24,10 @@ async function manifest(): Promise<string> {
     respectNoCacheDefault: true,
   })
   await plugin.load()
-  return `${JSON.stringify(plugin.manifest, undefined, 2)}\n`
+  // Files are found in the order of the file system, which differs from one checkout to the next.
+  const sorted = Object.entries(plugin.manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1))
+  const manifest = {...plugin.manifest, commands: Object.fromEntries(sorted)}
+  return `${JSON.stringify(manifest, undefined, 2)}\n`
 }
 
 const compiled = compile()

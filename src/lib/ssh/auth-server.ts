@@ -26,9 +26,12 @@ export interface ServerAuthentication {
   stop(): void
 }
 
-/** Signed attempts and offered keys that are refused before the connection ends, like sshd's MaxAuthTries. */
+/** Refused certificates and attempts before the connection ends, like sshd's MaxAuthTries. */
 const maxFailures = 10
-/** Requests in all, queries that would succeed included: each may cost the judge a look into a database. */
+/**
+ * Requests in all. Offers of keys that are no certificates count here only, so that an agent full of keys still gets to
+ * the right one; a query that succeeds may cost the judge a look into a database.
+ */
 const maxRequests = 64
 /** A client that sends ahead of our answers is not a client we know. */
 const maxQueuedRequests = 4
@@ -59,12 +62,14 @@ export function authenticateClient(
     const text = `sallyport: ${problemLine(error)}\r\n`
     transport.send(new WireWriter().u8(message.userauthBanner).string(text).string('').finish())
   }
+  const sayNo = (): void =>
+    transport.send(new WireWriter().u8(message.userauthFailure).string('publickey').bool(false).finish())
   const refuse = (user: string, error: SallyportError | undefined): void => {
     if (error) {
       explain(error)
       done.refused(user, error)
     }
-    transport.send(new WireWriter().u8(message.userauthFailure).string('publickey').bool(false).finish())
+    sayNo()
     if (++failures < maxFailures) return
     finished = true
     transport.disconnect(disconnectReason.noMoreAuthMethods)
@@ -79,10 +84,13 @@ export function authenticateClient(
     const request = readRequest(payload)
     username ??= request.username
     checkRequest(request, username)
+    // How OpenSSH asks which methods there are.
+    if (request.method === 'none') return sayNo()
     if (request.method !== 'publickey') return refuse(username, undefined)
     const attempt = readPublicKey(request.reader)
     const outcome = await judgeAttempt(attempt, payload, transport.sessionId(), username, judge)
     if (finished) return
+    if (outcome === undefined && !attempt.signature) return sayNo()
     if (outcome === undefined || outcome instanceof SallyportError) return refuse(username, outcome)
     if (attempt.signature) return accept({username, certificate: outcome})
     const {algorithm, blob} = attempt

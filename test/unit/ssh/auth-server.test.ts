@@ -309,16 +309,42 @@ describe('what else a user may try', () => {
     expect(await peer.next()).toEqual(failure)
   })
 
-  test('ten failures end the connection, queries included', async () => {
+  test.each([
+    ['signed attempts', true],
+    ['refused certificates', false],
+  ])('ten %s end the connection', async (_what, signed) => {
     const {peer, accepting} = await atTheDoor()
-    for (let attempt = 1; attempt < 10; attempt++) {
-      peer.send(await userauth({algorithm: 'ssh-ed25519', blob: publicKeyBlob(key)}))
-      expect(await peer.next()).toEqual(failure)
+    const foreign = await certify(key, 'user', {principals: ['joe']})
+    const attempt = signed
+      ? await userauth({algorithm: 'ssh-ed25519', blob: publicKeyBlob(key), sign: signWith(peer)})
+      : await userauth({blob: foreign})
+    for (let count = 1; count < 10; count++) {
+      peer.send(attempt)
+      expect(await peer.nextOf(message.userauthFailure)).toEqual(failure)
     }
     expect(peer.isClosed()).toBe(false)
-    peer.send(await userauth({algorithm: 'ssh-ed25519', blob: publicKeyBlob(key)}))
+    peer.send(attempt)
     expect(await peer.closed).toMatchObject({message: expect.stringContaining('the peer ended')})
     await expect(accepting).rejects.toMatchObject({code: 'protocol_error'})
+  })
+
+  test('an agent full of other keys gets to the right one, but not for ever', async () => {
+    const {peer, accepting} = await atTheDoor()
+    const offer = await userauth({algorithm: 'ssh-ed25519', blob: publicKeyBlob(newKey())})
+    for (let count = 0; count < 50; count++) {
+      peer.send(offer)
+      expect(await peer.next()).toEqual(failure)
+    }
+    peer.send(await userauth({blob: certificate, sign: signWith(peer)}))
+    await peer.nextOf(message.userauthSuccess)
+    await accepting
+    const other = await atTheDoor()
+    for (let count = 0; count < 64; count++) {
+      other.peer.send(offer)
+      await other.peer.next()
+    }
+    other.peer.send(offer)
+    await expect(other.accepting).rejects.toMatchObject({code: 'limit_exceeded'})
   })
 
   test('queries that succeed are bounded as well', async () => {
@@ -379,7 +405,7 @@ describe('what else a user may try', () => {
   test('who does not log in within the grace time is put out', async () => {
     const {peer, accepting} = await atTheDoor({graceMilliseconds: 60})
     await expect(accepting).rejects.toMatchObject({code: 'timeout'})
-    await peer.closed
+    expect(await peer.closed).toMatchObject({code: 'timeout', message: 'the client did not log in in time'})
   })
 
   test('who leaves while being judged is not let in', async () => {
