@@ -53,6 +53,10 @@ export async function sallyport(args: readonly string[], options: RunOptions = {
   return {...result, bytes: result.stdout, stdout: result.stdout.toString('utf8')}
 }
 
+/** Starts the built CLI and leaves it running. */
+export const startSallyport = (args: readonly string[], options: RunOptions = {}): PipedProcess =>
+  start(process.execPath, [program, ...args], {...options, env: {NO_COLOR: '1', ...options.env}})
+
 /** Starts auth and proxy in a process of their own, on loopback and free ports, and resolves when they listen. */
 export async function startCluster({directory, config = {}}: ClusterOptions): Promise<Cluster> {
   const dataDir = join(directory, 'data')
