@@ -37,6 +37,10 @@ raw the bytes as they went over the wire.`
       description: 'wait at most 1 second between events; --skip-idle-time=N at most N seconds',
     }),
     'max-idle-time': Flags.string({hidden: true}),
+    at: Flags.string({
+      description: 'begin here, as `recordings search` says it',
+      helpValue: '[H:]M:S',
+    }),
     stream: Flags.option({
       options: ['stdout', 'stderr'] as const,
       description: 'with raw: only what went to this stream',
@@ -49,7 +53,7 @@ raw the bytes as they went over the wire.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Play, this.argv.map(withValue))
-    const pace = {speed: positive(flags.speed, '--speed'), ...idleLimit(flags)}
+    const pace = {speed: positive(flags.speed, '--speed'), ...idleLimit(flags), ...start(flags)}
     const show = (source: Source) => present(source, flags.format, flags.stream, pace)
     const {isSid, readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
     if (!isSid(args.session.toLowerCase())) {
@@ -76,6 +80,17 @@ function positive(text: string, flag: string): number {
   const value = Number(text)
   if (Number.isFinite(value) && value > 0) return value
   throw problem('usage', `${flag} expects a number above 0, not ${JSON.stringify(text)}`)
+}
+
+/** `1:02:03.5`, `2:03` or `90` as milliseconds. */
+function start({at, format}: {at?: string | undefined; format: Format}): {startMs?: number} {
+  if (at === undefined) return {}
+  if (format !== 'pty') throw problem('usage', '--at is for playing; the other formats give everything')
+  if (!/^(\d{1,4}:){0,2}\d{1,9}(\.\d{1,3})?$/.test(at))
+    throw problem('usage', `--at expects a time from the start, not ${JSON.stringify(at)}`, {
+      hint: 'as in --at=1:02:03 or --at=90.5',
+    })
+  return {startMs: Math.round(at.split(':').reduce((sum, part) => sum * 60 + Number(part), 0) * 1000)}
 }
 
 function idleLimit(flags: {'skip-idle-time': boolean; 'max-idle-time'?: string | undefined}): {
@@ -105,7 +120,7 @@ async function present(
   source: Source,
   format: Format,
   stream: 'stdout' | 'stderr' | undefined,
-  pace: {speed: number; maxIdleMs?: number},
+  pace: {speed: number; maxIdleMs?: number; startMs?: number},
 ): Promise<void> {
   const {jsonRecords, playOnTerminal, rawBytes, textLines} = await import('../lib/recording/index.js')
   if (format === 'pty') {

@@ -47,6 +47,8 @@ beforeAll(async () => {
   const api: Partial<AuthApi> = {
     listRecordings: ({from, to, ...rest}) =>
       store.list({...rest, ...(from && {from: from.getTime()}), ...(to && {to: to.getTime()})}),
+    searchRecordings: ({regex = false, ignoreCase = false, from, to, ...rest}) =>
+      store.search({...rest, regex, ignoreCase}),
     openRecording: id => store.open(id),
     listEvents: query => audit.query(query),
     exportAuthorities: async ({type}) => {
@@ -219,6 +221,49 @@ describe('play', () => {
     expect(shown).toContain(`${ESC}[?25lshown${ESC}[?25h`)
     expect(shown).not.toContain('never')
     expect(readFileSync(join(out, 'after'), 'utf8')).toBe(readFileSync(join(out, 'before'), 'utf8'))
+  })
+})
+
+describe('recordings search', () => {
+  it('prints where it was, and playing begins there', async () => {
+    await admin('recordings', 'search', 'anything')
+    await store.indexed()
+    const {code, stdout, stderr} = await admin('recordings', 'search', 'red ünï')
+    expect([code, stderr]).toEqual([
+      0,
+      'sallyport: 1 session not searched: still running, or not read yet; try again in a while\n',
+    ])
+    expect(stdout).toMatch(new RegExp(`${sid} .* 0:00 .* red ünï$`, 'm'))
+    const json = await admin(
+      'recordings',
+      'search',
+      'OOPS',
+      '--ignore-case',
+      '--user',
+      'joe',
+      '--format',
+      'json',
+    )
+    expect(JSON.parse(json.stdout)).toEqual({
+      hits: [
+        {
+          ...{sid, user: 'joe', login: 'root', host: 'web1', start: '2025-11-21T12:00:00.000Z'},
+          ...{at_ms: 200, line: 'oops'},
+        },
+      ],
+      ...{more: false, waiting: 0, partly: 0},
+    })
+    const played = await admin('play', sid, '--at', '0:00.2')
+    expect(played.stdout).toContain('oops')
+  })
+
+  it('says that nothing was found, and refuses nonsense', async () => {
+    expect((await admin('recordings', 'search', 'never there', '--host', 'web1')).stdout).toBe(
+      'It was on no screen that you may see.\n',
+    )
+    expect((await admin('recordings', 'search', '(', '--regex')).code).toBe(35)
+    expect((await admin('play', sid, '--at', 'noon')).code).toBe(2)
+    expect((await admin('play', sid, '--at', '1:00', '--format', 'text')).code).toBe(2)
   })
 })
 

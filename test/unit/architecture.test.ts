@@ -68,6 +68,7 @@ const heavy = [
   'qrcode',
   'otpauth',
   'keytar',
+  '@xterm/headless',
 ]
 
 interface Import {

@@ -34,6 +34,8 @@ export const eventCodes = {
   'session.data': {ok: 'T2006I'},
   'session.connect': {ok: 'T2010I', failed: 'T2010E'},
   'session.recording.access': {ok: 'T2012I', failed: 'T2012W'},
+  /** Somebody looked for something on the screens of sessions. */
+  'session.recording.search': {ok: 'TSR00I'},
   'session.rejected': {failed: 'T1006W'},
   subsystem: {ok: 'T3001I', failed: 'T3001E'},
   exec: {ok: 'T3002I', failed: 'T3002E'},

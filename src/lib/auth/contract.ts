@@ -1,5 +1,6 @@
 import type {AccessDecision, AccessRequest} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
+import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
@@ -94,6 +95,16 @@ export interface RecordingsQuery {
   limit?: number
 }
 
+export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit'> {
+  /** What stood in one line of the screen, at most 256 characters. */
+  text: string
+  /** The text is a regular expression: ECMAScript, with `u`. */
+  regex?: boolean
+  ignoreCase?: boolean
+  /** Lines at most, never more than 1000. Default 100. */
+  limit?: number
+}
+
 /**
  * Everything the auth service does for anybody. One interface, two implementations: the service itself and the
  * HTTP client. Every method throws SallyportError; `access_denied` when the caller may not.
@@ -130,6 +141,11 @@ export interface AuthApi {
   // what happened
   listEvents(query: AuditQuery): Promise<AuditEvent[]>
   listRecordings(query: RecordingsQuery): Promise<RecordingSummary[]>
+  /**
+   * What was on the screens of sessions. The search, and each session that lines are shown of, is audited. Throws
+   * `invalid_input`, `timeout`, and `unavailable` while too many others search.
+   */
+  searchRecordings(query: RecordingsSearch): Promise<RecordingSearchAnswer>
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
 

@@ -8,6 +8,7 @@ type HistoryMethods = Pick<
   AuthApi,
   | 'listEvents'
   | 'listRecordings'
+  | 'searchRecordings'
   | 'openRecording'
   | 'emit'
   | 'beginRecording'
@@ -40,6 +41,29 @@ export function historyMethods(context: AuthContext, caller: Caller): HistoryMet
         ...(to && {to: to.getTime()}),
         ...(whose !== undefined && {user: whose}),
       })
+    },
+    async searchRecordings({text, regex = false, ignoreCase = false, limit = 100, from, to, ...filter}) {
+      const whose = seesAll('session', 'list') && seesAll('session', 'read') ? filter.user : own
+      const by = own ?? caller.kind
+      const times = {...(from && {from: from.toISOString()}), ...(to && {to: to.toISOString()})}
+      const fields = {text, regex, ignoreCase, filter: {...filter, ...times}}
+      // On record before anything is shown, also where nothing is found or the search fails.
+      await audit.emit({event: 'session.recording.search', user: by, fields})
+      if (filter.user !== undefined && whose !== filter.user)
+        return {hits: [], more: false, waiting: 0, partly: 0}
+      const answer = await recordings.search({
+        ...{...filter, text, regex, ignoreCase, limit: Math.min(limit, maxListed)},
+        ...(from && {from: from.getTime()}),
+        ...(to && {to: to.getTime()}),
+        ...(whose !== undefined && {user: whose}),
+      })
+      const shown = new Map(answer.hits.map(({recording}) => [recording.sid, recording.user]))
+      await Promise.all(
+        [...shown].map(([sid, owner]) =>
+          audit.emit({event: 'session.recording.access', sid, user: by, fields: {owner, search: text}}),
+        ),
+      )
+      return answer
     },
     async openRecording(sid) {
       const opened = await recordings.open(sid)

@@ -45,5 +45,16 @@ export const methodInputs = {
     after: name.optional(),
     limit,
   }),
+  searchRecordings: z.strictObject({
+    text: z.string().max(1024),
+    regex: z.boolean().optional(),
+    ignoreCase: z.boolean().optional(),
+    user: name.optional(),
+    host: name.optional(),
+    login: name.optional(),
+    from: date,
+    to: date,
+    limit,
+  }),
   openRecording: name,
 } as const satisfies Record<RemoteMethod, z.ZodType>

@@ -18,6 +18,7 @@ export const remoteMethods = [
   'signUser',
   'listEvents',
   'listRecordings',
+  'searchRecordings',
   'openRecording',
 ] as const satisfies readonly (keyof AuthApi)[]
 

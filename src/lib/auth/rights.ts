@@ -25,6 +25,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   // What a user may see of these is narrowed in `history.ts`.
   listEvents: 'known',
   listRecordings: 'known',
+  searchRecordings: 'known',
   openRecording: 'known',
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',

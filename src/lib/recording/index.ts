@@ -10,6 +10,8 @@ export type {RecordingFilter, RecordingQuery} from './listing.js'
 export {isSid} from './meta.js'
 export {readPlayerAssets} from './player-assets.js'
 export {type Cast, type CastEnd, readCast, readContents} from './reader.js'
+export type {RecordingSearchQuery} from './search.js'
+export type {RecordingHit, RecordingSearchAnswer} from './search-types.js'
 export {signRecordingHead, verifyRecordingHead} from './signature.js'
 export {createSpool, type Spool} from './spool.js'
 export {

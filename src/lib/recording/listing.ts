@@ -41,25 +41,42 @@ export async function listRecordings(
   return found.slice(0, limit)
 }
 
+/** What a filter finds by what the catalogue remembers, day by day, newest first. */
+export async function* filteredDays(
+  directory: string,
+  catalogue: Catalogue,
+  filter: RecordingFilter,
+): AsyncGenerator<{day: string; items: Listed[]}> {
+  for (const day of await listDays(directory)) {
+    if (isBefore(day, filter.from)) return
+    yield {day, items: (await catalogue.day(day)).filter(({summary}) => matches(summary, filter))}
+  }
+}
+
 /** What a query finds, a few at a time, each checked against its index just before. */
-export async function* confirmedPages(
+async function* confirmedPages(
   directory: string,
   catalogue: Catalogue,
   query: RecordingQuery,
   pageSize: number,
 ): AsyncGenerator<Listed[]> {
   const start = query.after === undefined ? undefined : await findStart(directory, query, query.after)
-  for (const day of await listDays(directory)) {
-    if (isBefore(day, query.from)) return
+  for await (const {day, items} of filteredDays(directory, catalogue, query)) {
     if (start && day > start.paths.day) continue
-    const rest = (await catalogue.day(day)).filter(
-      item => matches(item.summary, query) && !(start?.paths.day === day && newestFirst(item, start) <= 0),
-    )
-    for (let at = 0; at < rest.length; at += pageSize) {
-      const page = await mapParallel(rest.slice(at, at + pageSize), CONFIRMED_AT_ONCE, catalogue.confirm)
-      yield page.filter(item => item !== undefined && matches(item.summary, query)) as Listed[]
-    }
+    const rest = start?.paths.day === day ? items.filter(item => newestFirst(item, start) > 0) : items
+    for (let at = 0; at < rest.length; at += pageSize)
+      yield await confirmed(catalogue, rest.slice(at, at + pageSize), query)
   }
+}
+
+/** Those that are there still, and are what the filter finds by their index too. */
+export async function confirmed(
+  catalogue: Catalogue,
+  items: Listed[],
+  filter: RecordingFilter,
+): Promise<Listed[]> {
+  const now = await mapParallel(items, CONFIRMED_AT_ONCE, catalogue.confirm)
+  return now.filter((item): item is Listed => item !== undefined && matches(item.summary, filter))
 }
 
 /** Whoever may not find a recording cannot learn from a page after it that it is there. */

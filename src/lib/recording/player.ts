@@ -15,6 +15,8 @@ export interface PlayerOptions {
   /** 1 is as it was. */
   speed?: number
   maxIdleMs?: number
+  /** Begins here: milliseconds from the start. What came before is on the screen at once. */
+  startMs?: number
   /** Of the whole recording, for jumps to a tenth of it; may become known only while it plays. */
   durationMs?: () => number | undefined
 }
@@ -36,8 +38,9 @@ const CLEAR = '\u001b[0m\u001b[2J\u001b[H'
  * alone gives the screen as it was.
  */
 export function createPlayer(options: PlayerOptions): Player {
-  const {open, write, now, sleep, speed = 1, maxIdleMs, durationMs} = options
+  const {open, write, now, sleep, speed = 1, maxIdleMs, startMs = 0, durationMs} = options
   const playhead = createPlayhead({speed, ...(maxIdleMs !== undefined && {maxIdleMs})}, now())
+  playhead.seek(startMs, now())
   let wake = new AbortController()
   let shown = 0
   let quit = false

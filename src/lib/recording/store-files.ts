@@ -13,6 +13,8 @@ export interface RecordingPaths {
   day: string
   data: string
   index: string
+  /** What was on the screen, for searching; derived from the data. */
+  screen: string
 }
 
 /** Paths of a recording that begins at `at` (Unix ms). Throws `invalid_input` for what is no session ID. */
@@ -21,7 +23,13 @@ export const recordingPaths = (directory: string, sid: string, at: number): Reco
 
 function pathsIn(day: string, sid: string): RecordingPaths {
   requireSid(sid)
-  return {sid, day, data: join(day, `${sid}.cast.gz`), index: join(day, `${sid}.index.jsonl`)}
+  return {
+    sid,
+    day,
+    data: join(day, `${sid}.cast.gz`),
+    index: join(day, `${sid}.index.jsonl`),
+    screen: join(day, `${sid}.screen.gz`),
+  }
 }
 
 /** Day directories, newest first. Links are not followed. */

@@ -1,3 +1,4 @@
+import {stat} from 'node:fs/promises'
 import {isDeepStrictEqual} from 'node:util'
 import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
 import {problem} from '../errors/index.js'
@@ -6,6 +7,8 @@ import {formatFirstLine, type RecordingIndex} from './index-file.js'
 import {listRecordings, type RecordingQuery} from './listing.js'
 import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
 import {boundMeta, metaSchema, requireSid} from './meta.js'
+import {createScreenIndexer} from './screen-indexer.js'
+import {createRecordingSearch, type RecordingSearch} from './search.js'
 import {sealDigest} from './signature.js'
 import {
   createFiles,
@@ -26,27 +29,36 @@ export interface RecordingStoreOptions {
   signHead: (sid: string, head: string) => string | Promise<string>
   /** Told of a recording that a list has to leave out, and why. */
   onDamage?: (sid: string, error: unknown) => void
+  /** Makes a recording searchable as soon as it is sealed; otherwise the first search does. */
+  indexWhenSealed?: boolean
 }
 
 /**
  * Recordings in a directory: `<day>/<sid>.cast.gz` and `<day>/<sid>.index.jsonl`. As a sink it makes every step
  * durable before it resolves; a step repeated is no error, so an upload may be retried.
  */
-export interface RecordingStore extends RecordingSink {
+export interface RecordingStore extends RecordingSink, RecordingSearch {
   /** Newest first. */
   list(query?: RecordingQuery): Promise<RecordingSummary[]>
   /** Throws `not_found`. `data` may be read once, for a live recording up to what is durable now. */
   open(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
   readIndex(sid: string): Promise<RecordingIndex>
+  /** Resolves when the background work on the search index is done. */
+  indexed(): Promise<void>
+  /** Ends the background work; it goes on where it was when the store is opened again. */
+  close(): Promise<void>
 }
 
 /** Opens the store, creating its directory. Errors of the disk are `store_failed`. */
 export async function openRecordingStore(options: RecordingStoreOptions): Promise<RecordingStore> {
-  const {directory, now = Date.now, signHead, onDamage} = options
+  const {directory, now = Date.now, signHead, onDamage, indexWhenSealed = false} = options
   await storeStep(() => ensurePrivateDirectory(directory))
   const live = new Map<string, LiveRecording>()
   const inOrder = createQueues()
   const catalogue = createCatalogue({now, onDamage})
+  const isLive = (sid: string): boolean => live.has(sid)
+  const indexer = createScreenIndexer({directory, catalogue, isLive, onDamage})
+  const {search} = createRecordingSearch({directory, catalogue, indexer, isLive})
 
   const locate = async (sid: string): Promise<RecordingPaths> => {
     const paths = live.get(sid)?.paths ?? (await findRecording(directory, sid))
@@ -93,12 +105,16 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     const signature = await signHead(sid, sealDigest(sid, end))
     await recording.seal({endedAt, durationMs, chunks, head, signature})
     live.delete(sid)
+    if (indexWhenSealed) indexer.add(recording.paths, (await stat(recording.paths.data)).size)
   }
 
   const withLife = (summary: RecordingSummary): RecordingSummary =>
     summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
 
   return {
+    search: query => storeStep(() => search(query)),
+    indexed: indexer.idle,
+    close: indexer.close,
     begin: meta => inOrder(meta.sid, () => begin(meta)),
     append: (sid, chunk) => inOrder(sid, async () => (await current(sid)).append(chunk)),
     seal: (sid, end) => inOrder(sid, () => seal(sid, end)),

@@ -10,6 +10,7 @@ export interface TerminalPlayOptions {
   output: NodeJS.WriteStream
   speed?: number
   maxIdleMs?: number
+  startMs?: number
   durationMs?: () => number | undefined
 }
 

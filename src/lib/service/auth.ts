@@ -68,7 +68,9 @@ async function openService(
     now,
     signHead: authorities.signRecordingHead,
     onDamage: (sid, error) => logger.error({sid, error: problemLine(asProblem(error))}, 'damaged recording'),
+    indexWhenSealed: true,
   })
+  opened('recordings', recordings.close)
   return createAuthService({
     settings: {
       clusterName,

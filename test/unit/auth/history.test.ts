@@ -1,22 +1,27 @@
 import {randomUUID} from 'node:crypto'
 import {gzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {AuthApi} from '../../../src/lib/auth/index.js'
 import {chainDigest, GENESIS} from '../../../src/lib/recording/chain.js'
 import {type Auth, failure, openAuth, signUp, userCaller} from './fixture.js'
 
 const recordings = new Map<string, string>()
 let auth: Auth
 
-async function record(user: string): Promise<string> {
+/** A session that goes on, or one that ended with these words on its screen. */
+async function record(user: string, words?: string): Promise<string> {
   const proxy = auth.service.as({kind: 'system', role: 'proxy'})
   const sid = randomUUID()
   await proxy.beginRecording({
     ...{sid, user, cluster: 'acme.example', login: 'root', host: 'db1', address: '192.0.2.1:22'},
     ...{startedAt: auth.clock.now, interactive: true, width: 80, height: 24},
   })
-  const data = gzipSync('{"version":2}\n')
+  const output = words === undefined ? '' : `${JSON.stringify([0, 'o', words])}\n`
+  const data = gzipSync(`{"version":2}\n${output}`)
   const digest = chainDigest(GENESIS, data)
   await proxy.appendRecording(sid, {sequence: 0, firstMs: 0, lastMs: 0, data, digest})
+  if (words !== undefined)
+    await proxy.sealRecording(sid, {endedAt: auth.clock.now, durationMs: 0, chunks: 1, head: digest})
   return sid
 }
 
@@ -62,6 +67,43 @@ describe('recordings', () => {
     expect(await users({login: 'app'})).toEqual([])
     expect(await users({to: new Date(at)})).toEqual([])
     expect(await users({from: new Date(at + 1)})).toEqual([])
+  })
+
+  test('are searched by those who may read them, and each look is on record', async () => {
+    const ended = await record('joe', 'needle here')
+    const others = await record('ann', 'needle there')
+    await auth.recordings.indexed()
+    const search = async (api: AuthApi, query: object = {}) =>
+      await api.searchRecordings({text: 'needle', ...query})
+    await search(auth.admin)
+    await auth.recordings.indexed()
+    for (const [api, user, sids] of [
+      [joe(), 'joe', [ended]],
+      [auditor(), 'audrey', [ended, others]],
+      [auth.admin, 'admin', [ended, others]],
+    ] as const) {
+      const before = (await auth.events()).length
+      const {hits} = await search(api)
+      expect(hits.map(({recording}) => recording.sid).sort()).toEqual([...sids].sort())
+      const events = (await auth.events()).slice(0, -before)
+      expect(events.map(({event, sid}) => [event, sid]).reverse()).toEqual([
+        ['session.recording.search', undefined],
+        ...hits.map(({recording}) => ['session.recording.access', recording.sid]),
+      ])
+      expect(events.at(-1)).toMatchObject({code: 'TSR00I', user, text: 'needle'})
+      expect(events[0]).toMatchObject({code: 'T2012I', user, search: 'needle'})
+    }
+  })
+
+  test('of others are not even counted for a user who searches', async () => {
+    // One that still runs, of each: who may not see it may not learn that it is there.
+    expect(await joe().searchRecordings({text: 'nothing like it'})).toEqual({
+      ...{hits: [], more: false, waiting: 1, partly: 0},
+    })
+    expect((await auth.admin.searchRecordings({text: 'nothing like it'})).waiting).toBe(2)
+    const denied = await joe().searchRecordings({text: 'needle', user: 'ann'})
+    expect(denied).toEqual({hits: [], more: false, waiting: 0, partly: 0})
+    expect((await auth.events())[0]).toMatchObject({event: 'session.recording.search', user: 'joe'})
   })
 
   test('open for their user, auditors and administrators, and each look is on record', async () => {

@@ -35,6 +35,7 @@ const table: Record<keyof AuthApi, string[]> = {
   signUser: ['admin'],
   listEvents: known,
   listRecordings: known,
+  searchRecordings: known,
   openRecording: known,
   trustedAuthorities: ['node', 'proxy'],
   issueProxyHostCertificate: ['proxy'],

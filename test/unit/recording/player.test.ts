@@ -29,7 +29,13 @@ async function play(
     controls = [],
     durationMs,
     ...options
-  }: {controls?: [number, Control][]; speed?: number; maxIdleMs?: number; durationMs?: number} = {},
+  }: {
+    controls?: [number, Control][]
+    speed?: number
+    maxIdleMs?: number
+    startMs?: number
+    durationMs?: number
+  } = {},
 ) {
   let clock = 0
   let text = ''
@@ -75,6 +81,23 @@ describe('playing', () => {
   it('is as many times faster as was asked', async () => {
     expect((await play(steady, {speed: 3})).clock).toBeCloseTo(3000)
     expect((await play(steady, {speed: 0.5})).clock).toBe(18_000)
+  })
+
+  it('begins where it is told to, with what came before on the screen at once', async () => {
+    const script: Script = [
+      [1, 'a'],
+      [60, 'b'],
+      [90, 'c'],
+      [95, 'd'],
+    ]
+    const {shown} = await play(script, {startMs: 60_000})
+    expect(shown.slice(0, 4)).toEqual([
+      [0, 'a'],
+      [0, 'b'],
+      [30_000, 'c'],
+      [35_000, 'd'],
+    ])
+    expect((await play(script, {startMs: 1e9})).clock).toBe(0)
   })
 
   it('passes over idle time beyond a limit', async () => {

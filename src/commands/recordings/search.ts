@@ -1,0 +1,124 @@
+import {Args, Flags} from '@oclif/core'
+import type {AuthApi} from '../../lib/auth/contract.js'
+import {
+  adminFlags,
+  BaseCommand,
+  clientFlags,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+  timeFlags,
+} from '../../lib/cli/index.js'
+
+type Answer = Awaited<ReturnType<AuthApi['searchRecordings']>>
+type Hit = Answer['hits'][number]
+
+export default class RecordingsSearch extends BaseCommand {
+  static override summary = 'Find what was on the screen of recorded sessions'
+  static override description =
+    `Looks for the text in each line that stood on the screen, as a person could read it: split by colours, corrected while it
+was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT is where it was: sallyport play <session>
+--at <at>. Of a session at most 20 lines are shown, and a line that came again and again once.`
+  static override examples = [
+    '<%= config.bin %> recordings search "DROP TABLE" --ignore-case --last 30d',
+    "<%= config.bin %> recordings search --regex 'curl .*\\| *sh' --host db1 --format json",
+  ]
+  static override args = {text: Args.string({description: 'what to look for', required: true})}
+  static override flags = {
+    regex: Flags.boolean({char: 'E', description: 'the text is a regular expression'}),
+    'ignore-case': Flags.boolean({description: 'capitals and small letters are the same'}),
+    format: formatFlag(),
+    user: Flags.string({description: 'only sessions of this user', helpValue: 'NAME'}),
+    host: Flags.string({description: 'only sessions on this host', helpValue: 'NAME'}),
+    login: Flags.string({description: 'only sessions as this account of the host', helpValue: 'NAME'}),
+    ...timeFlags,
+    limit: Flags.integer({
+      description: 'at most this many lines',
+      default: 100,
+      min: 1,
+      max: 1000,
+      helpValue: 'N',
+    }),
+    proxy: clientFlags.proxy,
+    identity: clientFlags.identity,
+    insecure: clientFlags.insecure,
+    ...adminFlags,
+  }
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(RecordingsSearch)
+    const {format, user, host, login, limit, regex} = flags
+    const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const query = {
+      ...{text: args.text, regex, ignoreCase: flags['ignore-case'], limit},
+      ...timeRange(flags, Date.now()),
+      ...(user !== undefined && {user}),
+      ...(host !== undefined && {host}),
+      ...(login !== undefined && {login}),
+    }
+    const answer = await withHistoryApi(flags, api => api.searchRecordings(query))
+    await render(record(answer), {format, text: () => text(answer)})
+    for (const remark of remarks(answer)) process.stderr.write(`sallyport: ${remark}\n`)
+  }
+}
+
+const record = ({hits, more, waiting, partly}: Answer) => ({
+  hits: hits.map(({recording, ms, line}) => ({
+    sid: recording.sid,
+    user: recording.user,
+    login: recording.login,
+    host: recording.host,
+    start: new Date(recording.startedAt).toISOString(),
+    at_ms: ms,
+    line,
+  })),
+  more,
+  waiting,
+  partly,
+})
+
+function text({hits}: Answer): string {
+  if (hits.length === 0) return 'It was on no screen that you may see.'
+  const colour = paint()
+  const time = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
+  return table<Hit>(
+    hits,
+    [
+      {header: 'Session', value: ({recording}) => recording.sid},
+      {header: 'Time (UTC)', value: ({recording, ms}) => time(recording.startedAt + ms)},
+      {header: 'At', value: ({ms}) => offset(ms), align: 'right'},
+      {header: 'User', value: ({recording}) => recording.user},
+      {header: 'Login', value: ({recording}) => recording.login},
+      {header: 'Host', value: ({recording}) => recording.host},
+      {header: 'Line', value: ({line}) => line},
+    ],
+    {...tableWidth(), heading: line => colour.bold(line)},
+  )
+}
+
+/** As `play --at` takes it: `1:02:03.5`, `0:03`. */
+function offset(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60]
+  const fraction =
+    ms % 1000 === 0
+      ? ''
+      : `.${String(ms % 1000)
+          .padStart(3, '0')
+          .replace(/0+$/, '')}`
+  const rest = String(seconds % 60).padStart(2, '0') + fraction
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`
+}
+
+function remarks({more, waiting, partly}: Answer): string[] {
+  const sessions = (count: number): string => (count === 1 ? '1 session' : `${count} sessions`)
+  return [
+    ...(more ? ['there may be more; narrow it by --user, --host or --last, or raise --limit'] : []),
+    ...(waiting > 0
+      ? [`${sessions(waiting)} not searched: still running, or not read yet; try again in a while`]
+      : []),
+    ...(partly > 0 ? [`${sessions(partly)} searched in part or not at all: too long, or damaged`] : []),
+  ]
+}
