@@ -40,7 +40,8 @@ beforeAll(async () => {
   })
   audit = await openAuditLog({directory: join(dataDir, 'audit'), clusterName: 'c1'})
   const api: Partial<AuthApi> = {
-    listRecordings: query => store.list(query),
+    listRecordings: ({from, to, ...rest}) =>
+      store.list({...rest, ...(from && {from: from.getTime()}), ...(to && {to: to.getTime()})}),
     openRecording: id => store.open(id),
     listEvents: query => audit.query(query),
     exportAuthorities: async ({type}) => {
@@ -126,6 +127,23 @@ describe('recordings ls', () => {
     expect((await admin('recordings', 'ls', '--user', 'ann', '--format', 'json')).stdout).not.toContain(sid)
     expect((await admin('recordings', 'ls', '--host', 'nowhere', '--format', 'json')).stdout).toBe('[]\n')
     expect((await admin('recordings', 'ls', '--format', 'yaml')).stdout).toMatch(/^- sid: /)
+  })
+
+  it('keeps to a login and a time, and goes on page by page', async () => {
+    const list = async (...args: string[]) => {
+      const {stdout} = await admin('recordings', 'ls', '--format', 'json', ...args)
+      return JSON.parse(stdout).map((found: {sid: string}) => found.sid)
+    }
+    expect(await list('--login', 'nobody')).toEqual([])
+    expect(await list('--from', '2025-11-21T12:30:00Z')).toEqual([live])
+    expect(await list('--to', '2025-11-21T12:30:00Z', '--login', 'root')).toEqual([sid])
+    expect(await list('--last', '1h')).toEqual([])
+    const page = await admin('recordings', 'ls', '--limit', '1')
+    expect(page.stdout).not.toContain(sid)
+    expect(page.stderr).toBe(`sallyport: there may be more; go on with --after ${live}\n`)
+    expect(await list('--limit', '1', '--after', live.toUpperCase())).toEqual([sid])
+    expect((await admin('recordings', 'ls', '--user', 'joe', '--after', live)).code).toBe(34)
+    expect((await admin('recordings', 'ls', '--from', 'x')).code).toBe(2)
   })
 })
 

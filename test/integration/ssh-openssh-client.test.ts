@@ -216,6 +216,12 @@ describe('the stock ssh client', () => {
     expect(result.stdout.toString().trim()).toBe('30001')
   })
 
+  test('is told why when it is cut off', async () => {
+    const result = await ssh([...options, '-o', 'LogLevel=INFO', host, `echo ${'x'.repeat(100_000)}`])
+    expect(result.code).toBe(255)
+    expect(result.stderr).toMatch(/sallyport: bad packet length.* \[protocol_error\]/)
+  })
+
   test('is put out when it does not log in in time', async () => {
     const {port, failures} = await serverWith({
       graceMilliseconds: 300,

@@ -4,13 +4,13 @@ export type {OutputStream} from './asciicast.js'
 export {jsonRecords, rawBytes, textLines} from './export.js'
 export {readFileBytes} from './file-source.js'
 export {parseIndex, type RecordingIndex} from './index-file.js'
+export type {RecordingFilter, RecordingQuery} from './listing.js'
 export {isSid} from './meta.js'
 export {type Cast, type CastEnd, readCast, readContents} from './reader.js'
 export {signRecordingHead, verifyRecordingHead} from './signature.js'
 export {createSpool, type Spool} from './spool.js'
 export {
   openRecordingStore,
-  type RecordingQuery,
   type RecordingStore,
   type RecordingStoreOptions,
 } from './store.js'

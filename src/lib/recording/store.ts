@@ -1,15 +1,15 @@
 import {isDeepStrictEqual} from 'node:util'
 import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
 import {problem} from '../errors/index.js'
+import {createCatalogue} from './catalogue.js'
 import {formatFirstLine, type RecordingIndex} from './index-file.js'
+import {listRecordings, type RecordingQuery} from './listing.js'
 import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
 import {boundMeta, metaSchema, requireSid} from './meta.js'
 import {sealDigest} from './signature.js'
 import {
   createFiles,
   findRecording,
-  listDays,
-  listRecordingsOf,
   type RecordingPaths,
   readRange,
   recordingPaths,
@@ -17,17 +17,6 @@ import {
 } from './store-files.js'
 import {readSummary} from './summary.js'
 import type {RecordingEnd, RecordingMeta, RecordingSink, RecordingSummary} from './types.js'
-
-export interface RecordingQuery {
-  user?: string
-  host?: string
-  login?: string
-  /** Start of the session, Unix ms: from inclusive, to exclusive. */
-  from?: number
-  to?: number
-  /** Default 200. */
-  limit?: number
-}
 
 export interface RecordingStoreOptions {
   directory: string
@@ -51,14 +40,13 @@ export interface RecordingStore extends RecordingSink {
   readIndex(sid: string): Promise<RecordingIndex>
 }
 
-const DEFAULT_LIMIT = 200
-
 /** Opens the store, creating its directory. Errors of the disk are `store_failed`. */
 export async function openRecordingStore(options: RecordingStoreOptions): Promise<RecordingStore> {
   const {directory, now = Date.now, signHead, onDamage} = options
   await storeStep(() => ensurePrivateDirectory(directory))
   const live = new Map<string, LiveRecording>()
   const inOrder = createQueues()
+  const catalogue = createCatalogue({now, onDamage})
 
   const locate = async (sid: string): Promise<RecordingPaths> => {
     const paths = live.get(sid)?.paths ?? (await findRecording(directory, sid))
@@ -107,41 +95,19 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     live.delete(sid)
   }
 
-  const summarise = async (paths: RecordingPaths): Promise<RecordingSummary> => {
-    const summary = await readSummary(paths)
-    return summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
-  }
-
-  const listDay = async (day: string, query: RecordingQuery): Promise<RecordingSummary[]> => {
-    const found: RecordingSummary[] = []
-    for (const paths of await listRecordingsOf(day)) {
-      // One damaged recording must not hide the others.
-      const summary = await summarise(paths).catch(error => {
-        onDamage?.(paths.sid, error)
-      })
-      if (summary && matches(summary, query)) found.push(summary)
-    }
-    return found.sort((a, b) => b.startedAt - a.startedAt)
-  }
+  const withLife = (summary: RecordingSummary): RecordingSummary =>
+    summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
 
   return {
     begin: meta => inOrder(meta.sid, () => begin(meta)),
     append: (sid, chunk) => inOrder(sid, async () => (await current(sid)).append(chunk)),
     seal: (sid, end) => inOrder(sid, () => seal(sid, end)),
     list: (query = {}) =>
-      storeStep(async () => {
-        const limit = query.limit ?? DEFAULT_LIMIT
-        const found: RecordingSummary[] = []
-        for (const day of await listDays(directory)) {
-          if (found.length >= limit) break
-          found.push(...(await listDay(day, query)))
-        }
-        return found.slice(0, limit)
-      }),
+      storeStep(async () => (await listRecordings(directory, catalogue, query)).map(withLife)),
     open: sid =>
       storeStep(async () => {
         const paths = await locate(sid)
-        const summary = await summarise(paths)
+        const summary = withLife(await readSummary(paths))
         // What is beyond the last durable chunk of a live recording may be half written.
         const end = live.get(sid)?.dataBytes ?? summary.bytes
         return {summary, data: readRange(paths.data, 0, end)}
@@ -153,13 +119,6 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
       }),
   }
 }
-
-const matches = (summary: RecordingSummary, {user, host, login, from, to}: RecordingQuery): boolean =>
-  (user === undefined || summary.user === user) &&
-  (host === undefined || summary.host === host) &&
-  (login === undefined || summary.login === login) &&
-  (from === undefined || summary.startedAt >= from) &&
-  (to === undefined || summary.startedAt < to)
 
 /** A `begin` sent again is fine as long as nothing followed it. */
 async function requireUnwritten(

@@ -1,7 +1,8 @@
 import {problem, type SallyportError} from '../errors/index.js'
 import {WireReader} from '../sshcert/index.js'
 import type {Channel} from './channel.js'
-import {type ChannelOpen, type ChannelTable, channelTable} from './channel-table.js'
+import type {ChannelOpen} from './channel-opens.js'
+import {type ChannelTable, channelTable} from './channel-table.js'
 import {type GlobalRequestHandler, type GlobalRequests, globalRequests} from './global-requests.js'
 import {type KeepAlive, startKeepAlive} from './keep-alive.js'
 import {message} from './messages.js'
@@ -28,7 +29,9 @@ export interface SshConnection {
   onGlobalRequest: GlobalRequestHandler | undefined
   /** Resolves when the connection has ended, to the error it ended with or to undefined. Never rejects. */
   closed: Promise<SallyportError | undefined>
+  /** Ends it in good order; what was sent before goes out first. */
   disconnect(reason?: number): void
+  /** Ends it with this error. A client of ours as a server is told the error, unless it is an internal one. */
   fail(error: SallyportError): void
   remoteIdent(): string
   sessionId(): Buffer

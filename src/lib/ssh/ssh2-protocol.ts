@@ -34,10 +34,12 @@ export interface ServerHostKey {
   sign(data: Buffer): Buffer | Error
 }
 
+/** Makes packets. `force` is for messages that may be sent while keys are exchanged, instead of queued. */
 interface PacketWriter {
   allocStart: number
-  alloc(length: number): Buffer
-  finalize(packet: Buffer): Buffer
+  allocStartKEX: number
+  alloc(length: number, force?: boolean): Buffer
+  finalize(packet: Buffer, force?: boolean): Buffer
 }
 
 /** true accepts the host, false refuses it, undefined leaves it to `verdict`. */
@@ -56,7 +58,6 @@ export interface Ssh2Protocol {
   /** One step of `parse`, which cannot be stopped midway. Returns where to go on, undefined when all is consumed. */
   _parse(chunk: Buffer, from: number, length: number): number | undefined
   start(): void
-  disconnect(reason: number): void
   rekey(): void
   cleanup(): void
 }
@@ -83,7 +84,7 @@ export interface ProtocolOptions {
 
 interface Ssh2 {
   Protocol: new (options: ProtocolOptions) => Ssh2Protocol
-  sendPacket(protocol: Ssh2Protocol, packet: Buffer): boolean
+  sendPacket(protocol: Ssh2Protocol, packet: Buffer, force?: boolean): boolean
   bindingAvailable: boolean
 }
 

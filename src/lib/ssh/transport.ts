@@ -1,6 +1,6 @@
 import type {Duplex} from 'node:stream'
-import {asProblem, problem, SallyportError} from '../errors/index.js'
-import {hostCertificateAlgorithms} from '../sshcert/index.js'
+import {asProblem, parseProblemLine, problem, problemLine, SallyportError} from '../errors/index.js'
+import {hostCertificateAlgorithms, WireWriter} from '../sshcert/index.js'
 import {type AlgorithmChoice, offer} from './algorithms.js'
 import {sendOwnExtInfo} from './ext-info.js'
 import {
@@ -68,7 +68,7 @@ export interface Transport {
   remoteIdent(): string
   /** Ends the connection with a DISCONNECT; pending output is flushed. */
   disconnect(reason?: number): void
-  /** Ends the connection at once with this error; pending output is dropped. */
+  /** Ends the connection with this error, which a server tells its client. */
   fail(error: SallyportError): void
 }
 
@@ -140,15 +140,14 @@ class Ssh2Transport implements Transport {
   }
 
   disconnect(reason: number = disconnectReason.byApplication): void {
-    if (this.#closed) return
-    this.#protocol.disconnect(reason)
+    this.#sendDisconnect(reason, '')
     this.#end(undefined, endStream)
   }
 
   fail(error: SallyportError): void {
-    this.#end(error, destroyStream)
-    // It may have been ending politely.
-    destroyStream(this.#stream)
+    const told = this.#options.role.kind === 'server' && error.code !== 'internal'
+    this.#sendDisconnect(disconnectReason.protocolError, told ? `sallyport: ${problemLine(error)}` : '')
+    this.#end(error, endStream)
   }
 
   #createProtocol(role: TransportRole): Ssh2Protocol {
@@ -287,9 +286,23 @@ class Ssh2Transport implements Transport {
   }
 
   #broken(error: unknown): void {
-    const failure = transportProblem(error)
-    if (!this.#closed && this.#protocol._destruct) this.#protocol.disconnect(disconnectReason.protocolError)
-    this.#end(failure, endStream)
+    this.fail(transportProblem(error))
+  }
+
+  /** ssh2's own DISCONNECT has no words. It may go out in the middle of a key exchange, and is never queued. */
+  #sendDisconnect(reason: number, description: string): void {
+    const protocol = this.#protocol
+    if (this.#closed || protocol._destruct === undefined) return
+    const writer = protocol._packetRW.write
+    const payload = new WireWriter()
+      .u8(message.disconnect)
+      .u32(reason)
+      .string(description)
+      .string('')
+      .finish()
+    const packet = writer.alloc(payload.length, true)
+    packet.set(payload, writer.allocStartKEX)
+    ssh2().sendPacket(protocol, writer.finalize(packet, true), true)
   }
 
   #end(error: SallyportError | undefined, close: (stream: Duplex) => void): void {
@@ -306,11 +319,13 @@ const destroyStream = (stream: Duplex): void => {
   if (!stream.destroyed) stream.destroy()
 }
 
-const disconnected = (description: string): SallyportError =>
-  problem(
-    'protocol_error',
-    `the peer ended the connection: ${peerText(description ?? '', 200) || 'no reason given'}`,
-  )
+/** Servers of ours say why in the words of the error itself. */
+function disconnected(description: string | undefined): SallyportError {
+  const text = peerText(description ?? '')
+  const ours = /^sallyport: (.*)$/.exec(text)?.[1]
+  if (ours) return parseProblemLine(ours, 'protocol_error')
+  return problem('protocol_error', `the peer ended the connection: ${text || 'no reason given'}`)
+}
 
 /** @param hostKeyAlgorithms what was offered, to explain why nothing matched */
 function transportProblem(thrown: unknown, hostKeyAlgorithms: readonly string[] = []): SallyportError {

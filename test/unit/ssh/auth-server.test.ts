@@ -405,7 +405,7 @@ describe('what else a user may try', () => {
   test('who does not log in within the grace time is put out', async () => {
     const {peer, accepting} = await atTheDoor({graceMilliseconds: 60})
     await expect(accepting).rejects.toMatchObject({code: 'timeout'})
-    await peer.closed
+    expect(await peer.closed).toMatchObject({code: 'timeout', message: 'the client did not log in in time'})
   })
 
   test('who leaves while being judged is not let in', async () => {
