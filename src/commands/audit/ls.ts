@@ -9,8 +9,8 @@ import {
   render,
   table,
   tableWidth,
+  timeFlags,
 } from '../../lib/cli/index.js'
-import {problem} from '../../lib/errors/index.js'
 
 type AuditQuery = Parameters<AuthApi['listEvents']>[0]
 type AuditEvent = Awaited<ReturnType<AuthApi['listEvents']>>[number]
@@ -28,9 +28,7 @@ export default class AuditLs extends BaseCommand {
     event: Flags.string({description: 'only this event; may be repeated', multiple: true, helpValue: 'NAME'}),
     user: Flags.string({description: 'only events of this user', helpValue: 'NAME'}),
     sid: Flags.string({description: 'only events of this session', helpValue: 'ID'}),
-    from: Flags.string({description: 'from this time on', helpValue: 'TIME'}),
-    to: Flags.string({description: 'before this time', helpValue: 'TIME'}),
-    last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),
+    ...timeFlags,
     limit: Flags.integer({
       description: 'at most this many',
       default: 200,
@@ -46,11 +44,7 @@ export default class AuditLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditLs)
-    const {durationSeconds, withHistoryApi} = await import('../../lib/client/index.js')
-    const from = flags.last
-      ? new Date(Date.now() - durationSeconds(flags.last, '--last') * 1000)
-      : time(flags.from, '--from')
-    const to = time(flags.to, '--to')
+    const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
     const {event, user, sid, limit} = flags
     const query: AuditQuery = {
       limit,
@@ -58,22 +52,11 @@ export default class AuditLs extends BaseCommand {
       ...(event && {event: event as NonNullable<AuditQuery['event']>}),
       ...(user !== undefined && {user}),
       ...(sid !== undefined && {sid}),
-      ...(from && {from}),
-      ...(to && {to}),
+      ...timeRange(flags, Date.now()),
     }
     const found = await withHistoryApi(flags, api => api.listEvents(query))
     await render(found, {format: flags.format, text: () => text(found)})
   }
-}
-
-function time(text: string | undefined, flag: string): Date | undefined {
-  if (text === undefined) return undefined
-  const date = new Date(text)
-  if (Number.isNaN(date.getTime()))
-    throw problem('usage', `${flag} expects a time, not ${JSON.stringify(text)}`, {
-      hint: `as in ${flag}=2025-11-21 or ${flag}=2025-11-21T14:30:00Z`,
-    })
-  return date
 }
 
 function text(found: AuditEvent[]): string {

@@ -6,8 +6,10 @@ import {
   formatFlag,
   paint,
   render,
+  safe,
   table,
   tableWidth,
+  timeFlags,
 } from '../../lib/cli/index.js'
 import type {RecordingSummary} from '../../lib/recording/index.js'
 
@@ -15,16 +17,20 @@ export default class RecordingsLs extends BaseCommand {
   static override summary = 'List the recorded sessions, newest first'
   static override description =
     `Only those that you may see. STATE is sealed when the recording is complete and signed, live while the session runs,
-truncated when it was cut short.`
+truncated when it was cut short. There are more when as many come as --limit says: --after goes on.`
   static override examples = [
     '<%= config.bin %> recordings ls',
-    '<%= config.bin %> recordings ls --user joe --format json',
+    '<%= config.bin %> recordings ls --user joe --host db1 --last 24h --format json',
+    '<%= config.bin %> recordings ls --limit 50 --after 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
   ]
   static override flags = {
     format: formatFlag(),
     user: Flags.string({description: 'only sessions of this user', helpValue: 'NAME'}),
     host: Flags.string({description: 'only sessions on this host', helpValue: 'NAME'}),
+    login: Flags.string({description: 'only sessions as this account of the host', helpValue: 'NAME'}),
+    ...timeFlags,
     limit: Flags.integer({description: 'at most this many', default: 200, min: 1, max: 1000, helpValue: 'N'}),
+    after: Flags.string({description: 'the next ones after this session', helpValue: 'SESSION'}),
     proxy: clientFlags.proxy,
     identity: clientFlags.identity,
     insecure: clientFlags.insecure,
@@ -33,12 +39,21 @@ truncated when it was cut short.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(RecordingsLs)
-    const {format, user, host, limit} = flags
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const found = await withHistoryApi(flags, api =>
-      api.listRecordings({limit, ...(user !== undefined && {user}), ...(host !== undefined && {host})}),
-    )
+    const {format, user, host, login, limit, after} = flags
+    const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const query = {
+      limit,
+      ...timeRange(flags, Date.now()),
+      ...(user !== undefined && {user}),
+      ...(host !== undefined && {host}),
+      ...(login !== undefined && {login}),
+      ...(after !== undefined && {after: after.toLowerCase()}),
+    }
+    const found = await withHistoryApi(flags, api => api.listRecordings(query))
     await render(found.map(record), {format, text: () => text(found)})
+    const last = found.length === limit ? found.at(-1) : undefined
+    if (last && format === 'text')
+      process.stderr.write(`sallyport: there may be more; go on with --after ${safe(last.sid)}\n`)
   }
 }
 
@@ -62,7 +77,7 @@ const record = (summary: RecordingSummary) => ({
 })
 
 function text(found: RecordingSummary[]): string {
-  if (found.length === 0) return 'There are no recorded sessions that you may see.'
+  if (found.length === 0) return 'There are no such sessions that you may see.'
   const colour = paint()
   return table(
     found,

@@ -81,6 +81,19 @@ export interface Authority {
   publicKey: string
 }
 
+export interface RecordingsQuery {
+  user?: string
+  host?: string
+  login?: string
+  /** Start of the session: from inclusive, to exclusive. */
+  from?: Date
+  to?: Date
+  /** Session ID of the last recording of the page before; `not_found` when this query does not find it. */
+  after?: string
+  /** Newest first, at most this many, never more than 1000. Default 200. */
+  limit?: number
+}
+
 /**
  * Everything the auth service does for anybody. One interface, two implementations: the service itself and the
  * HTTP client. Every method throws SallyportError; `access_denied` when the caller may not.
@@ -116,7 +129,7 @@ export interface AuthApi {
 
   // what happened
   listEvents(query: AuditQuery): Promise<AuditEvent[]>
-  listRecordings(query: {limit?: number; user?: string; host?: string}): Promise<RecordingSummary[]>
+  listRecordings(query: RecordingsQuery): Promise<RecordingSummary[]>
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
 

@@ -30,11 +30,16 @@ export function historyMethods(context: AuthContext, caller: Caller): HistoryMet
       if (query.user !== undefined && query.user !== own) return []
       return audit.query({...query, ...(own !== undefined && {user: own})})
     },
-    async listRecordings({limit = 200, user, host}) {
-      const filter = {limit: Math.min(limit, maxListed), ...(host !== undefined && {host})}
-      const whose = seesAll('session', 'list') ? user : own
-      if (user !== undefined && whose !== user) return []
-      return recordings.list({...filter, ...(whose !== undefined && {user: whose})})
+    async listRecordings({limit = 200, from, to, ...rest}) {
+      const whose = seesAll('session', 'list') ? rest.user : own
+      if (rest.user !== undefined && whose !== rest.user) return []
+      return recordings.list({
+        ...rest,
+        limit: Math.min(limit, maxListed),
+        ...(from && {from: from.getTime()}),
+        ...(to && {to: to.getTime()}),
+        ...(whose !== undefined && {user: whose}),
+      })
     },
     async openRecording(sid) {
       const opened = await recordings.open(sid)

@@ -36,6 +36,14 @@ export const methodInputs = {
     to: date,
     limit,
   }),
-  listRecordings: z.strictObject({limit, user: name.optional(), host: name.optional()}),
+  listRecordings: z.strictObject({
+    user: name.optional(),
+    host: name.optional(),
+    login: name.optional(),
+    from: date,
+    to: date,
+    after: name.optional(),
+    limit,
+  }),
   openRecording: name,
 } as const satisfies Record<RemoteMethod, z.ZodType>

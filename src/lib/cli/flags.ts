@@ -14,6 +14,13 @@ export const adminFlags = {
   'data-dir': Flags.string({description: 'data directory of the service', helpValue: 'DIR'}),
 }
 
+/** Narrows what happened to a time. A time without a zone is local, a date alone UTC: as ISO 8601 is read everywhere. */
+export const timeFlags = {
+  from: Flags.string({description: 'from this time on', helpValue: 'TIME'}),
+  to: Flags.string({description: 'before this time', helpValue: 'TIME'}),
+  last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),
+}
+
 /** What commands of a user share. Environment: `SALLYPORT_…`, or its `TELEPORT_…` spelling. */
 export const clientFlags = {
   proxy: Flags.string({

@@ -82,6 +82,7 @@ class Session {
       barrier: async () => void (await this.#remote?.request('keepalive@openssh.com')),
       onFlood: error => this.end(error),
     })
+    this.#local.awaitsStatus = true
     this.#local.onRequest = request => this.#requests.push(request)
     if (this.#local.isClosed) void this.#finish()
     else this.#local.onClosed = () => void this.#finish()

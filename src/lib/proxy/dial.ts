@@ -71,18 +71,17 @@ function permitted(target: TargetName, addresses: readonly string[], context: Di
 }
 
 function open(address: string, target: TargetName): Promise<Socket> {
+  const name = `${target.host}:${target.port}`
   return new Promise((resolve, reject) => {
     const socket = tcpConnect({host: address, port: target.port, noDelay: true})
-    const fail = (why: string, cause?: unknown): void => {
-      socket.destroy()
-      reject(problem('host_unreachable', `cannot connect to ${target.host}:${target.port}: ${why}`, {cause}))
-    }
-    const timer = setTimeout(() => fail('it did not answer in 10 s'), connectMilliseconds)
-    // For good: a host may break the connection before anybody uses it, and that must not end the process.
-    socket.on('error', (error: NodeJS.ErrnoException) => {
+    const fail = (error: SallyportError): void => {
       clearTimeout(timer)
-      fail(reasons[error.code ?? ''] ?? error.message, error)
-    })
+      socket.destroy()
+      reject(error)
+    }
+    const timer = setTimeout(() => fail(cannotConnect(name, 'ETIMEDOUT')), connectMilliseconds)
+    // For good: a host may break the connection before anybody uses it, and that must not end the process.
+    socket.on('error', (error: NodeJS.ErrnoException) => fail(cannotConnect(name, error.code, error)))
     socket.once('connect', () => {
       clearTimeout(timer)
       resolve(socket)
@@ -94,7 +93,21 @@ const reasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   EHOSTUNREACH: 'no route to host',
   ENETUNREACH: 'no route to its network',
-  ETIMEDOUT: 'it did not answer',
+  ETIMEDOUT: 'it did not answer in time',
+}
+
+function cannotConnect(name: string, code = '', cause?: Error): SallyportError {
+  if (code === 'ECONNRESET') {
+    return problem('host_unreachable', `ssh: handshake failed: connection reset (${name})`, {
+      hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
+      cause,
+    })
+  }
+  const why = reasons[code] ?? cause?.message ?? code
+  return problem('host_unreachable', `cannot connect to ${name}: ${why}`, {
+    hint: 'check the address and that its sshd runs',
+    cause,
+  })
 }
 
 const formatAddress = (address: string, port: number): string =>

@@ -2,8 +2,10 @@ import {basename} from 'node:path'
 import {isDeepStrictEqual} from 'node:util'
 import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
 import {asProblem, problem} from '../errors/index.js'
+import {createCatalogue} from './catalogue.js'
 import {type CompletedRecording, completeRecording} from './complete.js'
 import {formatFirstLine, type RecordingIndex} from './index-file.js'
+import {listRecordings, type RecordingQuery} from './listing.js'
 import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
 import {boundMeta, metaSchema, requireSid} from './meta.js'
 import {sealDigest} from './signature.js'
@@ -11,7 +13,6 @@ import {
   createFiles,
   findRecording,
   listDays,
-  listRecordingsOf,
   listSoundOf,
   markDamaged,
   type RecordingPaths,
@@ -21,17 +22,6 @@ import {
 } from './store-files.js'
 import {readSummary} from './summary.js'
 import type {RecordingEnd, RecordingMeta, RecordingSink, RecordingSummary} from './types.js'
-
-export interface RecordingQuery {
-  user?: string
-  host?: string
-  login?: string
-  /** Start of the session, Unix ms: from inclusive, to exclusive. */
-  from?: number
-  to?: number
-  /** Default 200. */
-  limit?: number
-}
 
 export interface RecordingStoreOptions {
   directory: string
@@ -68,7 +58,6 @@ export interface RecordingStore extends RecordingSink {
   oldestUnsealed(): number | undefined
 }
 
-const DEFAULT_LIMIT = 200
 const DAY_MS = 86_400_000
 
 /** Opens the store, creating its directory. Errors of the disk are `store_failed`. */
@@ -79,6 +68,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   /** Recordings begun here, by when they began, until they have their end. */
   const unsealed = new Map<string, number>()
   const inOrder = createQueues()
+  const catalogue = createCatalogue({now, onDamage})
 
   const locate = async (sid: string): Promise<RecordingPaths> => {
     const paths = live.get(sid)?.paths ?? (await findRecording(directory, sid))
@@ -147,41 +137,19 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
       throw error
     })
 
-  const summarise = async (paths: RecordingPaths): Promise<RecordingSummary> => {
-    const summary = await readSummary(paths)
-    return summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
-  }
-
-  const listDay = async (day: string, query: RecordingQuery): Promise<RecordingSummary[]> => {
-    const found: RecordingSummary[] = []
-    for (const paths of await listRecordingsOf(day)) {
-      // One damaged recording must not hide the others.
-      const summary = await summarise(paths).catch(error => {
-        onDamage?.(paths.sid, error)
-      })
-      if (summary && matches(summary, query)) found.push(summary)
-    }
-    return found.sort((a, b) => b.startedAt - a.startedAt)
-  }
+  const withLife = (summary: RecordingSummary): RecordingSummary =>
+    summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
 
   return {
     begin: meta => step(meta.sid, () => begin(meta)),
     append: (sid, chunk) => step(sid, async () => (await current(sid)).append(chunk)),
     seal: (sid, end) => step(sid, () => seal(sid, end)),
     list: (query = {}) =>
-      storeStep(async () => {
-        const limit = query.limit ?? DEFAULT_LIMIT
-        const found: RecordingSummary[] = []
-        for (const day of await listDays(directory)) {
-          if (found.length >= limit) break
-          found.push(...(await listDay(day, query)))
-        }
-        return found.slice(0, limit)
-      }),
+      storeStep(async () => (await listRecordings(directory, catalogue, query)).map(withLife)),
     open: sid =>
       storeStep(async () => {
         const paths = await locate(sid)
-        const summary = await summarise(paths)
+        const summary = withLife(await readSummary(paths))
         // What is beyond the last durable chunk of a live recording may be half written.
         const end = live.get(sid)?.dataBytes ?? summary.bytes
         return {summary, data: readRange(paths.data, 0, end)}
@@ -221,13 +189,6 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
 }
 
 const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))
-
-const matches = (summary: RecordingSummary, {user, host, login, from, to}: RecordingQuery): boolean =>
-  (user === undefined || summary.user === user) &&
-  (host === undefined || summary.host === host) &&
-  (login === undefined || summary.login === login) &&
-  (from === undefined || summary.startedAt >= from) &&
-  (to === undefined || summary.startedAt < to)
 
 /** A `begin` sent again is fine as long as nothing followed it. */
 async function requireUnwritten(

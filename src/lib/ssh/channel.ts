@@ -61,6 +61,11 @@ export class Channel extends PeerStream implements Sender {
   onClosed: (() => void) | undefined
   /** The peer will send no more data (EOF or CLOSE was received). */
   remoteEnded = false
+  /**
+   * OpenSSH closes a session once both sides have sent EOF, and takes the exit status for as long as we have not
+   * closed it too. Set, such a CLOSE is not answered: requests may be sent until `close`.
+   */
+  awaitsStatus = false
 
   readonly #link: ChannelLink
   readonly #parameters: ChannelParameters
@@ -99,7 +104,8 @@ export class Channel extends PeerStream implements Sender {
    */
   request(type: string, data: Buffer = Buffer.alloc(0), wantReply = true): Promise<boolean> {
     const payload = this.#message(message.channelRequest).string(type).bool(wantReply).raw(data).finish()
-    if (this.isClosed || payload.length > maxPayload) return Promise.resolve(false)
+    const over = this.#sentClose || (this.#receivedClose && wantReply)
+    if (over || payload.length > maxPayload) return Promise.resolve(false)
     const answer = wantReply
       ? new Promise<boolean>(resolve => this.#answers.push(resolve))
       : Promise.resolve(true)
@@ -138,6 +144,7 @@ export class Channel extends PeerStream implements Sender {
     if (this.#receivedClose) return
     this.#receivedClose = true
     this.receiveEof()
+    if (this.awaitsStatus && this.#sentEof) return
     this.close()
     this.#settle()
   }
@@ -165,7 +172,9 @@ export class Channel extends PeerStream implements Sender {
   /** The connection is gone. */
   abandon(): void {
     this.#sentClose = true
-    this.receiveClose()
+    this.awaitsStatus = false
+    if (this.#receivedClose) this.#settle()
+    else this.receiveClose()
   }
 
   sendOne(): boolean {

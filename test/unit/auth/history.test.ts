@@ -45,6 +45,25 @@ describe('recordings', () => {
       expect((await api.listRecordings({})).map(({user}) => user).sort()).toEqual(['ann', 'joe'])
   })
 
+  test('of others are no place to go on from', async () => {
+    const after = sidOf('ann')
+    const denied = await failure(joe().listRecordings({after}))
+    const missing = await failure(joe().listRecordings({after: after.replace(/^./, '0')}))
+    expect([denied.code, missing.code]).toEqual(['not_found', 'not_found'])
+    expect(denied.message.replace(after, '')).toBe(missing.message.replace(after.replace(/^./, '0'), ''))
+    expect(await joe().listRecordings({after: sidOf('joe')})).toEqual([])
+  })
+
+  test('are found by login and time', async () => {
+    const at = auth.clock.now
+    const users = async (query: object) =>
+      (await auth.admin.listRecordings(query)).map(({user}) => user).sort()
+    expect(await users({login: 'root', from: new Date(at), to: new Date(at + 1)})).toEqual(['ann', 'joe'])
+    expect(await users({login: 'app'})).toEqual([])
+    expect(await users({to: new Date(at)})).toEqual([])
+    expect(await users({from: new Date(at + 1)})).toEqual([])
+  })
+
   test('open for their user, auditors and administrators, and each look is on record', async () => {
     for (const [api, user] of [
       [joe(), 'joe'],

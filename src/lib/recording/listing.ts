@@ -1,0 +1,84 @@
+import {basename} from 'node:path'
+import {problem} from '../errors/index.js'
+import {type Catalogue, type Listed, newestFirst} from './catalogue.js'
+import {mapParallel} from './parallel.js'
+import {findRecording, listDays} from './store-files.js'
+import {readSummary} from './summary.js'
+import type {RecordingSummary} from './types.js'
+
+export interface RecordingFilter {
+  user?: string
+  host?: string
+  login?: string
+  /** Start of the session, Unix ms: from inclusive, to exclusive. */
+  from?: number
+  to?: number
+}
+
+export interface RecordingQuery extends RecordingFilter {
+  /** Session ID of the last recording of the page before; it must be one that this query finds. */
+  after?: string
+  /** Default 200. */
+  limit?: number
+}
+
+const DEFAULT_LIMIT = 200
+const DAY_MS = 86_400_000
+const CONFIRMED_AT_ONCE = 32
+
+/** The recordings that a query finds, newest day first and in a day by their start. Throws `not_found` for `after`. */
+export async function listRecordings(
+  directory: string,
+  catalogue: Catalogue,
+  query: RecordingQuery,
+): Promise<RecordingSummary[]> {
+  const limit = query.limit ?? DEFAULT_LIMIT
+  const found: RecordingSummary[] = []
+  for await (const page of confirmedPages(directory, catalogue, query, limit)) {
+    found.push(...page.map(({summary}) => summary))
+    if (found.length >= limit) break
+  }
+  return found.slice(0, limit)
+}
+
+/** What a query finds, a few at a time, each checked against its index just before. */
+export async function* confirmedPages(
+  directory: string,
+  catalogue: Catalogue,
+  query: RecordingQuery,
+  pageSize: number,
+): AsyncGenerator<Listed[]> {
+  const start = query.after === undefined ? undefined : await findStart(directory, query, query.after)
+  for (const day of await listDays(directory)) {
+    if (isBefore(day, query.from)) return
+    if (start && day > start.paths.day) continue
+    const rest = (await catalogue.day(day)).filter(
+      item => matches(item.summary, query) && !(start?.paths.day === day && newestFirst(item, start) <= 0),
+    )
+    for (let at = 0; at < rest.length; at += pageSize) {
+      const page = await mapParallel(rest.slice(at, at + pageSize), CONFIRMED_AT_ONCE, catalogue.confirm)
+      yield page.filter(item => item !== undefined && matches(item.summary, query)) as Listed[]
+    }
+  }
+}
+
+/** Whoever may not find a recording cannot learn from a page after it that it is there. */
+async function findStart(directory: string, query: RecordingQuery, sid: string): Promise<Listed> {
+  const paths = await findRecording(directory, sid)
+  const start = paths && {paths, summary: await readSummary(paths)}
+  if (start && matches(start.summary, query)) return start
+  throw problem('not_found', `no session ${sid} is among those asked for`, {
+    hint: 'go on after the last session of the page before, with the same filters',
+  })
+}
+
+/** A recording reaches the store on the day of its start or later; a day more allows for a clock that is off. */
+const isBefore = (day: string, from: number | undefined): boolean =>
+  from !== undefined && Date.parse(`${basename(day)}T00:00:00Z`) + 2 * DAY_MS <= from
+
+const matches = (summary: RecordingSummary, {user, host, login, from, to}: RecordingFilter): boolean =>
+  (user === undefined || summary.user === user) &&
+  (host === undefined || summary.host === host) &&
+  (login === undefined || summary.login === login) &&
+  (from === undefined || summary.startedAt >= from) &&
+  (to === undefined || summary.startedAt < to)
