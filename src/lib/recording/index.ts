@@ -1,6 +1,7 @@
 // Recordings: asciicast lines in chained gzip members. `writer` makes them, `store` keeps them, `reader` and `player`
 // give them back, `verify` says whether they are what was recorded. The format: docs/recording-format.md.
 export type {OutputStream} from './asciicast.js'
+export type {CompletedRecording} from './complete.js'
 export {jsonRecords, rawBytes, textLines} from './export.js'
 export {cast3Lines, type SessionEnd} from './export-cast3.js'
 export {htmlPage} from './export-html.js'
