@@ -2,6 +2,7 @@
 // http-server.ts and http-client.ts carry the contract over a stream.
 export type {AuthSettings} from './context.js'
 export type {
+  AccessExplanation,
   AuthApi,
   Authority,
   AuthorityType,
@@ -12,10 +13,13 @@ export type {
   IssuedCertificate,
   LoginRequest,
   Ping,
+  ResourceOutcome,
+  RoleRecord,
   SecondFactor,
   UserSummary,
 } from './contract.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export type {RemoteAuthApi} from './remote-methods.js'
+export type {Resource, RoleResource, UserResource} from './resource-types.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'
