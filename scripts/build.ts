@@ -1,6 +1,6 @@
 // dist/ from src/, and the manifest that lets oclif find a command without loading all of them.
 import {spawnSync} from 'node:child_process'
-import {chmodSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, cpSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 import {Plugin} from '@oclif/core'
 
@@ -12,6 +12,15 @@ function compile(): boolean {
   const {status} = spawnSync(process.execPath, [tsc, '-p', `${root}tsconfig.json`], {stdio: 'inherit'})
   for (const name of readdirSync(`${root}bin`)) chmodSync(`${root}bin/${name}`, 0o755)
   return status === 0
+}
+
+/** The player of exported pages, with its licence. */
+function copyPlayer(): void {
+  const from = `${root}node_modules/asciinema-player/`
+  const to = `${root}dist/assets/asciinema-player/`
+  for (const name of ['asciinema-player.min.js', 'asciinema-player.css'])
+    cpSync(`${from}dist/bundle/${name}`, to + name)
+  cpSync(`${from}LICENSE`, `${to}LICENSE`)
 }
 
 /** The manifest of the compiled commands. Throws when one of them cannot be loaded. */
@@ -31,5 +40,6 @@ async function manifest(): Promise<string> {
 }
 
 const compiled = compile()
+copyPlayer()
 writeFileSync(`${root}oclif.manifest.json`, await manifest())
 if (!compiled) process.exit(1)

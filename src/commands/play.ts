@@ -132,6 +132,8 @@ async function* jsonLines(records: AsyncIterable<unknown>): AsyncGenerator<strin
 function reportEnd(end: CastEnd): void {
   if (end === 'cut')
     throw problem('recording_corrupt', 'the recording is cut off; this was all of it that can be read')
+  if (end === 'truncated')
+    process.stderr.write('sallyport: the recording was cut short: the session may have gone on\n')
   if (end === 'open')
     process.stderr.write('sallyport: the recording has no seal: it is not complete, or of another program\n')
 }

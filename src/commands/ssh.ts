@@ -10,6 +10,7 @@ export default class Ssh extends BaseCommand {
     '<%= config.bin %> ssh root@db-1',
     '<%= config.bin %> ssh -p 2222 root@10.0.0.7 uptime',
     '<%= config.bin %> ssh -t admin@db-1 -- top -c',
+    '<%= config.bin %> ssh -N -L 8080:localhost:80 root@web-1',
     'tar c . | <%= config.bin %> ssh root@db-1 "tar x -C /srv"',
   ]
   static override args = {
@@ -32,6 +33,7 @@ export default class Ssh extends BaseCommand {
       description: 'listen here, and connect from the host',
       helpValue: '[BIND:]PORT:HOST:PORT',
       multiple: true,
+      multipleNonGreedy: true,
       helpGroup: 'FORWARDING',
     }),
     'remote-forward': Flags.string({
@@ -39,6 +41,7 @@ export default class Ssh extends BaseCommand {
       description: 'listen on the host, and connect from here',
       helpValue: '[BIND:]PORT:HOST:PORT',
       multiple: true,
+      multipleNonGreedy: true,
       helpGroup: 'FORWARDING',
     }),
     'dynamic-forward': Flags.string({
@@ -46,6 +49,7 @@ export default class Ssh extends BaseCommand {
       description: 'listen here as a SOCKS 5 proxy, and connect from the host',
       helpValue: '[BIND:]PORT',
       multiple: true,
+      multipleNonGreedy: true,
       helpGroup: 'FORWARDING',
     }),
     'no-command': Flags.boolean({

@@ -10,7 +10,12 @@ import {type AuditLog, openAuditLog} from '../../src/lib/audit/index.js'
 import type {AuthApi} from '../../src/lib/auth/contract.js'
 import {createApiServer} from '../../src/lib/auth/http-server.js'
 import {problem} from '../../src/lib/errors/index.js'
-import {openRecordingStore, type RecordingStore, signRecordingHead} from '../../src/lib/recording/index.js'
+import {
+  createRecordingWriter,
+  openRecordingStore,
+  type RecordingStore,
+  signRecordingHead,
+} from '../../src/lib/recording/index.js'
 import {formatAuthorizedKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {atEnd} from '../support/cleanup.js'
 import {type RunOptions, run, start} from '../support/process.js'
@@ -73,9 +78,11 @@ beforeAll(async () => {
   )
   const running = meta({startedAt: Date.parse('2025-11-21T13:00:00Z'), user: 'ann', host: 'db1'})
   live = running.sid
-  await store.begin(running)
+  const writer = createRecordingWriter({meta: running, sink: store, now: () => 0})
+  writer.output(Buffer.from('still here\r\n'))
+  await writer.flush()
   for (const event of ['session.start', 'session.end'] as const)
-    await audit.emit({event, user: 'joe', sid, fields: {command: 'ls'}})
+    await audit.emit({event, user: 'joe', sid, fields: {command: 'ls', exit_code: 3}})
   await audit.emit({event: 'user.login', success: false, user: 'ann', error: 'wrong password'})
 })
 
@@ -233,6 +240,48 @@ describe('recordings export', () => {
     expect([code, stderr]).toEqual([36, expect.stringContaining('directory does not exist')])
   })
 
+  it('writes an asciicast of version 3 that ends with the exit code', async () => {
+    const {code, stdout, stderr} = await admin('recordings', 'export', sid, '--format', 'cast3')
+    expect([code, stderr]).toEqual([0, ''])
+    const [header, ...events] = stdout
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect(header).toMatchObject({version: 3, term: {cols: 80, rows: 24}, sallyport: {sid}})
+    expect(events.map(([interval, eventCode]) => [interval, eventCode])).toEqual([
+      [0, 'o'],
+      [0.2, 'o'],
+      [0, 'o'],
+      [0, 'r'],
+      [0, 'm'],
+      [0.1, 'x'],
+    ])
+    expect(events.at(-1)).toEqual([0.1, 'x', '3'])
+  })
+
+  it('writes a page that holds its player and nothing that reaches beyond the screen', async () => {
+    const path = join(temporaryDirectory(), 'x.html')
+    const {code, stderr} = await admin('recordings', 'export', sid, '--format', 'html', '--out', path)
+    expect([code, stderr]).toEqual([0, ''])
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const page = readFileSync(path, 'utf8')
+    expect(page.includes('AsciinemaPlayer')).toBe(true)
+    expect(page.includes('red ünï')).toBe(true)
+    expect(page.includes(';owned')).toBe(false)
+    expect(/(src|href)=["']?http/.test(page)).toBe(false)
+  })
+
+  it.each(['cast', 'cast3', 'text', 'html', 'raw'])(
+    'says of %s that the session still runs',
+    async format => {
+      const {code, stderr} = await admin('recordings', 'export', live, '--format', format)
+      expect([code, stderr]).toEqual([
+        0,
+        'sallyport: the session still runs: this is what was recorded of it until now\n',
+      ])
+    },
+  )
+
   it('writes to a pipe', async () => {
     expect((await admin('recordings', 'export', sid, '--format', 'raw')).bytes.includes(invalid)).toBe(true)
   })
@@ -264,7 +313,8 @@ describe('recordings verify', () => {
   })
 
   it('is not content with what nobody signed', async () => {
-    expect((await admin('recordings', 'verify', live)).code).toBe(40)
+    const {code, stderr} = await admin('recordings', 'verify', live)
+    expect([code, stderr]).toEqual([37, expect.stringContaining('nobody signed them')])
   })
 })
 

@@ -10,8 +10,10 @@ import {type PipedProcess, type RunOptions, type RunResult, run, start, terminat
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 
 export interface ClusterOptions {
-  /** An existing, empty directory. */
+  /** An existing directory, empty unless `reuse`. */
   directory: string
+  /** Start again on the configuration and the state that are there. */
+  reuse?: boolean
   /** Merged over the defaults, section by section. */
   config?: {
     auth_service?: Record<string, unknown>
@@ -53,12 +55,19 @@ export async function sallyport(args: readonly string[], options: RunOptions = {
   return {...result, bytes: result.stdout, stdout: result.stdout.toString('utf8')}
 }
 
+/** Starts the built CLI and leaves it running. */
+export const startSallyport = (args: readonly string[], options: RunOptions = {}): PipedProcess =>
+  start(process.execPath, [program, ...args], {...options, env: {NO_COLOR: '1', ...options.env}})
+
 /** Starts auth and proxy in a process of their own, on loopback and free ports, and resolves when they listen. */
-export async function startCluster({directory, config = {}}: ClusterOptions): Promise<Cluster> {
+export async function startCluster({
+  directory,
+  config = {},
+  reuse = false,
+}: ClusterOptions): Promise<Cluster> {
   const dataDir = join(directory, 'data')
   const configPath = join(directory, 'sallyport.yaml')
-  writeFileSync(
-    configPath,
+  const fresh = (): string =>
     stringify({
       teleport: {nodename: 'proxy-1', data_dir: dataDir, ...config.teleport},
       auth_service: {
@@ -74,9 +83,8 @@ export async function startCluster({directory, config = {}}: ClusterOptions): Pr
         web_listen_addr: '127.0.0.1:0',
         ...config.proxy_service,
       },
-    }),
-    {mode: 0o600},
-  )
+    })
+  if (!reuse) writeFileSync(configPath, fresh(), {mode: 0o600})
   const service = start(process.execPath, [program, 'start', '--roles=auth,proxy', `--config=${configPath}`])
   const {banner, log} = await untilReady(service, dataDir)
   return {

@@ -92,7 +92,9 @@ async function readIndex(path: string, named: string | undefined): Promise<Recor
 
 function words(verdict: RecordingVerdict): string {
   if (verdict.result !== 'verified') return ''
-  return `The recording of session ${verdict.sid} is what was recorded: ${verdict.chunks} chunks, unbroken and signed.`
+  const {sid, chunks, truncated} = verdict
+  const found = `The recording of session ${sid} is what was recorded: ${chunks} chunks, unbroken and signed.`
+  return truncated === undefined ? found : `${found}\nIt is not all of the session: ${truncated}.`
 }
 
 function conclude(verdict: RecordingVerdict): void {

@@ -65,6 +65,10 @@ export const eventCodes = {
   'sftp.link': {ok: 'TS019I', failed: 'TS019E'},
   'sftp.disallowed': {failed: 'TS020E'},
   'sftp.summary': {ok: 'TS021I'},
+  /** A recording can no longer be written while its session goes on. */
+  'session.recording.failed': {failed: 'TSR00W'},
+  /** A recording that has no end cannot be given one: it is not what was recorded. */
+  'session.recording.damaged': {failed: 'TSR01W'},
   /** A crash had left part of a record at the end of the log; it was cut off. */
   'audit.recovered': {ok: 'TAL00W'},
 } as const satisfies Record<string, {ok?: string; failed?: string}>

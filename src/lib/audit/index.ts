@@ -8,5 +8,6 @@ export {
   eventCodes,
 } from './event.js'
 export {type AuditLog, type AuditLogOptions, openAuditLog} from './log.js'
+export type {AuditScan} from './query.js'
 export type {ChainHead} from './tail.js'
 export {type AuditVerdict, type BadRecord, verifyAuditLog} from './verify.js'

@@ -5,7 +5,7 @@ import {problem, SallyportError} from '../errors/index.js'
 import {createAppender} from './appender.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from './event.js'
 import {listLogFiles, recordHash} from './files.js'
-import {queryFiles} from './query.js'
+import {type AuditScan, queryFiles, scanFiles} from './query.js'
 import {buildRecord} from './record.js'
 import {type ChainHead, recoverTail} from './tail.js'
 
@@ -26,6 +26,8 @@ export interface AuditLogOptions {
 export interface AuditLog extends AuditSink {
   /** Newest first. */
   query(query: AuditQuery): Promise<AuditEvent[]>
+  /** Records in their order, without those that are no records. */
+  scan(scan: AuditScan): AsyncIterable<AuditEvent>
   /** The end of the chain: a checkpoint to keep elsewhere. */
   head(): ChainHead
   close(): Promise<void>
@@ -118,6 +120,9 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
     emit,
     head: () => ({...head}),
     query: async query => queryFiles(await listLogFiles(directory), query, appender.active, onDamage),
+    async *scan(scan) {
+      yield* scanFiles(await listLogFiles(directory), scan)
+    },
     async close() {
       closed = true
       await draining

@@ -1,5 +1,5 @@
 import type {AuditEvent, AuditQuery} from './event.js'
-import {type LogFile, readLinesBackward} from './files.js'
+import {type LogFile, readLines, readLinesBackward} from './files.js'
 import {parseRecord} from './tail.js'
 
 const DEFAULT_LIMIT = 200
@@ -30,6 +30,30 @@ export async function queryFiles(
     }
   }
   return found
+}
+
+export interface AuditScan {
+  /** Unix ms; a day more or two are given, too, where a file holds them. */
+  since: number
+  /** Sequence of the last record wanted. */
+  upTo: number
+  /** What the line of a record must contain. */
+  containing: string
+}
+
+/** Records in their order, a file at a time from the first that may hold one of `since`. */
+export async function* scanFiles(
+  files: LogFile[],
+  {since, upTo, containing}: AuditScan,
+): AsyncGenerator<AuditEvent> {
+  for (const file of files) {
+    if (file.firstSequence > upTo) return
+    if (!mayHold(file, {from: new Date(since)})) continue
+    for await (const {bytes} of readLines(file.path)) {
+      const event = bytes.includes(containing) ? parseRecord(bytes) : undefined
+      if (event && event.seq <= upTo) yield event
+    }
+  }
 }
 
 /** A file holds the events of its day; a day more on either side allows for a clock that was set. */

@@ -1,5 +1,6 @@
 // The auth service: users, logins, certificates, history. contract.ts is what it does for whom; service.ts does it;
 // http-server.ts and http-client.ts carry the contract over a stream.
+export {type CompletionOptions, createCompletion, type SessionCompletion} from './completion.js'
 export type {AuthSettings} from './context.js'
 export type {
   AccessExplanation,

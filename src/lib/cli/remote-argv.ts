@@ -3,14 +3,20 @@
  * listed here; a test compares the list with the command.
  */
 export const sshValueFlags: ReadonlySet<string> = new Set([
+  '-D',
+  '-L',
+  '-R',
   '-i',
   '-l',
   '-p',
   '--cluster',
+  '--dynamic-forward',
   '--identity',
+  '--local-forward',
   '--login',
   '--port',
   '--proxy',
+  '--remote-forward',
   '--user',
 ])
 

@@ -27,8 +27,8 @@ export function sshConfig({profile, paths, patterns, command}: SshConfigOptions)
     `# Hosts of ${profile.cluster} through the proxy ${address}, as ${profile.user}; made by: sallyport config`,
     ...scope,
     `Host ${(patterns.length === 0 ? ['*'] : patterns).map(hostPattern).join(' ')}`,
+    // It lends a recording proxy the one key that it signs with: hosts need not be lent the user's agent for that.
     `    ProxyCommand ${words} %r@%h:%p`,
-    '    ForwardAgent yes',
     // ssh signs for a CertificateFile with a key in a file, never with the agent's entry for the certificate: for that
     // one the certificate is named as an identity too. So the block holds wherever the next login keeps the key.
     `    IdentityFile ${quoted(paths.certificate)}`,

@@ -12,8 +12,6 @@ const inertKeys: readonly string[] = [
   'auth_service.listen_addr',
   'auth_service.tokens',
   'auth_service.keep_alive_count_max',
-  'auth_service.client_idle_timeout',
-  'auth_service.disconnect_expired_cert',
   'auth_service.session_control_timeout',
   'proxy_service.tunnel_listen_addr',
 ]

@@ -1,5 +1,5 @@
 import type {AuditInput} from '../audit/event.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {createRecordingWriter, type RecordingWriter} from '../recording/index.js'
 import type {SessionExit, TerminalSize} from './session-requests.js'
 import type {ForwardAuth} from './types.js'
@@ -113,7 +113,11 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
   return {
     begin(start) {
       if (finished) return Promise.reject(problem('cancelled', 'the session ended before it began'))
-      beginning = begin(start)
+      beginning = begin(start).catch(async error => {
+        const rejected = {event: 'session.rejected', success: false, error: asProblem(error).message} as const
+        await options.auth.emit({...facts, ...rejected, proto: 'ssh'}).catch(options.onProblem)
+        throw error
+      })
       return beginning
     },
     output(chunk, stream) {

@@ -63,7 +63,8 @@ function unmapped(host: string): string {
 
 /** The WHATWG host parser: the most widely tested reading of IP address spellings and IDN there is. */
 function parseHost(host: string): string | undefined {
-  if (/[\s/?#@\\:%]/.test(host.replace(/^\[[0-9A-Fa-f:.]+\]$/, ''))) return undefined
+  // It would drop control characters at the ends, and take what belongs to other parts of a URL for just that.
+  if (/[\s\p{Cc}/?#@\\:%]/u.test(host.replace(/^\[[0-9A-Fa-f:.]+\]$/, ''))) return undefined
   try {
     return new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, '')
   } catch {

@@ -33,6 +33,8 @@ export interface RecordingIndex {
 }
 
 const FORMAT = 'sallyport-recording-index'
+/** Longest reason for an end before its time. */
+export const REASON_CHARACTERS = 256
 const count = z.number().int().nonnegative()
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 
@@ -50,6 +52,7 @@ export const sealSchema = z.object({
   durationMs: count,
   chunks: count.positive(),
   head: digest,
+  truncated: z.string().min(1).max(REASON_CHARACTERS).exactOptional(),
   signature: z.string().max(4096),
 })
 const sealLine = z.object({end: sealSchema})

@@ -1,11 +1,15 @@
 // Recordings: asciicast lines in chained gzip members. `writer` makes them, `store` keeps them, `reader` and `player`
 // give them back, `verify` says whether they are what was recorded. The format: docs/recording-format.md.
 export type {OutputStream} from './asciicast.js'
+export type {CompletedRecording} from './complete.js'
 export {jsonRecords, rawBytes, textLines} from './export.js'
+export {cast3Lines, type SessionEnd} from './export-cast3.js'
+export {htmlPage} from './export-html.js'
 export {readFileBytes} from './file-source.js'
 export {parseIndex, type RecordingIndex} from './index-file.js'
 export type {RecordingFilter, RecordingQuery} from './listing.js'
 export {isSid} from './meta.js'
+export {readPlayerAssets} from './player-assets.js'
 export {type Cast, type CastEnd, readCast, readContents} from './reader.js'
 export {signRecordingHead, verifyRecordingHead} from './signature.js'
 export {createSpool, type Spool} from './spool.js'

@@ -7,8 +7,14 @@ export const CHUNK_BYTES = 128 * 1024
 /** While the sink is busy a chunk may grow to this, so that a slow fsync is shared by more output. */
 export const BUSY_CHUNK_BYTES = 2 * 1024 * 1024
 
-/** A chunk closes this long after its first event: the most that a killed proxy loses. */
-export const CHUNK_MS = 1000
+/**
+ * A chunk closes this long after its first event. A killed proxy loses what is not durable, at most a second of output:
+ * the rest of it is for compressing and for the disk.
+ */
+export const CHUNK_MS = 700
+
+/** Output that is not durable after this long asks the relay to pause: the disk is too slow to lose only a second. */
+export const LATE_MS = 1000
 
 /** Encoded bytes waiting for the sink above which `output` asks the relay to pause. */
 export const PENDING_BYTES = 6 * 1024 * 1024

@@ -27,6 +27,8 @@ export interface LiveRecording {
   readonly chunks: number
   readonly dataBytes: number
   append(chunk: RecordingChunk): Promise<void>
+  /** Names a chunk in the index that the data file has, durable, right behind the last one. */
+  adopt(chunk: RecordingChunk): Promise<void>
   seal(seal: RecordingSeal): Promise<void>
 }
 
@@ -59,11 +61,22 @@ export function liveRecording(
   const head = () => last?.sha256 ?? GENESIS
   const dataEnd = () => (last ? last.offset + last.length : 0)
 
-  const write = async (data: Buffer, line: string): Promise<void> => {
-    // The index names only what the data file holds for certain.
-    await writeSyncedAt(paths.data, dataEnd(), data)
+  const name = async (line: string): Promise<void> => {
     await writeSyncedAt(paths.index, indexEnd, Buffer.from(line))
     indexEnd += Buffer.byteLength(line)
+  }
+
+  const adopt = async (chunk: RecordingChunk): Promise<void> => {
+    const offset = dataEnd()
+    await name(formatChunkLine(chunk, offset))
+    last = {
+      seq: chunk.sequence,
+      first: chunk.firstMs,
+      last: chunk.lastMs,
+      offset,
+      length: chunk.data.length,
+      sha256: chunk.digest,
+    }
   }
 
   return {
@@ -86,18 +99,15 @@ export function liveRecording(
       if (chainDigest(head(), chunk.data) !== chunk.digest)
         throw refused(chunk, 'does not continue the chain of the recording')
       await inflateMember(chunk.data)
-      const offset = dataEnd()
-      await write(chunk.data, formatChunkLine(chunk, offset))
-      last = {
-        seq: chunk.sequence,
-        first: chunk.firstMs,
-        last: chunk.lastMs,
-        offset,
-        length: chunk.data.length,
-        sha256: chunk.digest,
-      }
+      // The index names only what the data file holds for certain.
+      await writeSyncedAt(paths.data, dataEnd(), chunk.data)
+      await adopt(chunk)
     },
-    seal: seal => write(sealMember(seal), formatSealLine(seal)),
+    adopt,
+    async seal(seal) {
+      await writeSyncedAt(paths.data, dataEnd(), sealMember(seal))
+      await name(formatSealLine(seal))
+    },
   }
 }
 

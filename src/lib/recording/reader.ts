@@ -34,10 +34,11 @@ export type CastEvent =
 export const exactBytes = (event: OutputEvent): Buffer => event.bytes ?? Buffer.from(event.text)
 
 /**
- * How a recording ends, known once its events were read: `sealed` by its store; `open`, without a seal, as every cast
- * of another program, of a session that still runs, or that was cut short; `cut` in the middle of a chunk or line.
+ * How a recording ends, known once its events were read: `sealed` by its store; `truncated`, sealed as one that was cut
+ * short; `open`, without a seal, as every cast of another program or of a session that still runs; `cut` in the middle of
+ * a chunk or line.
  */
-export type CastEnd = 'sealed' | 'open' | 'cut'
+export type CastEnd = 'sealed' | 'truncated' | 'open' | 'cut'
 
 export interface Cast {
   header: CastHeader
@@ -146,7 +147,7 @@ async function* readEvents(lines: AsyncIterable<string>, state: ReadState): Asyn
       else {
         if (output) yield output
         output = undefined
-        if (code === SEAL_CODE && state.end === 'open') state.end = 'sealed'
+        if (code === SEAL_CODE && state.end === 'open') state.end = endOf(data)
         if (code.startsWith('x-')) continue
         timeMs = Math.max(timeMs, Math.round(seconds * 1000))
         if (code === 'o') output = {kind: 'output', timeMs, text: data, stream: 'stdout'}
@@ -161,6 +162,11 @@ async function* readEvents(lines: AsyncIterable<string>, state: ReadState): Asyn
   const partial = damage !== undefined || state.end === 'cut'
   if (output && !(partial && !output.bytes && output.text.includes('\ufffd'))) yield output
   if (damage !== undefined) throw damage
+}
+
+function endOf(seal: string): CastEnd {
+  const value = parseJson(seal)
+  return isObject(value) && value.truncated !== undefined ? 'truncated' : 'sealed'
 }
 
 function parseSize(data: string): {columns: number; rows: number} {

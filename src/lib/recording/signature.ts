@@ -9,12 +9,14 @@ const hashFor = (key: KeyObject): string | null => (key.asymmetricKeyType === 'e
 const signedMessage = (sid: string, head: string): Buffer => Buffer.from(`${CONTEXT}\n${sid}\n${head}\n`)
 
 /**
- * What a seal vouches for, in one digest: the number of chunks, the head of their chain and the times.
+ * What a seal vouches for, in one digest: the number of chunks, the head of their chain, the times, and whether the
+ * session went on after them.
  * This is the `head` that `signHead` of the store is given. Hex sha256.
  */
 export const sealDigest = (sid: string, end: RecordingEnd): string =>
   createHash('sha256')
     .update(`${sid}\n${end.chunks}\n${end.head}\n${end.endedAt}\n${end.durationMs}\n`)
+    .update(end.truncated === undefined ? '' : `truncated ${end.truncated}\n`)
     .digest('hex')
 
 /**

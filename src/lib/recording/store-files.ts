@@ -1,7 +1,7 @@
 import {constants} from 'node:fs'
-import {type FileHandle, open, readdir} from 'node:fs/promises'
+import {type FileHandle, open, readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {syncDirectory, systemErrorWords} from '../durable/index.js'
+import {systemErrorWords, writeFileAtomic} from '../durable/index.js'
 import {problem, SallyportError} from '../errors/index.js'
 import {requireSid} from './meta.js'
 
@@ -33,6 +33,18 @@ export async function listDays(directory: string): Promise<string[]> {
     .sort()
     .reverse()
 }
+
+/** Recordings of one day that are not marked as damaged, in no order. */
+export async function listSoundOf(day: string): Promise<RecordingPaths[]> {
+  const names = new Set(await readdir(day))
+  return (await listRecordingsOf(day)).filter(({sid}) => !names.has(damageMark(sid)))
+}
+
+const damageMark = (sid: string): string => `${sid}.damaged.json`
+
+/** Notes for good that a recording is damaged, and how. */
+export const markDamaged = ({day, sid}: RecordingPaths, reason: string): Promise<void> =>
+  writeFileAtomic(join(day, damageMark(sid)), `${JSON.stringify({sid, reason})}\n`)
 
 /** Recordings of one day, in no order. */
 export async function listRecordingsOf(day: string): Promise<RecordingPaths[]> {
@@ -69,22 +81,26 @@ export async function openRegular(path: string, flags: number, mode = 0o600): Pr
   throw problem('store_failed', 'an entry of the recording store is not a regular file')
 }
 
-/** Makes the two files of a new recording durable. The index comes last: where it is, there is a recording. */
+/**
+ * Makes the two files of a new recording durable. The index comes last, and whole or not at all: where it is, there is a
+ * recording. A failure leaves neither.
+ */
 export async function createFiles(paths: RecordingPaths, firstLine: string): Promise<void> {
-  const {O_WRONLY, O_CREAT, O_TRUNC, O_EXCL} = constants
-  for (const [path, flags, content] of [
-    [paths.data, O_TRUNC, ''],
-    [paths.index, O_EXCL, firstLine],
-  ] as const) {
-    const handle = await openRegular(path, O_WRONLY | O_CREAT | flags)
-    try {
-      await handle.writeFile(content)
-      await handle.sync()
-    } finally {
-      await handle.close()
+  const {O_WRONLY, O_CREAT, O_TRUNC} = constants
+  const handle = await openRegular(paths.data, O_WRONLY | O_CREAT | O_TRUNC)
+  try {
+    await handle.sync()
+    await writeFileAtomic(paths.index, firstLine, {exclusive: true})
+  } catch (error) {
+    // The link may have been made before the failure; one that was there before is not ours to remove.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      await rm(paths.index, {force: true})
+      await rm(paths.data, {force: true})
     }
+    throw error
+  } finally {
+    await handle.close()
   }
-  await syncDirectory(paths.day)
 }
 
 /** Makes `bytes` durable at `offset`; whatever an earlier failure left from there on goes. */
@@ -93,11 +109,12 @@ export async function writeSyncedAt(path: string, offset: number, bytes: Uint8Ar
   try {
     const {size} = await handle.stat()
     if (size < offset) throw problem('store_failed', 'a file of the recording store has become shorter')
-    if (size > offset) await handle.truncate(offset)
     for (let done = 0; done < bytes.length; ) {
       const {bytesWritten} = await handle.write(bytes, done, bytes.length - done, offset + done)
       done += bytesWritten
     }
+    // Only now: a crash while the same bytes are written again must not take away what was there.
+    if (size > offset + bytes.length) await handle.truncate(offset + bytes.length)
     await handle.datasync()
   } finally {
     await handle.close()

@@ -1,7 +1,9 @@
+import {basename} from 'node:path'
 import {isDeepStrictEqual} from 'node:util'
 import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
-import {problem} from '../errors/index.js'
+import {asProblem, problem} from '../errors/index.js'
 import {createCatalogue} from './catalogue.js'
+import {type CompletedRecording, completeRecording} from './complete.js'
 import {formatFirstLine, type RecordingIndex} from './index-file.js'
 import {listRecordings, type RecordingQuery} from './listing.js'
 import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
@@ -10,6 +12,9 @@ import {sealDigest} from './signature.js'
 import {
   createFiles,
   findRecording,
+  listDays,
+  listSoundOf,
+  markDamaged,
   type RecordingPaths,
   readRange,
   recordingPaths,
@@ -26,6 +31,8 @@ export interface RecordingStoreOptions {
   signHead: (sid: string, head: string) => string | Promise<string>
   /** Told of a recording that a list has to leave out, and why. */
   onDamage?: (sid: string, error: unknown) => void
+  /** Told of a recording whose step failed for want of disk, or the like: nobody may ever end it. */
+  onFailed?: (sid: string) => void
 }
 
 /**
@@ -38,13 +45,28 @@ export interface RecordingStore extends RecordingSink {
   /** Throws `not_found`. `data` may be read once, for a live recording up to what is durable now. */
   open(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
   readIndex(sid: string): Promise<RecordingIndex>
+  /**
+   * Recordings of earlier stores on the directory that have no end, or one that says that they were cut short; begun at
+   * `since` (Unix ms) or up to a day before. Those that cannot be read are among them until they are marked as damaged.
+   */
+  left(since: number): AsyncIterable<string>
+  /** Gives a recording that nobody continues its end; see `completeRecording`. Undefined where there is none. */
+  complete(sid: string, reason: string): Promise<CompletedRecording | undefined>
+  /** Notes for good that a recording is damaged: `left` leaves it out from then on. */
+  markDamaged(sid: string, reason: string): Promise<void>
+  /** When the oldest recording began that this store has not seen the end of, Unix ms. */
+  oldestUnsealed(): number | undefined
 }
+
+const DAY_MS = 86_400_000
 
 /** Opens the store, creating its directory. Errors of the disk are `store_failed`. */
 export async function openRecordingStore(options: RecordingStoreOptions): Promise<RecordingStore> {
-  const {directory, now = Date.now, signHead, onDamage} = options
+  const {directory, now = Date.now, signHead, onDamage, onFailed} = options
   await storeStep(() => ensurePrivateDirectory(directory))
   const live = new Map<string, LiveRecording>()
+  /** Recordings begun here, by when they began, until they have their end. */
+  const unsealed = new Map<string, number>()
   const inOrder = createQueues()
   const catalogue = createCatalogue({now, onDamage})
 
@@ -59,7 +81,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     if (error) throw problem('invalid_input', 'the facts of the recording are not valid', {cause: error})
     const existing = await findRecording(directory, meta.sid)
     if (existing) return await requireUnwritten(existing, meta, live)
-    const paths = recordingPaths(directory, meta.sid, now())
+    const at = now()
+    const paths = recordingPaths(directory, meta.sid, at)
+    unsealed.set(meta.sid, at)
     await ensurePrivateDirectory(paths.day)
     await syncDirectory(directory)
     const firstLine = formatFirstLine(meta)
@@ -75,7 +99,10 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     const known = live.get(sid)
     if (known) return known
     const resumed = await resumeRecording(await locate(sid))
-    if (!resumed.sealed) live.set(sid, resumed)
+    if (!resumed.sealed) {
+      live.set(sid, resumed)
+      unsealed.set(sid, resumed.meta.startedAt)
+    }
     return resumed
   }
 
@@ -89,19 +116,34 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
         'invalid_input',
         `the end is of ${end.chunks} chunks, the recording has ${recording.chunks}`,
       )
-    const {endedAt, durationMs, chunks, head} = end
+    const {endedAt, durationMs, chunks, head, truncated} = end
     const signature = await signHead(sid, sealDigest(sid, end))
-    await recording.seal({endedAt, durationMs, chunks, head, signature})
+    await recording.seal({
+      ...{endedAt, durationMs, chunks, head},
+      ...(truncated !== undefined && {truncated}),
+      signature,
+    })
     live.delete(sid)
+    unsealed.delete(sid)
   }
+
+  /** What the disk refused is taken up from the files, if at all: they say what is really there. */
+  const step = (sid: string, run: () => Promise<void>): Promise<void> =>
+    inOrder(sid, run).catch(error => {
+      if (asProblem(error).code === 'store_failed' && unsealed.has(sid)) {
+        live.delete(sid)
+        onFailed?.(sid)
+      }
+      throw error
+    })
 
   const withLife = (summary: RecordingSummary): RecordingSummary =>
     summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
 
   return {
-    begin: meta => inOrder(meta.sid, () => begin(meta)),
-    append: (sid, chunk) => inOrder(sid, async () => (await current(sid)).append(chunk)),
-    seal: (sid, end) => inOrder(sid, () => seal(sid, end)),
+    begin: meta => step(meta.sid, () => begin(meta)),
+    append: (sid, chunk) => step(sid, async () => (await current(sid)).append(chunk)),
+    seal: (sid, end) => step(sid, () => seal(sid, end)),
     list: (query = {}) =>
       storeStep(async () => (await listRecordings(directory, catalogue, query)).map(withLife)),
     open: sid =>
@@ -117,8 +159,36 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
         const {meta, chunks, seal: end, tornBytes} = await readIndexFile(await locate(sid))
         return {meta, chunks, tornBytes, ...(end && {seal: end})}
       }),
+    async *left(since) {
+      const first = new Date(Math.max(0, since - DAY_MS)).toISOString().slice(0, 10)
+      for (const day of await storeStep(() => listDays(directory))) {
+        if (basename(day) < first) return
+        for (const paths of await storeStep(() => listSoundOf(day))) {
+          if (unsealed.has(paths.sid)) continue
+          // Why it cannot be read is told by whoever tries to complete it.
+          const summary = await readSummary(paths).catch(() => undefined)
+          if (summary?.state !== 'sealed') yield paths.sid
+        }
+      }
+    },
+    complete: (sid, reason) =>
+      inOrder(sid, async () => {
+        if (live.has(sid)) throw problem('unavailable', 'the recording is being written')
+        const paths = await findRecording(directory, sid)
+        const completed = paths && (await completeRecording(paths, reason, signHead))
+        unsealed.delete(sid)
+        return completed
+      }),
+    markDamaged: (sid, reason) =>
+      storeStep(async () => {
+        await markDamaged(await locate(sid), reason)
+        unsealed.delete(sid)
+      }),
+    oldestUnsealed: () => [...unsealed.values()].reduce<number | undefined>(earlier, undefined),
   }
 }
+
+const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))
 
 /** A `begin` sent again is fine as long as nothing followed it. */
 async function requireUnwritten(
@@ -135,16 +205,16 @@ async function requireUnwritten(
 /** Runs the steps of each session one after the other, whatever order their promises settle in. */
 function createQueues() {
   const tails = new Map<string, Promise<unknown>>()
-  return async (sid: string, step: () => Promise<void>): Promise<void> => {
+  return async <T>(sid: string, step: () => Promise<T>): Promise<T> => {
     requireSid(sid)
     const before = tails.get(sid)
     const mine = storeStep(async () => {
       await before?.catch(() => undefined)
-      await step()
+      return await step()
     })
     tails.set(sid, mine)
     try {
-      await mine
+      return await mine
     } finally {
       if (tails.get(sid) === mine) tails.delete(sid)
     }

@@ -52,9 +52,10 @@ async function readEnd(handle: FileHandle, size: number): Promise<End> {
   const last = lines.at(-1)
   if (last === undefined) return {state: 'truncated', durationMs: 0}
   const entry = parseLaterLine(last, lines.length)
-  return 'end' in entry
-    ? {state: 'sealed', durationMs: entry.end.durationMs, endedAt: entry.end.endedAt}
-    : {state: 'truncated', durationMs: entry.last}
+  if (!('end' in entry)) return {state: 'truncated', durationMs: entry.last}
+  const {durationMs, endedAt, truncated} = entry.end
+  // When the session of a recording that was cut short ended, nobody knows.
+  return truncated === undefined ? {state: 'sealed', durationMs, endedAt} : {state: 'truncated', durationMs}
 }
 
 async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {

@@ -25,7 +25,7 @@ export interface RecordingSummary extends RecordingMeta {
   command?: string
   /** Unix milliseconds; absent while the session runs or when the recording was cut short. */
   endedAt?: number
-  /** Sealed: complete and signed. Live: being written. Truncated: no end record. */
+  /** Sealed: complete and signed. Live: being written. Truncated: cut short, with an end record that says so or none yet. */
   state: 'live' | 'sealed' | 'truncated'
   /** Milliseconds from the start to the end; to the last event known where there is no end. */
   durationMs: number
@@ -52,6 +52,8 @@ export interface RecordingEnd {
   chunks: number
   /** Digest of the last chunk: the head of the chain, which the cluster's recording key signs. */
   head: string
+  /** Why the recording ends before its session did; absent where it is all of the session. */
+  truncated?: string
 }
 
 /** Where chunks go. Each promise resolves when the step is durable. Steps arrive in order, one at a time. */

@@ -10,7 +10,13 @@ import {sealDigest, verifyRecordingHead} from './signature.js'
 
 export type RecordingVerdict =
   /** Every chunk is what was recorded, up to the end, and a key of the cluster signed it. */
-  | {result: 'verified'; sid: string; chunks: number}
+  | {
+      result: 'verified'
+      sid: string
+      chunks: number
+      /** Why the recording was cut short: the session went on, unrecorded, or its end is not known. */
+      truncated?: string
+    }
   /** The chain holds as far as it goes, but nobody signed it: the session runs, or was cut short. */
   | {result: 'unsealed'; sid: string; chunks: number}
   /** `chunk` is the first bad one, counting from 0; absent when the seal is what is wrong. */
@@ -29,7 +35,7 @@ export interface VerifyOptions {
 
 /** Checks a recording against itself, its index and the cluster's keys. Damage is an answer, never an exception. */
 export async function verifyRecording(options: VerifyOptions): Promise<RecordingVerdict> {
-  const state: ChainState = {sid: '', chunks: 0, head: GENESIS, lastMs: 0}
+  const state = emptyChain()
   try {
     for await (const member of readMembers(options.data)) {
       const reason = checkMember(member, state, options)
@@ -44,20 +50,29 @@ export async function verifyRecording(options: VerifyOptions): Promise<Recording
   return conclude(state, options)
 }
 
-interface ChainState {
+export interface ChainState {
   sid: string
   /** Chunks found good; the next one's number. */
   chunks: number
   head: string
+  /** When the last of them begins and ends. */
+  firstMs: number
   lastMs: number
   seal?: RecordingSeal
 }
+
+/** The state before the first chunk. */
+export const emptyChain = (): ChainState => ({sid: '', chunks: 0, head: GENESIS, firstMs: 0, lastMs: 0})
 
 const bad = (reason: string, chunk?: number): RecordingVerdict =>
   chunk === undefined ? {result: 'bad', reason} : {result: 'bad', chunk, reason}
 
 /** The reason why a member is not what belongs there; takes it into the state otherwise. */
-function checkMember(member: Member, state: ChainState, {index, sid}: VerifyOptions): string | undefined {
+export function checkMember(
+  member: Member,
+  state: ChainState,
+  {index, sid}: Pick<VerifyOptions, 'index' | 'sid'>,
+): string | undefined {
   if (!member.complete) return 'it is cut off'
   if (state.seal) return 'it comes after the seal'
   const entry = index?.chunks[state.chunks]
@@ -79,7 +94,7 @@ function checkMember(member: Member, state: ChainState, {index, sid}: VerifyOpti
   const firstMs = Math.round(seconds * 1000)
   if (firstMs < state.lastMs || lastMs < firstMs) return 'its times go backwards'
   if (entry && (entry.first !== firstMs || entry.last !== lastMs)) return 'the index has other times for it'
-  Object.assign(state, {chunks: state.chunks + 1, head: digest, lastMs})
+  Object.assign(state, {chunks: state.chunks + 1, head: digest, firstMs, lastMs})
   return undefined
 }
 
@@ -127,7 +142,8 @@ function conclude(state: ChainState, {index, keys}: VerifyOptions): RecordingVer
   if (seal.head !== head) return bad('the seal is of another recording')
   if (!verifyRecordingHead(keys, sid, sealDigest(sid, seal), seal.signature))
     return bad('the seal is not signed by the recording key of this cluster')
-  return {result: 'verified', sid, chunks}
+  const {truncated} = seal
+  return {result: 'verified', sid, chunks, ...(truncated !== undefined && {truncated})}
 }
 
 /** First and last line of a chunk; undefined when its last line is not ended. */

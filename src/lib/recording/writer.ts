@@ -1,7 +1,7 @@
 import {problem, type SallyportError} from '../errors/index.js'
 import {createEncoder, headerLine, type OutputStream} from './asciicast.js'
 import {createChunkPipeline, type OpenChunk} from './chunk-pipeline.js'
-import {BUSY_CHUNK_BYTES, CHUNK_BYTES, CHUNK_MS, PENDING_BYTES} from './limits.js'
+import {BUSY_CHUNK_BYTES, CHUNK_BYTES, CHUNK_MS, LATE_MS, PENDING_BYTES} from './limits.js'
 import {boundMeta} from './meta.js'
 import type {RecordingEnd, RecordingMeta, RecordingSink} from './types.js'
 
@@ -57,6 +57,7 @@ export function createRecordingWriter(options: RecordingWriterOptions): Recordin
   let ending: Promise<RecordingEnd> | undefined
 
   const pending = (): number => collector.recorded() - pipeline.durable
+  const late = (): boolean => collector.waitingMs(pipeline.durable) > LATE_MS
 
   const check = (): void => {
     if (pipeline.failed) throw pipeline.failed
@@ -75,7 +76,7 @@ export function createRecordingWriter(options: RecordingWriterOptions): Recordin
     output(bytes, stream) {
       check()
       collector.record((encoder, at) => encoder.output(at, bytes, stream))
-      return pending() <= PENDING_BYTES
+      return pending() <= PENDING_BYTES && !late()
     },
     resize(columns, rows) {
       check()
@@ -86,8 +87,8 @@ export function createRecordingWriter(options: RecordingWriterOptions): Recordin
       collector.record((encoder, at) => encoder.marker(at, label))
     },
     ready() {
-      if (pipeline.failed || pending() <= PENDING_BYTES) return undefined
-      return pipeline.until(() => pending() <= PENDING_BYTES / 2).catch(() => undefined)
+      if (pipeline.failed || (pending() <= PENDING_BYTES && !late())) return undefined
+      return pipeline.until(() => pending() <= PENDING_BYTES / 2 && !late()).catch(() => undefined)
     },
     started: () => pipeline.until(() => pipeline.durable > 0),
     flush() {
@@ -119,6 +120,8 @@ function createCollector(meta: RecordingMeta, now: () => number) {
   let pipeline: {pump(): void; readonly busy: boolean} | undefined
   let recorded = header.length
   let clock = 0
+  /** Chunks that may not be durable yet: when each began, and how much is recorded up to its end. */
+  const unsettled: {firstMs: number; end: number}[] = []
 
   const elapsed = (): number => {
     clock = Math.max(clock, Math.round(now() - origin))
@@ -128,7 +131,10 @@ function createCollector(meta: RecordingMeta, now: () => number) {
   const closeOpen = (): void => {
     clearTimeout(timer)
     timer = undefined
-    if (open) closed.push(open)
+    if (open) {
+      closed.push(open)
+      unsettled.push({firstMs: open.firstMs, end: recorded})
+    }
     open = undefined
     if (encoder.heldSince() !== undefined) arm()
   }
@@ -163,6 +169,12 @@ function createCollector(meta: RecordingMeta, now: () => number) {
   return {
     close,
     recorded: () => recorded,
+    /** Age of the oldest output that is not among the first `durable` characters. */
+    waitingMs(durable: number): number {
+      while (unsettled[0] && unsettled[0].end <= durable) unsettled.shift()
+      const oldest = unsettled[0] ?? open
+      return oldest ? elapsed() - oldest.firstMs : 0
+    },
     onChunk(consumer: {pump(): void; readonly busy: boolean}): void {
       pipeline = consumer
     },

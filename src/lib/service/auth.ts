@@ -2,7 +2,14 @@ import {join} from 'node:path'
 import type {Duplex} from 'node:stream'
 import type {Logger} from 'pino'
 import {openAuditLog} from '../audit/index.js'
-import {type AuthService, type Caller, createApiServer, createAuthService} from '../auth/index.js'
+import {
+  type AuthService,
+  type Caller,
+  createApiServer,
+  createAuthService,
+  createCompletion,
+  type SessionCompletion,
+} from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
 import type {Config} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
@@ -25,6 +32,8 @@ export interface AuthRoom {
   service: AuthService
   /** Serves its API on a connected stream to a caller whose name the stream vouches for. */
   serve(stream: Duplex, caller: Caller): void
+  /** Begins to complete, in the background, what earlier processes left of their sessions. */
+  completeSessions(): void
   close(): Promise<void>
 }
 
@@ -37,10 +46,18 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
   const {logger} = options
   const resources = createResources()
   try {
-    const service = await openService(options, resources.add)
+    const {service, completion} = await openService(options, resources.add)
     const server = createApiServer(service, logger)
     resources.add('API', server.close)
-    return {service, serve: server.attach, close: () => resources.close(logger)}
+    return {
+      service,
+      serve: server.attach,
+      completeSessions: () =>
+        void completion
+          .start()
+          .catch(error => logger.error({error: problemLine(asProblem(error))}, 'sessions are not completed')),
+      close: () => resources.close(logger),
+    }
   } catch (thrown) {
     await resources.close(logger)
     throw thrown
@@ -50,7 +67,7 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
 async function openService(
   {config, logger, version, now, webUrl}: AuthRoomOptions,
   opened: (name: string, close: () => Promise<unknown>) => void,
-): Promise<AuthService> {
+): Promise<{service: AuthService; completion: SessionCompletion}> {
   const {dataDir, auth} = config
   const {clusterName} = auth
   const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
@@ -68,8 +85,14 @@ async function openService(
     now,
     signHead: authorities.signRecordingHead,
     onDamage: (sid, error) => logger.error({sid, error: problemLine(asProblem(error))}, 'damaged recording'),
+    onFailed: sid => completion.recordingFailed(sid),
   })
-  return createAuthService({
+  const completion = createCompletion({
+    ...{audit, recordings, now, log: logger},
+    file: join(dataDir, 'sessions-completed.json'),
+  })
+  opened('completion of sessions', completion.close)
+  const service = createAuthService({
     settings: {
       clusterName,
       version,
@@ -80,9 +103,11 @@ async function openService(
         disconnectExpiredCert: auth.disconnectExpiredCert,
       },
     },
-    ...{backend, authorities, audit, recordings, now},
+    ...{backend, authorities, recordings, now},
+    audit: {emit: completion.emit, query: audit.query},
     publicUrl: () => webUrl() ?? configuredUrl(config),
   })
+  return {service, completion}
 }
 
 /** Links can be made where the web runs elsewhere: then the address that users were promised is all we know. */

@@ -57,9 +57,11 @@ export async function startService({
   let ready = false
   try {
     const diagnostics = await startDiagnosticsPart(part, () => ready)
-    const addresses = {...(await startRoles(part, version)), ...diagnostics}
+    const {auth, addresses: roles} = await startRoles(part, version)
+    const addresses = {...roles, ...diagnostics}
     await writeFiles(part, addresses)
     ready = true
+    auth.completeSessions()
     return {
       addresses,
       async close(milliseconds) {
@@ -96,7 +98,7 @@ async function startDiagnosticsPart({config, resources}: Part, ready: () => bool
   return {diagnostics: diagnostics.address}
 }
 
-async function startRoles(part: Part, version: string): Promise<Addresses> {
+async function startRoles(part: Part, version: string): Promise<{auth: AuthRoom; addresses: Addresses}> {
   const {config, logger, now, resources} = part
   let web: WebServer | undefined
   const auth = await openAuth({config, logger, version, now, webUrl: () => web?.url})
@@ -107,13 +109,14 @@ async function startRoles(part: Part, version: string): Promise<Addresses> {
   if (proxy) web = await startWebPart(part, auth, proxy)
   const socket = await startAdminSocket(config.dataDir, connection => auth.serve(connection, {kind: 'admin'}))
   resources.add('administration socket', socket.close)
-  return {
+  const addresses = {
     pid: process.pid,
     cluster: config.auth.clusterName,
     auth: {socket: socket.path},
     ...(proxy ? {ssh: proxy.address} : {}),
     ...(web ? {web: {...web.address, url: web.url}} : {}),
   }
+  return {auth, addresses}
 }
 
 async function startProxyPart(part: Part, auth: AuthRoom, webPorts: () => number[]): Promise<SshProxy> {

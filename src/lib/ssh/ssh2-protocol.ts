@@ -53,8 +53,6 @@ export interface Ssh2Protocol {
   _onPayload: (payload: Buffer) => number | false | undefined
   _onHandshakeComplete: (negotiated: Negotiated) => void
   _packetRW: {write: PacketWriter}
-  /** Gone once the protocol is unusable. */
-  _destruct: ((reason?: string) => void) | undefined
   /** One step of `parse`, which cannot be stopped midway. Returns where to go on, undefined when all is consumed. */
   _parse(chunk: Buffer, from: number, length: number): number | undefined
   start(): void

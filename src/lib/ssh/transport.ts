@@ -114,7 +114,7 @@ class Ssh2Transport implements Transport {
 
   sendFilled(length: number, fill: (packet: Buffer, at: number) => void): void {
     const protocol = this.#protocol
-    if (this.#closed || protocol._destruct === undefined) return
+    if (this.#closed) return
     const writer = protocol._packetRW.write
     const packet = writer.alloc(length)
     fill(packet, writer.allocStart)
@@ -292,7 +292,7 @@ class Ssh2Transport implements Transport {
   /** ssh2's own DISCONNECT has no words. It may go out in the middle of a key exchange, and is never queued. */
   #sendDisconnect(reason: number, description: string): void {
     const protocol = this.#protocol
-    if (this.#closed || protocol._destruct === undefined) return
+    if (this.#closed) return
     const writer = protocol._packetRW.write
     const payload = new WireWriter()
       .u8(message.disconnect)

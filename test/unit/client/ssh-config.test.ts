@@ -32,7 +32,7 @@ describe('the ssh_config block', () => {
     expect(settings.get('proxycommand')).toBe(
       'sallyport proxy ssh --proxy=proxy.example.com:3080 --user=joe %r@%h:%p',
     )
-    expect(settings.get('forwardagent')).toBe('yes')
+    expect(settings.get('forwardagent'), 'hosts are not lent the agent').toBe('no')
     expect(settings.get('identityfile')).toBe(paths.privateKey)
     expect(settings.get('certificatefile')).toBe(paths.certificate)
     expect(settings.get('identitiesonly')).toBe('yes')

@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {afterAll, describe, expect, test} from 'vitest'
 import {
   defaultDataDir,
+  type FileConfig,
   fileSchema,
   findDataDir,
   knownKeys,
@@ -14,6 +15,7 @@ import {
   type StartFlags,
   sampleConfig,
 } from '../../../src/lib/config/index.js'
+import {inertKeysIn} from '../../../src/lib/config/inert.js'
 
 const around = {hostname: 'bastion1', home: '/home/joe', isRoot: false}
 const resolved = (text: string, flags: StartFlags = {}) =>
@@ -112,11 +114,11 @@ describe('flags win over the file, the file over defaults', () => {
 
 test('settings that change nothing are named, so that nobody relies on them', () => {
   const text =
-    'teleport: {ca_pin: x, nodename: a}\nauth_service: {tokens: [], enabled: yes, client_idle_timeout: 5m}'
+    'teleport: {ca_pin: x, nodename: a}\nauth_service: {tokens: [], enabled: yes, keep_alive_count_max: 5}'
   expect(resolved(text).inertKeys).toEqual([
     'ca_pin',
     'auth_service.tokens',
-    'auth_service.client_idle_timeout',
+    'auth_service.keep_alive_count_max',
   ])
 })
 
@@ -180,4 +182,14 @@ describe('the guide', () => {
       expect(keysIn([section]).filter(key => !part?.includes(`| \`${key}\` |`))).toEqual([])
     },
   )
+
+  test.each(['teleport', 'auth_service', 'proxy_service'])('marks the keys of %s without effect', section => {
+    const part = guide.split('\n## ').find(text => text.split('\n')[0]?.includes(`\`${section}\``)) ?? ''
+    const marked = [...part.matchAll(/^\| `(\S+)` \|.*\| † /gm)].map(match => match[1])
+    const inert = keysIn([section]).filter(key => {
+      const value = key.split('.').reduceRight<unknown>((inner, name) => ({[name]: inner}), 'set')
+      return inertKeysIn({[section]: value} as FileConfig).length > 0
+    })
+    expect(marked.sort()).toEqual(inert.sort())
+  })
 })

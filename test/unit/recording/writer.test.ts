@@ -9,7 +9,13 @@ import {
   type RecordingEnd,
   type RecordingSink,
 } from '../../../src/lib/recording/index.js'
-import {BUSY_CHUNK_BYTES, CHUNK_BYTES, PENDING_BYTES} from '../../../src/lib/recording/limits.js'
+import {
+  BUSY_CHUNK_BYTES,
+  CHUNK_BYTES,
+  CHUNK_MS,
+  LATE_MS,
+  PENDING_BYTES,
+} from '../../../src/lib/recording/limits.js'
 import {meta, readAll, wire} from './support.js'
 
 let clock = 0
@@ -106,22 +112,23 @@ describe('a recording', () => {
     })
   })
 
-  it('closes a chunk one second after its first event, quiet or not', async () => {
+  it('closes a chunk well within a second after its first event, quiet or not', async () => {
     vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
     const sink = memorySink()
     const writer = createRecordingWriter({meta: meta(), sink, now})
     await writer.started()
     writer.output(Buffer.from('a'))
-    clock += 900
-    await vi.advanceTimersByTimeAsync(900)
+    clock += CHUNK_MS - 100
+    await vi.advanceTimersByTimeAsync(CHUNK_MS - 100)
     writer.output(Buffer.from('b'))
     expect(sink.steps).toHaveLength(2)
     clock += 100
     await vi.advanceTimersByTimeAsync(100)
     await vi.waitFor(() => expect(sink.chunks).toHaveLength(2))
-    expect(sink.chunks[1]).toMatchObject({firstMs: 0, lastMs: 900})
+    expect(sink.chunks[1]).toMatchObject({firstMs: 0, lastMs: CHUNK_MS - 100})
     await vi.advanceTimersByTimeAsync(5000)
     expect(sink.steps).toHaveLength(3)
+    expect(CHUNK_MS).toBeLessThan(LATE_MS)
   })
 
   it('does not keep half a character to itself for longer than a second', async () => {
@@ -209,6 +216,28 @@ describe('a slow store', () => {
     release()
     await ready
     expect(writer.ready()).toBeUndefined()
+    await writer.end()
+  })
+
+  it('asks for a pause when output is not durable for a second, however little it is', async () => {
+    const sink = memorySink()
+    const writer = createRecordingWriter({meta: meta(), sink, now})
+    await writer.started()
+    const release = sink.hold()
+    expect(writer.output(Buffer.from('a'))).toBe(true)
+    clock += LATE_MS
+    expect(writer.output(Buffer.from('b'))).toBe(true)
+    clock += 1
+    expect(writer.output(Buffer.from('c'))).toBe(false)
+    const ready = writer.ready()
+    expect(ready).toBeInstanceOf(Promise)
+    const flushed = writer.flush()
+    release()
+    await flushed
+    await ready
+    expect(writer.ready()).toBeUndefined()
+    clock += 10 * LATE_MS
+    expect(writer.output(Buffer.from('d'))).toBe(true)
     await writer.end()
   })
 

@@ -8,6 +8,7 @@ import {
   ssh2,
   ssh2Version,
 } from '../../../src/lib/ssh/ssh2-protocol.js'
+import {createTransport} from '../../../src/lib/ssh/transport.js'
 import {WireReader} from '../../../src/lib/sshcert/index.js'
 import {anyHostKey, hostIdentity, type KeyType, newKey, settle, streamPair} from './fixture.js'
 import {type RawPeer, rawPeer} from './raw-peer.js'
@@ -29,11 +30,7 @@ async function rawPair(options: RawPairOptions = {}): Promise<{client: RawPeer; 
   const server = rawPeer(b, {kind: 'server', hostKeys: options.hostKeys ?? [identity]}, common)
   const client = rawPeer(
     a,
-    {
-      kind: 'client',
-      hostKeyAlgorithms: options.hostKeyAlgorithms ?? anyHostKey,
-      verifyHostKey: async () => undefined,
-    },
+    {...trustingClient, hostKeyAlgorithms: options.hostKeyAlgorithms ?? anyHostKey},
     {
       ...common,
       ...(options.rekeyBytes !== undefined && {rekey: {bytes: options.rekeyBytes, milliseconds: 1e9}}),
@@ -41,6 +38,27 @@ async function rawPair(options: RawPairOptions = {}): Promise<{client: RawPeer; 
   )
   await Promise.all([client.ready, server.ready])
   return {client, server}
+}
+
+/** A client that takes any host. */
+const trustingClient = {
+  kind: 'client',
+  hostKeyAlgorithms: anyHostKey,
+  verifyHostKey: async () => undefined,
+} as const
+
+/** As a pair, but what is written to `a` in one turn arrives at `b` in one piece, as it may on a network. */
+function lumpedPair(): [Duplex, Duplex] {
+  const [a, left] = streamPair()
+  const [right, b] = streamPair()
+  const lump: Buffer[] = []
+  left.on('data', (chunk: Buffer) => {
+    if (lump.push(chunk) === 1) setImmediate(() => right.write(Buffer.concat(lump.splice(0))))
+  })
+  right.on('data', chunk => left.write(chunk))
+  left.on('close', () => right.destroy())
+  right.on('close', () => left.destroy())
+  return [a, b]
 }
 
 /** A message above the transport layer: type 94 and a body that differs from all others. */
@@ -134,36 +152,65 @@ export function describeContract(native: boolean): void {
     })
 
     test('_parse: a hold stops right behind the message, and what follows comes later in order', async () => {
-      const [a, b] = streamPair()
+      const [a, b] = lumpedPair()
       const seen: number[] = []
-      const ended: unknown[] = []
-      const {createTransport} = await import('../../../src/lib/ssh/transport.js')
       const holder = createTransport({
         stream: b,
         role: {kind: 'server', hostKeys: [identity]},
         onReady: () => undefined,
         onDrain: () => undefined,
-        onClose: error => ended.push(error),
+        onClose: () => undefined,
         onMessage(body) {
           seen.push(body.readUInt32BE(1))
-          if (seen.length === 2) {
-            holder.holdTurn()
-            process.nextTick(() => Promise.resolve().then(() => seen.push(-1)))
-          }
+          if (seen.length !== 2) return
+          holder.holdTurn()
+          process.nextTick(() => Promise.resolve().then(() => seen.push(-1)))
         },
       })
-      const client = rawPeer(a, {
-        kind: 'client',
-        hostKeyAlgorithms: anyHostKey,
-        verifyHostKey: async () => undefined,
-      })
+      const client = rawPeer(a, trustingClient)
       await client.ready
-      // One turn, one write, one chunk at the other end.
+      // All of them arrive in one chunk.
       for (let index = 0; index < 5; index++) client.send(payload(index))
       await settle()
       expect(seen).toEqual([0, 1, -1, 2, 3, 4])
-      expect(ended).toEqual([])
     })
+
+    test('hostVerifier: the handshake waits for a verdict that takes its time, and ends with a refusal', async () => {
+      for (const accepts of [true, false]) {
+        const [a, b] = lumpedPair()
+        const server = rawPeer(b, {kind: 'server', hostKeys: [identity]})
+        let decide: () => void = () => undefined
+        let ready = false
+        const client = rawPeer(a, {
+          kind: 'client',
+          verifyHostKey: () =>
+            new Promise((resolve, reject) => {
+              decide = accepts ? resolve : () => reject(new Error('refused'))
+            }),
+        })
+        void client.ready.then(() => {
+          ready = true
+        })
+        await settle()
+        expect([ready, client.isClosed()]).toEqual([false, false])
+        decide()
+        await settle()
+        expect([ready, client.isClosed(), server.isClosed()]).toEqual([accepts, !accepts, !accepts])
+      }
+    })
+
+    const unhidden = [
+      ['aes128-gcm@openssh.com', 'hmac-sha2-256'],
+      ['aes128-ctr', 'hmac-sha2-256-etm@openssh.com'],
+    ]
+    test.each(unhidden)(
+      'a length of gigabytes under %s %s is refused before anything is gathered',
+      async (cipher, mac) => {
+        const {client, server} = await rawPair({algorithms: {ciphers: [cipher ?? ''], macs: [mac ?? '']}})
+        client.stream.write(Buffer.concat([Buffer.from('7ffffff0', 'hex'), Buffer.alloc(60)]))
+        expect(await server.closed).toMatchObject({message: expect.stringMatching(/^bad packet length/)})
+      },
+    )
 
     test('_kexinit: messages sent while keys are exchanged are kept and come out in order', async () => {
       const {client, server} = await rawPair({rekeyBytes: 5000})
@@ -207,11 +254,7 @@ export function describeContract(native: boolean): void {
       const stolen = {privateKey: newKey(type), publicBlob: (await hostIdentity(type)).publicBlob}
       const [a, b] = streamPair()
       rawPeer(b, {kind: 'server', hostKeys: [stolen]})
-      const client = rawPeer(a, {
-        kind: 'client',
-        hostKeyAlgorithms: anyHostKey,
-        verifyHostKey: async () => undefined,
-      })
+      const client = rawPeer(a, trustingClient)
       expect(await client.closed).toMatchObject({
         code: 'protocol_error',
         message: 'handshake failed: signature verification failed',
@@ -243,7 +286,7 @@ export function describeContract(native: boolean): void {
       expect(await other.server.closed).toMatchObject({message: expect.stringContaining('the peer ended')})
     })
 
-    test('_destruct: nothing is sent or thrown once a connection has ended', async () => {
+    test('onError, cleanup: nothing is sent or thrown once a connection has ended', async () => {
       const {client, server} = await rawPair()
       client.stream.destroy()
       await client.closed

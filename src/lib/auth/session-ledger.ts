@@ -1,0 +1,59 @@
+import type {AuditEvent} from '../audit/index.js'
+
+/** What the audit log says of one session. */
+export interface SessionEntry {
+  /** Its start event. */
+  start?: AuditEvent
+  ended: boolean
+  uploaded: boolean
+  damaged: boolean
+}
+
+export const newEntry = (): SessionEntry => ({ended: false, uploaded: false, damaged: false})
+
+/** What the line of every event has that the ledger looks at. */
+export const LEDGER_EVENTS = '"event":"session.'
+
+/**
+ * Sessions that the events, oldest first, leave without their end or without word of their recording, and those of
+ * `wanted` whatever is said of them. Memory is that of the sessions that are open at one time.
+ */
+export async function readLedger(
+  events: AsyncIterable<AuditEvent>,
+  wanted: ReadonlySet<string>,
+): Promise<Map<string, SessionEntry>> {
+  const ledger = new Map<string, SessionEntry>()
+  for await (const event of events) {
+    const {sid} = event
+    if (sid === undefined) continue
+    const known = ledger.get(sid)
+    const entry = known ?? newEntry()
+    if (!take(event, entry)) continue
+    if (!known) ledger.set(sid, entry)
+    if (isSettled(entry) && !wanted.has(sid)) ledger.delete(sid)
+  }
+  return ledger
+}
+
+/** True when nothing is left to say about the session. */
+export const isSettled = ({start, ended, uploaded, damaged}: SessionEntry): boolean =>
+  ended && (uploaded || damaged || start?.recorded === false)
+
+function take(event: AuditEvent, entry: SessionEntry): boolean {
+  switch (event.event) {
+    case 'session.start':
+      entry.start = event
+      return true
+    case 'session.end':
+      entry.ended = true
+      return true
+    case 'session.upload':
+      entry.uploaded = true
+      return true
+    case 'session.recording.damaged':
+      entry.damaged = true
+      return true
+    default:
+      return false
+  }
+}

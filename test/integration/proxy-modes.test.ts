@@ -1,0 +1,270 @@
+import {once} from 'node:events'
+import {existsSync, readFileSync} from 'node:fs'
+import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
+import {join} from 'node:path'
+import {beforeAll, describe, expect, it} from 'vitest'
+import {formatIdentity} from '../../src/lib/client/identity-file.js'
+import {atEnd} from '../support/cleanup.js'
+import {sallyport, startCluster} from '../support/cluster.js'
+import {
+  addToAgent,
+  descriptors,
+  eventually,
+  type Field,
+  login,
+  sshText,
+  startField,
+  type UserKey,
+} from '../support/field.js'
+import {writePrivateFile} from '../support/openssh.js'
+import {type PipedProcess, run, start} from '../support/process.js'
+import type {Sshd} from '../support/sshd.js'
+
+interface Ready {
+  field: Field
+  target: Sshd
+  joe: UserKey
+  /** Options that lead to the target's login. */
+  way: string[]
+  env: {SSH_AUTH_SOCK: string}
+}
+
+async function ready(config: Parameters<typeof startField>[0] = {}): Promise<Ready> {
+  const field = await startField(config)
+  const target = await field.target()
+  const joe = await field.userKey()
+  await addToAgent(field.agent, joe)
+  const way = [...field.throughSubsystem(joe), '-p', String(target.port), `${login}@127.0.0.1`]
+  return {field, target, joe, way, env: field.agent.env}
+}
+
+/** A running client, everything it says, and how it ends. */
+function watch(child: PipedProcess) {
+  const said = {stdout: '', stderr: ''}
+  const listeners: (() => void)[] = []
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (chunk: string) => {
+      said[stream] += chunk
+      for (const listener of listeners) listener()
+    })
+  }
+  return {
+    said,
+    ended: once(child, 'close').then(([code]) => code as number),
+    saying: (text: string) =>
+      new Promise<void>(resolve => {
+        const look = (): void => {
+          if (said.stdout.includes(text)) resolve()
+        }
+        listeners.push(look)
+        look()
+      }),
+  }
+}
+
+describe('proxy_checks_host_keys: no', () => {
+  it('lets a plain key pass', async () => {
+    const {field, joe, env} = await ready({auth_service: {proxy_checks_host_keys: 'no'}})
+    const plain = await field.target({hostCertificate: undefined as never})
+    const way = [...field.throughSubsystem(joe), '-p', String(plain.port), `${login}@127.0.0.1`]
+    expect(await sshText([...way, 'echo in; exit 3'], {env})).toMatchObject({code: 3, stdout: 'in\n'})
+    expect(field.recordings()).toHaveLength(1)
+  })
+})
+
+describe('session_recording: off', () => {
+  let off: Ready
+  beforeAll(async () => {
+    off = await ready({auth_service: {session_recording: 'off'}})
+  })
+
+  it('relays what it cannot read: no agent, no recording, one event', async () => {
+    const {field, joe, target, env} = off
+    for (const way of [
+      field.throughSubsystem(joe, {forwardAgent: false}),
+      field.throughJump(joe, {forwardAgent: false}),
+    ]) {
+      const {result, events} = await field.during(() =>
+        sshText([...way, '-p', String(target.port), `${login}@127.0.0.1`, 'echo relayed; exit 5'], {env}),
+      )
+      expect(result).toMatchObject({code: 5, stdout: 'relayed\n'})
+      expect(events).toMatchObject([
+        {event: 'session.connect', user: 'joe', server_hostname: '127.0.0.1', session_recording: 'off'},
+      ])
+    }
+    expect(field.recordings()).toEqual([])
+  })
+
+  it('serves the product’s own client, which checks the host itself', async () => {
+    const {field, joe, target} = off
+    const hostAuthorities = field.minted.authorities.publicKeys('host')
+    const identity = writePrivateFile(
+      join(field.directory, 'identity'),
+      formatIdentity({...joe, hostAuthorities, cluster: 'test.example'}),
+    )
+    const {ssh, web} = field.cluster.addresses
+    const as = (port: number) =>
+      sallyport(
+        [
+          ...['ssh', `--proxy=127.0.0.1:${web.port},${ssh.port}`, '-i', identity, '-p', String(port)],
+          ...[`${login}@127.0.0.1`, 'echo relayed; exit 6'],
+        ],
+        {env: {NODE_EXTRA_CA_CERTS: join(field.cluster.dataDir, 'https.pem')}},
+      )
+    expect(await as(target.port)).toMatchObject({code: 6, stdout: 'relayed\n', stderr: ''})
+    const plain = await field.target({hostCertificate: undefined as never})
+    const refused = await as(plain.port)
+    expect(refused.stderr).toMatch(/^sallyport: .*\[host_key_refused\]\n$/)
+    expect(refused.code).toBe(21)
+  })
+
+  it('says why it cannot connect', async () => {
+    const {field, joe, env} = off
+    for (const way of [field.throughSubsystem(joe), field.throughJump(joe)]) {
+      const {result, events} = await field.during(() =>
+        sshText([...way, '-p', '9', `${login}@nowhere.invalid`], {env}),
+      )
+      expect(result.stderr).toContain('the name nowhere.invalid does not resolve')
+      expect(events).toMatchObject([{event: 'session.connect', success: false}])
+    }
+  })
+
+  it('outlives targets that reset the connection while it is put on record', async () => {
+    const {field, joe, env, way} = off
+    const server = createServer({pauseOnConnect: true}, (socket: Socket) => {
+      socket.on('error', () => undefined)
+      setImmediate(() => socket.resetAndDestroy())
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    atEnd(() => void server.close())
+    const port = String((server.address() as AddressInfo).port)
+    const before = descriptors(field.cluster.pid).length
+    const victims = Array.from({length: 8}, () =>
+      sshText([...field.throughSubsystem(joe), '-p', port, `${login}@127.0.0.1`, 'true'], {env}),
+    )
+    for (const {code} of await Promise.all(victims)) expect(code).toBe(255)
+    expect(await sshText([...way, 'echo alive'], {env})).toMatchObject({stdout: 'alive\n'})
+    await eventually(() => descriptors(field.cluster.pid).length <= before, 'the descriptors are closed')
+  })
+})
+
+describe('idle sessions and expired certificates', () => {
+  it('end after the idle timeout, and say so', async () => {
+    const {field, way, env} = await ready({auth_service: {client_idle_timeout: '1s'}})
+    const began = Date.now()
+    const client = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env}))
+    expect(await client.ended).toBe(255)
+    expect(client.said.stderr).toMatch(/sallyport: nothing came or went for 1 s.*\[timeout\]/)
+    expect(Date.now() - began).toBeLessThan(10_000)
+    const events = field.events()
+    expect(events.find(({event}) => event === 'client.disconnect')).toMatchObject({
+      code: 'T3006I',
+      user: 'joe',
+      reason: 'nothing came or went for 1 s, which is the idle timeout',
+    })
+    expect(events.filter(({event}) => event === 'session.end')).toHaveLength(1)
+    expect(field.recordings()).toMatchObject([{sealed: true}])
+    // Whoever does something is not idle.
+    const busy = await sshText([...way, 'for i in 1 2 3 4 5; do sleep 0.4; echo $i; done'], {env})
+    expect(busy).toMatchObject({code: 0, stdout: '1\n2\n3\n4\n5\n'})
+  }, 30_000)
+
+  it('end with the certificate where the cluster says so', async () => {
+    const {field, target} = await ready({auth_service: {disconnect_expired_cert: 'yes'}})
+    const brief = await field.userKey({until: Date.now() + 5000})
+    await addToAgent(field.agent, brief)
+    const way = [...field.throughSubsystem(brief), '-p', String(target.port), `${login}@127.0.0.1`]
+    const client = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env: field.agent.env}))
+    expect(await client.ended).toBe(255)
+    expect(client.said.stdout).toBe('in\n')
+    expect(client.said.stderr).toContain(
+      'your certificate has expired, and with it this connection; log in again',
+    )
+    expect(field.recordings()).toMatchObject([{sealed: true}])
+  }, 30_000)
+})
+
+describe('the end of the proxy', () => {
+  it('lets a short command finish on SIGTERM, seals the sessions that go on, and says why', async () => {
+    const {field, way, env} = await ready()
+    const short = watch(start('ssh', [...way, 'echo in; sleep 1; echo done; exit 4'], {env}))
+    const long = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env}))
+    await Promise.all([short.saying('in\n'), long.saying('in\n')])
+    expect(await field.cluster.stop('SIGTERM')).toBe(0)
+    expect(await short.ended).toBe(4)
+    expect(short.said.stdout).toBe('in\ndone\n')
+    expect(await long.ended).toBe(255)
+    expect(long.said.stderr).toContain('sallyport: the proxy is shutting down; connect again in a moment')
+    expect(field.recordings().map(({sealed}) => sealed)).toEqual([true, true])
+    const ends = field.events().filter(({event}) => event === 'session.end')
+    expect(ends).toHaveLength(2)
+    const execs = field.events().filter(({event}) => event === 'exec')
+    expect(execs.map(({exitCode, exitError}) => exitCode ?? exitError)).toEqual([
+      4,
+      'the proxy is shutting down',
+    ])
+  }, 30_000)
+
+  it('is not held up by a client that does not read', async () => {
+    const {field, way, env} = await ready()
+    const stalled = start('ssh', [...way, 'cat /dev/zero'], {env})
+    await once(stalled.stdout, 'readable')
+    const began = Date.now()
+    expect(await field.cluster.stop('SIGTERM')).toBe(0)
+    expect(Date.now() - began).toBeLessThan(12_000)
+    expect(field.recordings()).toMatchObject([{sealed: true}])
+    stalled.kill('SIGKILL')
+  }, 30_000)
+
+  it('leaves a truncated recording that plays after kill -9', async () => {
+    const {field, way, env} = await ready()
+    const client = watch(start('ssh', [...way, 'echo precious; exec sleep 1000'], {env}))
+    await client.saying('precious\n')
+    const size = (): number => field.recordings().map(({path}) => readFileSync(path).length)[0] ?? 0
+    const header = size()
+    await eventually(() => size() > header, 'the output is on disk')
+    await field.cluster.stop('SIGKILL')
+    expect(await client.ended).toBe(255)
+    const again = await startCluster({directory: field.directory, reuse: true})
+    const listed = await again.admin(['recordings', 'ls', '--format=json'])
+    const [row] = JSON.parse(listed.stdout) as {sid: string; state: string}[]
+    expect(row?.state).toBe('truncated')
+    const played = await again.admin(['play', row?.sid ?? '', '--format=text'])
+    expect(played.stdout).toContain('precious')
+  }, 30_000)
+})
+
+describe('crowds at the door', () => {
+  it('keeps its grace for silent connections and lets others in meanwhile', async () => {
+    const {field, way, env} = await ready()
+    const before = descriptors(field.cluster.pid).length
+    const {port} = field.cluster.addresses.ssh
+    const crowd = Array.from({length: 1000}, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    await Promise.all(crowd.map(socket => once(socket, 'connect')))
+    const began = Date.now()
+    expect(await sshText([...way, 'echo in'], {env})).toMatchObject({stdout: 'in\n'})
+    expect(Date.now() - began).toBeLessThan(3000)
+    for (const socket of crowd) socket.destroy()
+    await eventually(() => descriptors(field.cluster.pid).length <= before, 'their descriptors are closed')
+  }, 30_000)
+
+  it('goes on after the descriptors have run out', async () => {
+    const {field, way, env} = await ready()
+    const {port} = field.cluster.addresses.ssh
+    const used = descriptors(field.cluster.pid).length
+    const limited = await run('prlimit', [
+      '--pid',
+      String(field.cluster.pid),
+      `--nofile=${used + 10}:${used + 10}`,
+    ])
+    expect(limited.stderr).toBe('')
+    const crowd = Array.from({length: 40}, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    for (const socket of crowd) socket.resume()
+    await eventually(() => crowd.filter(({destroyed}) => destroyed).length >= 20, 'most are turned away')
+    for (const socket of crowd) socket.destroy()
+    await run('prlimit', ['--pid', String(field.cluster.pid), '--nofile=1024:1024'])
+    await eventually(() => descriptors(field.cluster.pid).length <= used, 'their descriptors are closed')
+    expect(await sshText([...way, 'echo in'], {env})).toMatchObject({stdout: 'in\n'})
+    expect(existsSync(field.cluster.addresses.auth.socket)).toBe(true)
+  }, 30_000)
+})

@@ -1,0 +1,91 @@
+import type {SessionOptions} from '../../../src/lib/access/types.js'
+import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
+import {problem} from '../../../src/lib/errors/index.js'
+import type {ForwardAuth} from '../../../src/lib/forward/index.js'
+import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/forward/session-record.js'
+import {hostAuthority, userAuthority} from '../ssh/fixture.js'
+
+export interface FakeAuth extends ForwardAuth {
+  events: AuditInput[]
+  chunks: number
+  sealed: string[]
+  /** Names of events that cannot be written. */
+  losing: Set<string>
+  /** The recording store takes nothing any more. */
+  storeBroken: boolean
+  /** Held back while set. */
+  gate: Promise<void> | undefined
+  named(event: string): AuditInput[]
+}
+
+/** An auth service that keeps what it is told in memory, and fails where it is asked to. */
+export function fakeAuth(): FakeAuth {
+  const broken = () => problem('store_failed', 'the disk is full')
+  const auth: FakeAuth = {
+    events: [],
+    chunks: 0,
+    sealed: [],
+    losing: new Set(),
+    storeBroken: false,
+    gate: undefined,
+    named: event => auth.events.filter(input => input.event === event),
+    async trustedAuthorities() {
+      return {user: [userAuthority.publicBlob], host: [hostAuthority.publicBlob], openssh: []}
+    },
+    async decide() {
+      return {allowed: true, reason: 'everybody may', options: everything}
+    },
+    async emit(input) {
+      await auth.gate
+      if (auth.losing.has(input.event)) throw problem('store_failed', `${input.event} cannot be written`)
+      auth.events.push(input)
+      return input as unknown as AuditEvent
+    },
+    async beginRecording() {
+      await auth.gate
+      if (auth.storeBroken) throw broken()
+    },
+    async appendRecording() {
+      await auth.gate
+      if (auth.storeBroken) throw broken()
+      auth.chunks++
+    },
+    async sealRecording(sid) {
+      if (auth.storeBroken) throw broken()
+      auth.sealed.push(sid)
+    },
+  }
+  return auth
+}
+
+export const everything: SessionOptions = {
+  agentForwarding: true,
+  portForwarding: true,
+  pty: true,
+  x11Forwarding: false,
+  idleTimeoutSeconds: 0,
+  disconnectExpiredCert: false,
+  recordSession: 'best_effort',
+  maxSessions: 10,
+}
+
+export const facts = {
+  user: 'joe',
+  login: 'root',
+  sid: '11111111-2222-4333-8444-555555555555',
+  server_hostname: 'target.test',
+  server_addr: '192.0.2.1:22',
+  forwarded_by: 'proxy-1',
+}
+
+export function record(auth: FakeAuth, options: Partial<SessionRecordOptions> = {}) {
+  const problems: unknown[] = []
+  const failures: unknown[] = []
+  const made = createSessionRecord({
+    ...{auth, facts, clusterName: 'test', now: Date.now, mode: 'best_effort'},
+    onFailure: error => failures.push(error),
+    onProblem: error => problems.push(error),
+    ...options,
+  })
+  return {record: made, problems, failures}
+}

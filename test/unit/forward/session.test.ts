@@ -1,0 +1,319 @@
+import {describe, expect, it, vi} from 'vitest'
+import type {SessionOptions} from '../../../src/lib/access/types.js'
+import {problem} from '../../../src/lib/errors/index.js'
+import {forwardSession} from '../../../src/lib/forward/session.js'
+import type {SessionRecordOptions} from '../../../src/lib/forward/session-record.js'
+import type {Channel, ChannelRequest} from '../../../src/lib/ssh/index.js'
+import {WireReader, WireWriter} from '../../../src/lib/sshcert/index.js'
+import {drain, openChannel, pair, settle} from '../ssh/fixture.js'
+import {everything, type FakeAuth, fakeAuth, record} from './fixture.js'
+
+interface Stage {
+  /** The user's end of the session. */
+  client: Channel
+  /** The target's end; there once the forwarder has opened it. */
+  target: Promise<Channel>
+  auth: FakeAuth
+  session: ReturnType<typeof forwardSession>
+  onDone: ReturnType<typeof vi.fn>
+  statuses: {type: string; code: number}[]
+  disconnect(): void
+}
+
+interface StageOptions {
+  auth?: FakeAuth
+  options?: Partial<SessionOptions>
+  mode?: SessionRecordOptions['mode']
+  /** Runs before the target's channel is opened. */
+  beforeRemote?: () => Promise<void>
+}
+
+/** A client, the forwarder and a target, joined by real SSH connections in memory. */
+async function stage({
+  auth = fakeAuth(),
+  options,
+  mode = 'best_effort',
+  beforeRemote,
+}: StageOptions = {}): Promise<Stage> {
+  const [front, back] = [await pair(), await pair()]
+  const [client, local] = await openChannel(front)
+  let arrived: (channel: Channel) => void = () => undefined
+  const target = new Promise<Channel>(resolve => {
+    arrived = resolve
+  })
+  back.server.onChannelOpen = open => {
+    const channel = open.accept()
+    channel.onRequest = ({reply}) => reply(true)
+    arrived(channel)
+  }
+  const statuses: Stage['statuses'] = []
+  client.onRequest = ({type, data}: ChannelRequest) => {
+    if (type === 'exit-status') statuses.push({type, code: new WireReader(data).u32()})
+  }
+  const onDone = vi.fn()
+  const made = record(auth, {mode, onFailure: error => mode === 'strict' && session.end(error)})
+  const session = forwardSession({
+    ...{local, onDone, record: made.record},
+    options: {...everything, ...options},
+    async openRemote() {
+      await beforeRemote?.()
+      return back.client.openChannel('session')
+    },
+    onAgentRequested: () => undefined,
+    onSubsystem: async name => void (await auth.emit({event: 'subsystem', fields: {name}})),
+    onX11: async () => undefined,
+    onActivity: () => undefined,
+    onProblem: () => undefined,
+  })
+  return {client, target, auth, session, onDone, statuses, disconnect: () => front.client.disconnect()}
+}
+
+const text = (value: string): Buffer => new WireWriter().string(value).finish()
+const status = (code: number): Buffer => new WireWriter().u32(code).finish()
+const done = (onDone: Stage['onDone']) => vi.waitFor(() => expect(onDone).toHaveBeenCalled(), {timeout: 5000})
+const named = (auth: FakeAuth): string[] => auth.events.map(({event}) => event)
+
+describe('a forwarded session', () => {
+  it('begins on record before the target is told to start anything', async () => {
+    const auth = fakeAuth()
+    let open = (): void => undefined
+    auth.gate = new Promise(resolve => {
+      open = resolve
+    })
+    const {client, target} = await stage({auth})
+    const started = client.request('exec', text('ls'))
+    const far = await target
+    const asked = vi.fn(({reply}: ChannelRequest) => reply(true))
+    far.onRequest = asked
+    await settle(50)
+    expect(asked).not.toHaveBeenCalled()
+    open()
+    expect(await started).toBe(true)
+    expect(asked).toHaveBeenCalledWith(expect.objectContaining({type: 'exec'}))
+    expect(named(auth)).toEqual(['session.start'])
+  })
+
+  it('takes the status after a client has closed, as OpenSSH does once both sides are at their end', async () => {
+    const {client, target, auth, statuses, onDone} = await stage()
+    await client.request('exec', text('exec >&-; sleep 1; exit 3'))
+    const far = await target
+    client.end()
+    far.end()
+    await drain(client)
+    client.close()
+    await settle(50)
+    expect(onDone).not.toHaveBeenCalled()
+    void far.request('exit-status', status(3), false)
+    far.close()
+    await done(onDone)
+    await settle()
+    expect(statuses).toEqual([{type: 'exit-status', code: 3}])
+    expect(auth.named('exec')).toMatchObject([{fields: {exitCode: 3}}])
+  })
+
+  it('sends the status after the last byte', async () => {
+    const {client, target, statuses} = await stage()
+    await client.request('exec', text('cat'))
+    const far = await target
+    void far.request('exit-status', status(0), false)
+    far.end(Buffer.alloc(4_000_000))
+    await settle(100)
+    expect(statuses).toEqual([])
+    expect(await drain(client)).toHaveLength(4_000_000)
+    await vi.waitFor(() => expect(statuses).toHaveLength(1))
+  })
+
+  it('takes one status of a target, however many it sends', async () => {
+    const {client, target, statuses, onDone, auth} = await stage()
+    await client.request('exec', text('ls'))
+    const far = await target
+    for (const code of [1, 2, 3]) void far.request('exit-status', status(code), false)
+    for (let n = 0; n < 1000; n++) void far.request('xon-xoff', Buffer.of(1), false)
+    far.end()
+    client.resume()
+    far.close()
+    await done(onDone)
+    await settle()
+    expect(statuses).toEqual([{type: 'exit-status', code: 1}])
+    expect(auth.named('session.end')).toMatchObject([{fields: {exit_code: 1}}])
+  })
+
+  it.each(['sftp', 'netconf'])('is recorded for every subsystem but sftp: %s', async name => {
+    const {client, auth} = await stage()
+    expect(await client.request('subsystem', text(name))).toBe(true)
+    expect(named(auth)).toEqual(name === 'sftp' ? ['subsystem'] : ['session.start', 'subsystem'])
+  })
+
+  it('runs one program', async () => {
+    const {client} = await stage()
+    expect(await client.request('exec', text('one'))).toBe(true)
+    expect(await client.request('exec', text('two'))).toBe(false)
+    expect(await client.request('shell')).toBe(false)
+  })
+})
+
+describe('a session that cannot begin', () => {
+  it('says why on stderr, with a status, and only when the program is asked for', async () => {
+    const {client, auth, statuses} = await stage({
+      beforeRemote: () =>
+        Promise.reject(problem('host_unreachable', 'nobody is there', {hint: 'look again'})),
+    })
+    expect(await client.request('pty-req', Buffer.concat([text('xterm'), Buffer.alloc(20)]))).toBe(true)
+    expect(statuses).toEqual([])
+    expect(await client.request('shell')).toBe(true)
+    expect((await drain(client.stderr)).toString()).toBe(
+      'sallyport: nobody is there; look again [host_unreachable]\r\n',
+    )
+    expect(statuses).toEqual([{type: 'exit-status', code: 255}])
+    expect(auth.events).toEqual([])
+  })
+
+  it.each(['session.start', 'subsystem'])(
+    'is refused when the audit log does not take its %s',
+    async event => {
+      const auth = fakeAuth()
+      auth.losing.add(event)
+      const {client, target} = await stage({auth})
+      const asked = vi.fn()
+      void target.then(far => {
+        far.onRequest = ({type, reply}) => {
+          asked(type)
+          reply(true)
+        }
+      })
+      await (event === 'subsystem' ? client.request('subsystem', text('sftp')) : client.request('shell'))
+      expect((await drain(client.stderr)).toString()).toContain(`${event} cannot be written [store_failed]`)
+      expect(asked).not.toHaveBeenCalled()
+    },
+  )
+
+  it('leaves nothing behind when the client goes while the target is being reached', async () => {
+    let open = (): void => undefined
+    const gate = new Promise<void>(resolve => {
+      open = resolve
+    })
+    const {client, target, auth, onDone} = await stage({beforeRemote: () => gate})
+    void client.request('exec', text('ls'))
+    await settle()
+    client.close()
+    await done(onDone)
+    open()
+    const far = await target
+    await vi.waitFor(() => expect(far.isClosed).toBe(true))
+    expect(auth.events).toEqual([])
+  })
+
+  it('has one start and one end when the client goes while the disk is busy', async () => {
+    const auth = fakeAuth()
+    let open = (): void => undefined
+    auth.gate = new Promise(resolve => {
+      open = resolve
+    })
+    const {client, target, onDone} = await stage({auth})
+    void client.request('exec', text('rm -r /'))
+    const far = await target
+    const asked = vi.fn()
+    far.onRequest = asked
+    await settle()
+    client.close()
+    await settle()
+    open()
+    await done(onDone)
+    expect(auth.named('session.start')).toHaveLength(1)
+    expect(auth.named('session.end')).toHaveLength(1)
+    expect(auth.sealed).toHaveLength(1)
+    expect(asked).not.toHaveBeenCalled()
+    expect(far.isClosed).toBe(true)
+  })
+})
+
+describe('a session that is ended', () => {
+  const reason = problem('unavailable', 'the proxy is shutting down')
+
+  it('tells its user why, stops the target and is on record', async () => {
+    const {client, target, auth, session, statuses, onDone} = await stage()
+    await client.request('exec', text('sleep 1000'))
+    const far = await target
+    const output = drain(client)
+    far.write('before')
+    await settle()
+    session.end(reason)
+    session.end(reason)
+    far.write('after')
+    await done(onDone)
+    expect((await drain(client.stderr)).toString()).toBe(
+      'sallyport: the proxy is shutting down [unavailable]\r\n',
+    )
+    expect((await output).toString()).toBe('before')
+    expect(statuses).toEqual([{type: 'exit-status', code: 255}])
+    expect(far.isClosed).toBe(true)
+    expect(auth.named('exec')).toMatchObject([{fields: {exitError: 'the proxy is shutting down'}}])
+  })
+
+  it('does not wait for a user who does not read', async () => {
+    const {client, target, auth, session, onDone} = await stage()
+    await client.request('exec', text('yes'))
+    const far = await target
+    far.write(Buffer.alloc(8_000_000))
+    await settle(100)
+    const began = performance.now()
+    session.end(reason)
+    await done(onDone)
+    expect(performance.now() - began).toBeLessThan(2500)
+    expect(auth.sealed).toHaveLength(1)
+  })
+
+  it('delivers nothing unrecorded in strict mode', async () => {
+    const auth = fakeAuth()
+    const {client, target, onDone} = await stage({auth, mode: 'strict', options: {recordSession: 'strict'}})
+    await client.request('exec', text('yes'))
+    const far = await target
+    const output = drain(client)
+    auth.storeBroken = true
+    far.write(Buffer.alloc(200_000, 'a'))
+    await done(onDone)
+    far.write(Buffer.alloc(200_000, 'b'))
+    expect((await output).includes('b')).toBe(false)
+    expect(far.isClosed).toBe(true)
+  })
+
+  it('first delivers what a target had sent that was lost', async () => {
+    const {client, target, session, statuses, onDone} = await stage()
+    await client.request('exec', text('cat'))
+    const far = await target
+    const [output, errors] = [drain(client), drain(client.stderr)]
+    far.write('last words')
+    await settle()
+    session.targetLost(problem('host_unreachable', 'the connection was lost'))
+    far.close()
+    await done(onDone)
+    expect((await output).toString()).toBe('last words')
+    expect((await errors).toString()).toContain('the connection was lost [host_unreachable]')
+    expect(statuses).toEqual([{type: 'exit-status', code: 255}])
+  })
+
+  it('is ended when the client floods it with requests', async () => {
+    let open = (): void => undefined
+    const gate = new Promise<void>(resolve => {
+      open = resolve
+    })
+    const {client, onDone} = await stage({beforeRemote: () => gate})
+    for (let n = 0; n < 2000; n++)
+      void client.request('env', Buffer.concat([text(`N${n}`), text('v')]), false)
+    const errors = drain(client.stderr)
+    await done(onDone)
+    open()
+    expect((await errors).toString()).toContain('[limit_exceeded]')
+  })
+
+  it('ends once when the connection of the client breaks', async () => {
+    const {client, target, auth, onDone, disconnect} = await stage()
+    await client.request('shell')
+    const far = await target
+    disconnect()
+    await done(onDone)
+    await vi.waitFor(() => expect(far.isClosed).toBe(true))
+    expect(auth.named('session.end')).toHaveLength(1)
+    expect(onDone).toHaveBeenCalledOnce()
+  })
+})

@@ -1,0 +1,80 @@
+import {describe, expect, it} from 'vitest'
+import {createHostCertificates} from '../../../src/lib/proxy/host-certificates.js'
+import {issueCertificate, parseCertificate, signerFromKey} from '../../../src/lib/sshcert/index.js'
+import {newKey} from '../ssh/fixture.js'
+
+const hour = 3_600_000
+
+function authority() {
+  const signer = signerFromKey(newKey())
+  const state = {now: 1_800_000_000_000, issued: [] as string[][], broken: false}
+  return {
+    state,
+    now: () => state.now,
+    async issueProxyHostCertificate({principals, publicKey}: {principals: string[]; publicKey: Buffer}) {
+      if (state.broken) throw new Error('the store is full')
+      state.issued.push(principals)
+      const validAfter = BigInt(state.now / 1000)
+      return issueCertificate(
+        {
+          ...{publicKey, kind: 'host', principals, keyId: 'proxy', validAfter},
+          serial: BigInt(state.issued.length),
+          validBefore: validAfter + 24n * 3600n,
+        },
+        signer,
+      )
+    },
+  }
+}
+
+describe('host certificates of the proxy', () => {
+  it('are issued once for a name, also when many ask at once', async () => {
+    const auth = authority()
+    const certificates = createHostCertificates(auth, auth.now)
+    const [a, b] = await Promise.all([certificates.for(['db-1']), certificates.for(['db-1'])])
+    expect(a).toBe(b)
+    expect(parseCertificate(a.publicBlob).principals).toEqual(['db-1'])
+    await certificates.for(['db-2'])
+    expect(auth.state.issued).toEqual([['db-1'], ['db-2']])
+  })
+
+  it('are renewed before they expire', async () => {
+    const auth = authority()
+    const certificates = createHostCertificates(auth, auth.now)
+    await certificates.for(['db-1'])
+    auth.state.now += 23 * hour
+    await certificates.for(['db-1'])
+    expect(auth.state.issued).toHaveLength(1)
+    auth.state.now += hour - 5 * 60_000
+    const {publicBlob} = await certificates.for(['db-1'])
+    expect(auth.state.issued).toHaveLength(2)
+    expect(Number(parseCertificate(publicBlob).validBefore) * 1000).toBeGreaterThan(
+      auth.state.now + 23 * hour,
+    )
+  })
+
+  it('are asked for again after a failure', async () => {
+    const auth = authority()
+    const certificates = createHostCertificates(auth, auth.now)
+    auth.state.broken = true
+    await expect(certificates.for(['db-1'])).rejects.toThrow('the store is full')
+    auth.state.broken = false
+    await expect(certificates.for(['db-1'])).resolves.toBeDefined()
+  })
+
+  it('are kept for so many names only, and longest for those in use', async () => {
+    const auth = authority()
+    const certificates = createHostCertificates(auth, auth.now)
+    await certificates.for(['busy'])
+    for (let n = 0; n < 1500; n++) {
+      await certificates.for([`name-${n}`])
+      if (n % 500 === 0) await certificates.for(['busy'])
+    }
+    const before = auth.state.issued.length
+    await certificates.for(['busy'])
+    await certificates.for(['name-1499'])
+    expect(auth.state.issued).toHaveLength(before)
+    await certificates.for(['name-0'])
+    expect(auth.state.issued).toHaveLength(before + 1)
+  })
+})
