@@ -5,10 +5,10 @@ import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import type {Ping, SecondFactor} from './contract.js'
 import type {Lockout} from './lockout.js'
-import type {StoredLocks} from './locks.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
 import type {Records, StoredInvite, User} from './records.js'
+import type {StoredLocks} from './stored-locks.js'
 import type {StoredRoles} from './stored-roles.js'
 
 /** What the cluster's configuration says about the auth service. */

@@ -40,7 +40,8 @@ export function createResourcesMethod(
       refuseRepeated(definitions)
       await checkRolesOfUsers(context, definitions)
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
-        const steps = await Promise.all(definitions.map(one => stepFor(context, one, force, actor)))
+        const steps: Step[] = []
+        for (const one of definitions) steps.push(await stepFor(context, one, force, actor))
         const changes = steps.flatMap(({change}) => (change ? [change] : []))
         const done =
           changes.length === 0 ||

@@ -1,76 +1,20 @@
 import {randomUUID} from 'node:crypto'
 import {isIPv6} from 'node:net'
 import {findLock, type Lock, type LockKind, lockReason} from '../access/index.js'
-import type {Backend} from '../backend/index.js'
 import {problem} from '../errors/index.js'
 import {isPrincipal} from '../sshcert/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi} from './contract.js'
 import {userNameProblem} from './names.js'
-import type {Records, StoredLock, User} from './records.js'
+import type {User} from './records.js'
 import {roleNameProblem} from './role-resource.js'
+import {lockOf} from './stored-locks.js'
 
-const prefix = 'locks'
 const minTtlSeconds = 1
 const maxTtlSeconds = 10 * 365 * 24 * 3600
 const maxMessage = 256
 /** Each decision looks at all of them. */
 const maxLocks = 1000
-
-/** The locks there are. Those that have expired are not among them. */
-export interface StoredLocks {
-  list(): Promise<Lock[]>
-  /**
-   * All locks in force: at once, and again whenever they have changed. Whoever is slow gets the newest state, and none
-   * of those between; whoever begins again misses nothing. Ends with the signal.
-   */
-  watch(signal: AbortSignal): AsyncIterable<Lock[]>
-  records: Records<StoredLock>
-}
-
-export function createStoredLocks(backend: Backend, records: Records<StoredLock>): StoredLocks {
-  const list = async (): Promise<Lock[]> =>
-    (await records.entries())
-      .sort((a, b) => a.revision - b.revision)
-      .map(({id, value: {version: _, ...lock}}) => present({id, ...lock}))
-  return {
-    list,
-    records,
-    async *watch(signal) {
-      let changed = true
-      let wake = (): void => undefined
-      const stop = backend.watch(`${prefix}/`, () => {
-        changed = true
-        wake()
-      })
-      const abort = (): void => wake()
-      signal.addEventListener('abort', abort)
-      try {
-        while (!signal.aborted) {
-          if (changed) {
-            changed = false
-            yield await list()
-          } else {
-            await new Promise<void>(resolve => {
-              wake = resolve
-            })
-          }
-        }
-      } finally {
-        stop()
-        signal.removeEventListener('abort', abort)
-      }
-    },
-  }
-}
-
-type Absent<T> = {[K in keyof T]: T[K] | undefined}
-
-const present = ({message, expires, ...lock}: Absent<Lock> & Omit<Lock, 'message' | 'expires'>): Lock => ({
-  ...lock,
-  ...(message === undefined ? {} : {message}),
-  ...(expires === undefined ? {} : {expires}),
-})
 
 type LockMethods = Pick<AuthApi, 'createLock' | 'listLocks' | 'removeLock' | 'watchLocks'>
 
@@ -94,7 +38,7 @@ export function lockMethods(context: AuthContext, actor: string): LockMethods {
         })
       const created = now()
       const expires = ttlSeconds === undefined ? undefined : created + Math.ceil(ttlSeconds * 1000)
-      const lock = present({
+      const lock = lockOf({
         ...{id: randomUUID(), kind, name: lockedName(kind, name), created, createdBy: actor},
         ...{message: message || undefined, expires},
       })

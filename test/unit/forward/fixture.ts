@@ -66,6 +66,8 @@ export const everything: SessionOptions = {
   idleTimeoutSeconds: 0,
   disconnectExpiredCert: false,
   recordSession: 'best_effort',
+  lock: 'best_effort',
+  maxConnections: 0,
   maxSessions: 10,
 }
 
