@@ -51,7 +51,7 @@ export interface Field {
   /** Makes a key with a user certificate, by default joe's, valid for an hour. */
   userKey(wish?: UserWish): Promise<UserKey>
   /** Options of a stock client that goes through the proxy's subsystem as this user. */
-  throughSubsystem(key: UserKey, options?: {forwardAgent?: boolean}): string[]
+  throughSubsystem(key: UserKey, options?: {forwardAgent?: boolean; port?: number}): string[]
   /** The same with `-J`. The second half of the options goes to the jump alone. */
   throughJump(key: UserKey, options?: {forwardAgent?: boolean; jump?: string}): string[]
   /** An sshd that trusts the user CA and has a host certificate for 127.0.0.1 and localhost. */
@@ -123,10 +123,10 @@ export async function startField(config: ClusterOptions['config'] = {}): Promise
       writeFileSync(`${path}-cert.pub`, `${formatAuthorizedKey(certificate)}\n`)
       return {path, privateKey, certificate}
     },
-    throughSubsystem(key, {forwardAgent = true} = {}) {
+    throughSubsystem(key, {forwardAgent = true, port = proxyPort} = {}) {
       const settings = [...trust, ...identity(key), `ForwardAgent=${forwardAgent ? 'yes' : 'no'}`]
       const words = ['-F', 'none', ...settings.flatMap(setting => ['-o', setting])]
-      const proxy = `ssh ${words.join(' ')} -p ${proxyPort} joe@127.0.0.1 -s proxy:%h:%p`
+      const proxy = `ssh ${words.join(' ')} -p ${port} joe@127.0.0.1 -s proxy:%h:%p`
       return [...words, '-o', `ProxyCommand=${proxy}`]
     },
     throughJump(key, {forwardAgent = true, jump = ''} = {}) {

@@ -118,11 +118,17 @@ function takeHeader(
   if (typeof own?.sid !== 'string') return 'it is not the header of a recording of this system'
   if (expected !== undefined && own.sid !== expected) return `it is of another session, ${own.sid}`
   const {format: _, ...meta} = own
-  const whole = {...meta, width, height, ...(term && {term}), ...(command !== undefined && {command})}
+  const whole = {...meta, width, height, ...defined({term, command})}
   if (index && !isDeepStrictEqual(whole, {...index.meta})) return 'the index begins with other facts'
   Object.assign(state, {sid: own.sid, chunks: 1, head: digest})
   return undefined
 }
+
+/** Those of the facts that are there; an empty one is. */
+const defined = (facts: Record<string, string | undefined>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(facts).flatMap(([key, fact]) => (fact === undefined ? [] : [[key, fact]])),
+  )
 
 function takeSeal(data: string, state: ChainState): string | undefined {
   const parsed = sealSchema.safeParse(parseJson(data))

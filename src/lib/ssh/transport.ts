@@ -1,5 +1,5 @@
 import type {Duplex} from 'node:stream'
-import {asProblem, parseProblemLine, problem, problemLine, SallyportError} from '../errors/index.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {hostCertificateAlgorithms, WireWriter} from '../sshcert/index.js'
 import {type AlgorithmChoice, offer} from './algorithms.js'
 import {sendOwnExtInfo} from './ext-info.js'
@@ -17,6 +17,7 @@ import {peerText} from './peer-text.js'
 import {defaultRekeyLimits, type RekeyLimits, type RekeyPolicy, rekeyPolicy} from './rekey-policy.js'
 import {type Negotiated, type ProtocolOptions, type Ssh2Protocol, ssh2} from './ssh2-protocol.js'
 import {endStream} from './stream-end.js'
+import {disconnected, transportProblem} from './transport-problems.js'
 
 /** OpenSSH sends eow@openssh.com, which ends `ssh host yes | head`, only to peers whose name begins like this. */
 const ident = 'OpenSSH_9.9-Sallyport'
@@ -318,30 +319,3 @@ class Ssh2Transport implements Transport {
 const destroyStream = (stream: Duplex): void => {
   if (!stream.destroyed) stream.destroy()
 }
-
-/** Servers of ours say why in the words of the error itself. */
-function disconnected(description: string | undefined): SallyportError {
-  const text = peerText(description ?? '')
-  const ours = /^sallyport: (.*)$/.exec(text)?.[1]
-  if (ours) return parseProblemLine(ours, 'protocol_error')
-  return problem('protocol_error', `the peer ended the connection: ${text || 'no reason given'}`)
-}
-
-/** @param hostKeyAlgorithms what was offered, to explain why nothing matched */
-function transportProblem(thrown: unknown, hostKeyAlgorithms: readonly string[] = []): SallyportError {
-  if (thrown instanceof SallyportError) return thrown
-  const message = thrown instanceof Error ? thrown.message : String(thrown)
-  if (/no matching host key format/i.test(message) && onlyCertificates(hostKeyAlgorithms)) {
-    const text = 'remote host presented a public key, expected a host certificate'
-    return problem('host_key_refused', text, {cause: thrown})
-  }
-  // Not an opinion of ssh2 but a stumble over bytes that make no sense.
-  if (thrown instanceof TypeError || thrown instanceof RangeError) {
-    return problem('protocol_error', 'the peer sent what is not SSH', {cause: thrown})
-  }
-  const lowered = message.charAt(0).toLowerCase() + message.slice(1)
-  return problem('protocol_error', lowered, {cause: thrown})
-}
-
-const onlyCertificates = (algorithms: readonly string[]): boolean =>
-  algorithms.length > 0 && algorithms.every(name => hostCertificateAlgorithms.includes(name))

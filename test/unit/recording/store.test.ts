@@ -324,17 +324,24 @@ describe('opening a recording', () => {
     await expect(store.open(randomUUID())).rejects.toMatchObject({code: 'not_found'})
   })
 
-  it('verifies, with the index and without', async () => {
-    const sid = await record(store, writer => {
-      writer.output(Buffer.from('x'))
-    })
-    for (const index of [await store.readIndex(sid), undefined]) {
-      const {data} = await store.open(sid)
-      expect(await verifyRecording({data, keys: [keys.publicKey], sid, ...(index && {index})})).toEqual({
-        result: 'verified',
-        sid,
-        chunks: 2,
-      })
-    }
-  })
+  it.each([{}, {term: '', command: ''}, {term: 'xterm', command: 'ls'}])(
+    'verifies, with the index and without: %j',
+    async facts => {
+      const sid = await record(
+        store,
+        writer => {
+          writer.output(Buffer.from('x'))
+        },
+        facts,
+      )
+      for (const index of [await store.readIndex(sid), undefined]) {
+        const {data} = await store.open(sid)
+        expect(await verifyRecording({data, keys: [keys.publicKey], sid, ...(index && {index})})).toEqual({
+          result: 'verified',
+          sid,
+          chunks: 2,
+        })
+      }
+    },
+  )
 })

@@ -1,0 +1,157 @@
+import {randomInt} from 'node:crypto'
+import {existsSync, readFileSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {beforeAll, describe, expect, it} from 'vitest'
+import {type Cluster, startCluster} from '../support/cluster.js'
+import {
+  addToAgent,
+  type Event,
+  eventually,
+  type Field,
+  login,
+  startField,
+  type UserKey,
+} from '../support/field.js'
+import {start} from '../support/process.js'
+import type {Sshd} from '../support/sshd.js'
+
+/**
+ * The service is killed, for real and at random moments, while sessions run on a real sshd; then it starts again. What
+ * the user saw is held against what the recording has.
+ */
+let field: Field
+let cluster: Cluster
+let target: Sshd
+let joe: UserKey
+
+beforeAll(async () => {
+  field = await startField()
+  cluster = field.cluster
+  target = await field.target()
+  joe = await field.userKey()
+  await addToAgent(field.agent, joe)
+})
+
+/** `ssh` through the proxy as it is now; each start of the service has another port. */
+const way = (): string[] => [
+  ...field.throughSubsystem(joe, {port: cluster.addresses.ssh.port}),
+  ...['-p', String(target.port), `${login}@127.0.0.1`],
+]
+const restart = async (): Promise<void> => {
+  cluster = await startCluster({directory: field.directory, reuse: true})
+}
+const named = (sid: string, event: string): Event[] =>
+  field.events().filter(record => record.sid === sid && record.event === event)
+const wait = (milliseconds: number): Promise<void> =>
+  new Promise(resolve => setTimeout(resolve, milliseconds))
+
+interface Seen {
+  text: string
+  /** When the byte at `offset` had come, Unix ms. */
+  at(offset: number): number
+}
+
+/** A session that prints numbered lines until it is gone. */
+async function countingSession(words: string[]): Promise<{sid: string; seen: Seen; ended: Promise<unknown>}> {
+  const before = field.events().length
+  const child = start('ssh', [...words, ...way(), countLines], {env: field.agent.env})
+  const arrivals: {end: number; time: number}[] = []
+  const seen = {
+    text: '',
+    at: (offset: number) => arrivals.find(({end}) => end > offset)?.time ?? Infinity,
+  }
+  child.stdout.setEncoding('latin1').on('data', (chunk: string) => {
+    seen.text += chunk
+    arrivals.push({end: seen.text.length, time: Date.now()})
+  })
+  const ended = new Promise(resolve => child.once('close', resolve))
+  const begun = await eventually(
+    () =>
+      field
+        .events()
+        .slice(before)
+        .find(({event}) => event === 'session.start'),
+    'the session starts',
+  )
+  await eventually(() => seen.text.includes('line 1'), 'it prints')
+  return {sid: String(begun.sid), seen, ended}
+}
+
+const countLines = 'i=0; while :; do i=$((i+1)); echo "line $i of a session"; sleep 0.01; done'
+
+describe('kill -9 of the service', () => {
+  it('loses at most a second of what the user saw, and the restart completes the rest', async () => {
+    const sids: string[] = []
+    for (let round = 0; round < 5; round++) {
+      const delay = randomInt(0, 2500)
+      const where = `round ${round}, killed after ${delay} ms`
+      const {sid, seen, ended} = await countingSession(round % 2 === 0 ? [] : ['-tt'])
+      sids.push(sid)
+      await wait(delay)
+      const killed = Date.now()
+      await cluster.stop('SIGKILL')
+      await ended
+      await restart()
+      const end = await eventually(() => named(sid, 'session.end')[0], 'the session ends')
+
+      const raw = await cluster.admin(['play', sid, '--format=raw'])
+      expect(raw.code, where).toBe(0)
+      expect(raw.stderr).toContain('cut short')
+      const kept = raw.bytes.toString('latin1')
+      const common = Math.min(kept.length, seen.text.length)
+      expect(kept.slice(0, common) === seen.text.slice(0, common), where).toBe(true)
+      if (seen.text.length > common) expect(killed - seen.at(common), where).toBeLessThanOrEqual(1000)
+
+      expect(end).toMatchObject({
+        ...{user: 'joe', login, server_hostname: '127.0.0.1', code: 'T2004I', participants: ['joe']},
+        ...{recorded: true, truncated: true, reason: 'the service ended before the session did'},
+      })
+      const listed = JSON.parse((await cluster.admin(['recordings', 'ls', '--format=json'])).stdout)
+      expect(listed.find((row: {sid: string}) => row.sid === sid)).toMatchObject({
+        state: 'truncated',
+        end: null,
+      })
+      const verified = await cluster.admin(['recordings', 'verify', sid])
+      expect(verified).toMatchObject({code: 0})
+      expect(verified.stdout).toContain('It is not all of the session: the service ended before')
+    }
+    await cluster.stop('SIGTERM')
+    await restart()
+    for (const sid of sids)
+      for (const name of ['session.start', 'session.upload', 'session.end'])
+        expect([name, named(sid, name).length]).toEqual([name, 1])
+    expect(field.recordings()).toHaveLength(sids.length)
+    expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
+  }, 120_000)
+
+  it('completes a recording while another one is damaged, and reports that one once', async () => {
+    const [damaged, sound] = [await countingSession([]), await countingSession([])]
+    await wait(1000)
+    await cluster.stop('SIGKILL')
+    await Promise.all([damaged.ended, sound.ended])
+    const {path = ''} = field.recordings().find(({sid}) => sid === damaged.sid) ?? {}
+    const data = readFileSync(path)
+    data.writeUInt8(data.readUInt8(40) ^ 1, 40)
+    writeFileSync(path, data)
+    for (let times = 0; times < 2; times++) {
+      await restart()
+      await eventually(
+        () => named(damaged.sid, 'session.end')[0] && named(sound.sid, 'session.end')[0],
+        'both end',
+      )
+      await cluster.stop('SIGTERM')
+    }
+    await restart()
+    expect(named(sound.sid, 'session.upload')).toHaveLength(1)
+    expect(named(damaged.sid, 'session.upload')).toHaveLength(0)
+    expect(named(damaged.sid, 'session.end')).toMatchObject([{recorded: false, truncated: true}])
+    expect(named(damaged.sid, 'session.recording.damaged')).toMatchObject([
+      {success: false, code: 'TSR01W', user: 'joe', error: expect.stringContaining('chunk 0')},
+    ])
+    expect(readFileSync(path)).toEqual(data)
+    expect(existsSync(path.replace('.cast.gz', '.damaged.json'))).toBe(true)
+    expect(existsSync(join(cluster.dataDir, 'sessions-completed.json'))).toBe(true)
+    const verified = await cluster.admin(['recordings', 'verify', damaged.sid])
+    expect(verified.stderr).toContain('chunk 0')
+  }, 60_000)
+})

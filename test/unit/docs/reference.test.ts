@@ -1,0 +1,107 @@
+import {generateKeyPairSync} from 'node:crypto'
+import {describe, expect, it} from 'vitest'
+import {z} from 'zod'
+import {methodInputs} from '../../../src/lib/auth/method-inputs.js'
+import {failuresSchema, inviteSchema, otpUseSchema, userSchema} from '../../../src/lib/auth/records.js'
+import {remoteMethods} from '../../../src/lib/auth/remote-methods.js'
+import {apiRights} from '../../../src/lib/auth/rights.js'
+import {
+  formatAuthorizedKey,
+  parseAuthorizedKey,
+  parseCertificate,
+  publicKeyBlob,
+} from '../../../src/lib/sshcert/index.js'
+import {startAuthService} from '../../support/auth-service.js'
+import {page, rows, section} from '../../support/documents.js'
+
+/** Names in the first cells of a table; a cell may have several. */
+const named = (text: string): string[] =>
+  rows(text).flatMap(([cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(match => match[1] ?? ''))
+
+describe('wire-protocol.md', () => {
+  const api = section(page('docs/wire-protocol.md'), '## The auth API')
+  const about = (method: string): string =>
+    api.split(/^### /m).find(part => part.split('\n')[0] === method) ?? ''
+
+  it('has a section for every method that can be called, and for no other', () => {
+    const listed = [...api.matchAll(/^### (.*)$/gm)].map(match => match[1])
+    expect(listed).toEqual([...remoteMethods])
+  })
+
+  it.each([...remoteMethods])(
+    'lists the fields of %s, says which may be absent, and who may call it',
+    method => {
+      const schema = z.toJSONSchema(methodInputs[method], {io: 'input', unrepresentable: 'any'})
+      const properties = Object.keys(schema.properties ?? {})
+      const table = rows(about(method)).filter(cells => cells.length === 3)
+      expect(named(about(method)).sort()).toEqual(properties.sort())
+      const optional = table.filter(([, type = '']) => type.endsWith('?')).map(([cell = '']) => cell)
+      const wanted = properties.filter(name => !schema.required?.includes(name))
+      expect(
+        optional.flatMap(cell => [...cell.matchAll(/`([^`]+)`/g)].map(match => match[1])).sort(),
+      ).toEqual(wanted.sort())
+      const right = apiRights[method]
+      const words = typeof right === 'string' ? right : right.map(word => `\`${word}\``).join(', ')
+      expect(about(method)).toContain(`Right: ${words}`)
+    },
+  )
+})
+
+describe('storage.md', () => {
+  const guide = page('docs/storage.md')
+
+  it.each([
+    ['### `users/<name>`', userSchema],
+    ['### `invites/<sha-256 of the token, hex>`', inviteSchema],
+    ['### `failures/<name>`', failuresSchema],
+    ['### `otp/<name>`', otpUseSchema],
+  ] as const)('lists every field of %s', (heading, schema) => {
+    const fields = Object.keys(schema.shape).filter(name => name !== 'version')
+    expect(named(section(guide, heading)).sort()).toEqual(fields.sort())
+  })
+})
+
+describe('certificates.md', async () => {
+  const guide = page('docs/certificates.md')
+  const auth = await startAuthService({clusterName: 'example', publicUrl: () => 'https://localhost'})
+  const admin = auth.as({kind: 'admin'})
+  const publicKey = formatAuthorizedKey(publicKeyBlob(generateKeyPairSync('ed25519').publicKey))
+  await admin.createUser({name: 'joe', logins: ['joe', 'root']})
+  const certificates = {
+    user: parseCertificate(
+      parseAuthorizedKey((await admin.signUser({user: 'joe', publicKey})).certificate).blob,
+    ),
+    host: parseCertificate(
+      parseAuthorizedKey((await admin.signHost({principals: ['a', 'b'], publicKey})).certificate).blob,
+    ),
+  }
+  const hours = (kind: 'user' | 'host'): number =>
+    Number(certificates[kind].validBefore - certificates[kind].validAfter - 60n) / 3600
+  const field = (heading: string, name: string): string =>
+    rows(section(guide, heading)).find(([cell]) => cell === name)?.[1] ?? ''
+
+  it('lists the extensions of a user certificate, their order and their values', () => {
+    const {extensions} = certificates.user
+    const table = rows(section(guide, '## User certificates')).filter(cells => cells.length === 3)
+    const [names, values] = [0, 1].map(at => table.map(cells => cells[at]?.replaceAll('`', '')))
+    expect(names?.filter(name => name !== 'permit-X11-forwarding')).toEqual([...extensions.keys()])
+    expect(values).toEqual(['empty', 'empty', 'empty', 'empty', ...[...extensions.values()].slice(-2)])
+  })
+
+  it('says how long certificates last, and that nobody is tied to critical options', () => {
+    expect(field('## User certificates', 'valid before')).toContain(`${hours('user')} hours by default`)
+    expect(field('## Host certificates', 'valid after, before')).toContain('for a year')
+    expect(hours('host')).toBe(365 * 24)
+    for (const kind of ['user', 'host'] as const) {
+      expect(field(`## ${kind === 'user' ? 'User' : 'Host'} certificates`, 'critical options')).toBe('none')
+      expect(certificates[kind].criticalOptions.size).toBe(0)
+    }
+    expect([...certificates.host.extensions]).toEqual([['x-teleport-authority', 'example']])
+    expect(certificates.host).toMatchObject({keyId: 'a', principals: ['a', 'b']})
+  })
+
+  it('lists the authorities', async () => {
+    const listed = named(section(guide, '## Authorities'))
+    expect(listed).toEqual((await admin.listAuthorities()).map(({type}) => type))
+  })
+})
