@@ -11,6 +11,8 @@ const tools: readonly {command: string; package: string}[] = [
   {command: 'chromium', package: 'chromium'},
   {command: 'ps', package: 'procps'},
   {command: 'script', package: 'bsdutils'},
+  {command: 'sqlite3', package: 'sqlite3'},
+  {command: 'ip', package: 'iproute2'},
 ]
 
 const places = ['/usr/sbin', '/usr/local/sbin', ...(process.env.PATH ?? '').split(':')]

@@ -68,7 +68,7 @@ export default class Ssh extends BaseCommand {
       createChannelRouter,
       loadIdentity,
       openForwardings,
-      parseProxyAddress,
+      identityOptions,
       parseSshTarget,
       readForwardings,
       runRemoteSession,
@@ -79,13 +79,7 @@ export default class Ssh extends BaseCommand {
       dynamic: flags['dynamic-forward'],
     })
     const target = parseSshTarget(args.target, {login: flags.login, port: flags.port})
-    const identity = await loadIdentity({
-      proxy: flags.proxy === undefined ? undefined : parseProxyAddress(flags.proxy),
-      user: flags.user,
-      identity: flags.identity,
-      insecure: flags.insecure,
-      agentSocket: process.env.SSH_AUTH_SOCK || undefined,
-    })
+    const identity = await loadIdentity(identityOptions(flags))
     const reached = await connectToTarget({
       ...target,
       identity,

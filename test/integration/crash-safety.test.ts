@@ -124,6 +124,28 @@ describe('kill -9 of the service', () => {
     expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
   }, 120_000)
 
+  it('leaves no start, recording or upload without its end, whatever it interrupts', async () => {
+    const before = field.recordings().length
+    for (let round = 0; round < 6; round++) {
+      const child = start('ssh', [...way(), 'echo here; sleep 0.2; echo done'], {env: field.agent.env})
+      const ended = new Promise(resolve => child.once('close', resolve))
+      await wait(randomInt(100, 1000))
+      await cluster.stop('SIGKILL')
+      await ended
+      await restart()
+    }
+    await eventually(() => field.recordings().every(({sealed}) => sealed), 'every recording is completed')
+    await cluster.stop('SIGTERM')
+    await restart()
+    const recorded = field.recordings().map(({sid}) => sid)
+    const started = field.events().flatMap(({event, sid}) => (event === 'session.start' && sid ? [sid] : []))
+    expect(recorded.length).toBeGreaterThan(before)
+    expect(new Set(started).size).toBe(started.length)
+    for (const sid of new Set([...recorded, ...started]))
+      for (const name of ['session.upload', 'session.end'])
+        expect([sid, name, named(sid, name).length]).toEqual([sid, name, 1])
+  }, 60_000)
+
   it('completes a recording while another one is damaged, and reports that one once', async () => {
     const [damaged, sound] = [await countingSession([]), await countingSession([])]
     await wait(1000)

@@ -272,7 +272,12 @@ describe('sessions through the recording proxy', () => {
     const master = start('ssh', [...shared, '-M', '-N', ...where()], {env: env()})
     await eventually(() => existsSync(control), 'the control socket is there')
     const many = Array.from({length: 12}, () =>
-      start('ssh', [...shared, '-o', 'LogLevel=ERROR', ...where(), 'echo in; cat'], {env: env()}),
+      // A client that is refused would otherwise go on by a connection of its own.
+      start(
+        'ssh',
+        ['-o', 'ProxyCommand=false', ...shared, '-o', 'LogLevel=ERROR', ...where(), 'echo in; cat'],
+        {env: env()},
+      ),
     )
     const said = await Promise.all(
       many.map(async client => {

@@ -16,16 +16,10 @@ export default class ProxySsh extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(ProxySsh)
-    const {carryConnection, loadIdentity, parseProxyAddress, parseSshTarget} = await import(
+    const {carryConnection, loadIdentity, identityOptions, parseSshTarget} = await import(
       '../../lib/client/index.js'
     )
-    const identity = await loadIdentity({
-      proxy: flags.proxy === undefined ? undefined : parseProxyAddress(flags.proxy),
-      user: flags.user,
-      identity: flags.identity,
-      insecure: flags.insecure,
-      agentSocket: process.env.SSH_AUTH_SOCK || undefined,
-    })
+    const identity = await loadIdentity(identityOptions(flags))
     try {
       await carryConnection(
         identity,

@@ -53,8 +53,14 @@ export function createAppender(directory: string, last: {file: LogFile; size: nu
       handle ??= await openLogFile(active.file.path, constants.O_RDWR)
       dirty = true
       const bytes = Buffer.from(text)
-      await writeAt(handle, bytes, active.size)
-      await handle.datasync()
+      try {
+        await writeAt(handle, bytes, active.size)
+        await handle.datasync()
+      } catch (error) {
+        // At once, for whoever reads the file; where that fails, too, the next append tries it again.
+        await repair().catch(() => undefined)
+        throw error
+      }
       dirty = false
       active = {file: active.file, size: active.size + bytes.length}
     },

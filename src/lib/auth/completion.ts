@@ -128,6 +128,10 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
       try {
         return await emit(input)
       } catch (error) {
+        log.warn(
+          {event: input.event, error: problemLine(asProblem(error))},
+          'an audit event is not on record',
+        )
         if (input.sid !== undefined && closing.has(input.event))
           void retries.add(async () => void (await emit(input)))
         throw error

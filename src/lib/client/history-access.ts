@@ -1,15 +1,12 @@
 import type {RemoteAuthApi} from '../auth/remote-methods.js'
-import {parseProxyAddress} from './address.js'
 import {type AuthAccess, withAuthApi} from './auth-access.js'
 import {connectAuthThroughProxy} from './auth-through-proxy.js'
+import {type IdentityFlags, identityOptions} from './identity-flags.js'
 
 /** Flags of the commands that administrators and users alike look at history with. */
-export interface HistoryFlags {
+export interface HistoryFlags extends IdentityFlags {
   config?: string | undefined
   'data-dir'?: string | undefined
-  proxy?: string | undefined
-  identity?: string | undefined
-  insecure?: boolean
 }
 
 /**
@@ -17,18 +14,10 @@ export interface HistoryFlags {
  * as the logged-in user through the proxy. `--proxy` or `--identity` says that it is the user who asks.
  */
 export function withHistoryApi<T>(flags: HistoryFlags, work: (api: RemoteAuthApi) => Promise<T>): Promise<T> {
-  const connect = () => throughProxy(flags)
+  const connect = () => connectAuthThroughProxy(identityOptions(flags))
   const asUser = flags.proxy !== undefined || flags.identity !== undefined
   return asUser ? withAccess(connect, work) : withAuthApi(flags, work, connect)
 }
-
-const throughProxy = ({proxy, identity, insecure}: HistoryFlags): Promise<AuthAccess> =>
-  connectAuthThroughProxy({
-    proxy: proxy === undefined ? undefined : parseProxyAddress(proxy),
-    identity,
-    agentSocket: process.env.SSH_AUTH_SOCK || undefined,
-    ...(insecure !== undefined && {insecure}),
-  })
 
 async function withAccess<T>(
   open: () => Promise<AuthAccess>,

@@ -45,6 +45,11 @@ export interface SessionParameters {
 export interface ForwardedSession {
   /** Ends the session, telling the user why; nothing more of the target reaches the user. */
   end(error: SallyportError): void
+  /**
+   * The session cannot be recorded any more. A strict one ends, and its user gets nothing that was not on its way yet;
+   * any other goes on, and its user is told.
+   */
+  recordingLost(error: SallyportError): void
   /** The connection to the target is gone: what it had sent is still delivered, and then the reason. */
   targetLost(error: SallyportError): void
 }
@@ -55,7 +60,11 @@ export interface ForwardedSession {
  */
 export function forwardSession(parameters: SessionParameters): ForwardedSession {
   const session = new Session(parameters)
-  return {end: error => session.end(error), targetLost: error => session.targetLost(error)}
+  return {
+    end: error => session.end(error),
+    recordingLost: error => session.recordingLost(error),
+    targetLost: error => session.targetLost(error),
+  }
 }
 
 class Session {
@@ -94,6 +103,16 @@ class Session {
     this.#ended = true
     this.#exit ??= {reason: error.message}
     void this.#finish(this.#farewell(error))
+  }
+
+  recordingLost(error: SallyportError): void {
+    if (this.#ended || this.#finishing) return
+    if (this.#parameters.options.recordSession === 'strict') {
+      this.#local.dropUnsent()
+      this.end(error)
+    } else if (!this.#local.writableEnded) {
+      this.#local.stderr.write(`sallyport: the session goes on unrecorded: ${problemLine(error)}\r\n`)
+    }
   }
 
   targetLost(error: SallyportError): void {

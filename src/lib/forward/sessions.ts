@@ -130,7 +130,10 @@ function recordedSession(
     mode: options.recordSession,
     onFailure: error => {
       warn('recording failed')(error)
-      if (options.recordSession === 'strict') session.end(error)
+      session.recordingLost(error)
+      if (options.recordSession === 'strict') return
+      const failed = {event: 'session.recording.failed', success: false, error: error.message} as const
+      emit({...facts, ...failed}).catch(warn('audit event lost'))
     },
     onProblem: warn('audit event lost'),
   })

@@ -1,11 +1,8 @@
-import {promisify} from 'node:util'
-import {gzip as gzipCallback} from 'node:zlib'
 import {problem, SallyportError} from '../errors/index.js'
 import {CHAIN_CODE, eventLine} from './asciicast.js'
 import {chainDigest, GENESIS} from './chain.js'
+import {createCompressor} from './compress.js'
 import type {RecordingEnd, RecordingMeta, RecordingSink} from './types.js'
-
-const gzip = promisify(gzipCallback)
 
 /** Lines that become one gzip member. Milliseconds since the start; `size` in characters. */
 export interface OpenChunk {
@@ -41,6 +38,7 @@ export function createChunkPipeline(options: {
 }): ChunkPipeline {
   const {meta, sink, next, onFailure} = options
   let waiters: {met: () => boolean; resolve: () => void}[] = []
+  const compressText = createCompressor()
   let busy = false
   let durable = 0
   let sequence = 0
@@ -70,7 +68,7 @@ export function createChunkPipeline(options: {
 
   const compress = (chunk: OpenChunk): Promise<Buffer> => {
     const link = sequence === 0 ? '' : eventLine(chunk.firstMs, CHAIN_CODE, `${sequence} ${head}`)
-    return gzip(link + chunk.lines.join(''), {level: 1, chunkSize: 128 * 1024})
+    return compressText(link + chunk.lines.join(''))
   }
 
   const append = async ({firstMs, lastMs, size}: OpenChunk, data: Buffer): Promise<void> => {

@@ -77,6 +77,7 @@ export class Channel extends PeerStream implements Sender {
   /** Set while EOF waits for the writes before it. */
   #sendingEof: WriteDone | undefined
   #sentEof = false
+  #dropping = false
   #sentClose = false
   #receivedClose = false
 
@@ -111,6 +112,14 @@ export class Channel extends PeerStream implements Sender {
       : Promise.resolve(true)
     this.#link.send(payload)
     return answer
+  }
+
+  /** Forgets what was written to this and to `stderr` and is not sent yet; what is written from now on is sent. */
+  dropUnsent(): void {
+    // A stream hands over what it holds itself as soon as what came before is done.
+    this.#dropping = true
+    this.#writes.clear()
+    this.#dropping = false
   }
 
   /** Tells the peer that no more comes and that nothing more is read; what is not sent yet is dropped. Idempotent. */
@@ -192,7 +201,7 @@ export class Channel extends PeerStream implements Sender {
 
   queueWrite(data: Buffer, extended: boolean, done: WriteDone): void {
     // A peer that closed its end gets nothing more; whoever writes learns of it through `onClosed`, as with a pipe.
-    if (this.isClosed || data.length === 0) return done()
+    if (this.isClosed || this.#dropping || data.length === 0) return done()
     if (this.#sentEof) return done(problem('protocol_error', 'data was written after the end of a channel'))
     this.#writes.push(data, extended, done)
     this.#link.ready(this)

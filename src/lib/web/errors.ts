@@ -30,6 +30,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   unavailable: 503,
   service_not_running: 503,
   timeout: 504,
+  store_failed: 507,
 }
 
 /** 500 for every code that a remote caller has no part in. */
@@ -42,6 +43,7 @@ export const statusOf = (code: ErrorCode): number => statuses[code] ?? 500
 export function httpProblem(thrown: unknown, requestId: string): HttpProblem {
   if (thrown instanceof SallyportError) {
     const status = statusOf(thrown.code)
+    if (thrown.code === 'store_failed') return {status, error: notStored(requestId), fault: thrown}
     return status === 500 ? serverFault(thrown, requestId) : {status, error: thrown}
   }
   const known = isFastifyError(thrown) ? frameworkProblems[thrown.code] : undefined
@@ -51,6 +53,12 @@ export function httpProblem(thrown: unknown, requestId: string): HttpProblem {
     ? {status, error: problem('invalid_input', 'the request is not valid HTTP for this service')}
     : serverFault(thrown, requestId)
 }
+
+/** Nothing is done that cannot be put on record. */
+const notStored = (requestId: string): SallyportError =>
+  problem('store_failed', 'the server cannot store what has to be on record, and so does nothing', {
+    hint: `ask its administrator to make room, and to look for request ${requestId} in the log`,
+  })
 
 const serverFault = (fault: unknown, requestId: string): HttpProblem => ({
   status: 500,

@@ -51,10 +51,10 @@ async function stage({
     if (type === 'exit-status') statuses.push({type, code: new WireReader(data).u32()})
   }
   const onDone = vi.fn()
-  const made = record(auth, {mode, onFailure: error => mode === 'strict' && session.end(error)})
+  const made = record(auth, {mode, onFailure: error => session.recordingLost(error)})
   const session = forwardSession({
     ...{local, onDone, record: made.record},
-    options: {...everything, ...options},
+    options: {...everything, recordSession: mode, ...options},
     async openRemote() {
       await beforeRemote?.()
       return back.client.openChannel('session')
@@ -265,7 +265,7 @@ describe('a session that is ended', () => {
 
   it('delivers nothing unrecorded in strict mode', async () => {
     const auth = fakeAuth()
-    const {client, target, onDone} = await stage({auth, mode: 'strict', options: {recordSession: 'strict'}})
+    const {client, target, onDone} = await stage({auth, mode: 'strict'})
     await client.request('exec', text('yes'))
     const far = await target
     const output = drain(client)
@@ -275,6 +275,46 @@ describe('a session that is ended', () => {
     far.write(Buffer.alloc(200_000, 'b'))
     expect((await output).includes('b')).toBe(false)
     expect(far.isClosed).toBe(true)
+  })
+
+  it('delivers nothing that was waiting for a slow reader when the recording of a strict session fails', async () => {
+    const {client, target, session, statuses, onDone} = await stage({mode: 'strict'})
+    await client.request('exec', text('yes'))
+    const far = await target
+    far.write(Buffer.alloc(8_000_000, 'a'))
+    await settle(1000)
+    const delivered = client.unread
+    session.recordingLost(problem('recording_unavailable', 'the disk is full'))
+    const [output, errors] = [drain(client), drain(client.stderr)]
+    const began = performance.now()
+    await done(onDone)
+    expect(performance.now() - began).toBeLessThan(1000)
+    expect(delivered).toBeGreaterThan(0)
+    expect((await output).length).toBe(delivered)
+    expect((await errors).toString()).toBe('sallyport: the disk is full [recording_unavailable]\r\n')
+    expect(statuses).toEqual([{type: 'exit-status', code: 255}])
+  })
+
+  it('goes on by best effort when the recording fails, and says so once', async () => {
+    const auth = fakeAuth()
+    const {client, target, onDone} = await stage({auth})
+    await client.request('exec', text('yes'))
+    const far = await target
+    const output = drain(client)
+    let errors = ''
+    client.stderr.on('data', chunk => {
+      errors += chunk
+    })
+    auth.storeBroken = true
+    far.write(Buffer.alloc(300_000, 'a'))
+    await vi.waitFor(() => expect(errors).toContain('\n'), {timeout: 5000})
+    far.write(Buffer.alloc(300_000, 'b'))
+    await far.request('exit-status', status(3), false)
+    far.end()
+    far.close()
+    await done(onDone)
+    expect((await output).length).toBe(600_000)
+    expect(errors).toMatch(/^sallyport: the session goes on unrecorded: .* \[recording_unavailable\]\r\n$/)
   })
 
   it('first delivers what a target had sent that was lost', async () => {

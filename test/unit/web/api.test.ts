@@ -237,8 +237,8 @@ describe('errors of the API', () => {
       },
     })
     const reply = await app.inject('/webapi/ping')
-    expect(reply.statusCode).toBe(500)
-    expect(reply.json().error.code).toBe('internal')
+    expect(reply.statusCode).toBe(507)
+    expect(reply.json().error.code).toBe('store_failed')
     expect(reply.body).not.toContain('/var/lib')
     const line = log.map(text => JSON.parse(text)).find(({msg}) => msg === 'request failed')
     expect(line).toMatchObject({err: {message: fault.message}, route: '/webapi/ping'})

@@ -22,7 +22,6 @@ describe('httpProblem', () => {
   })
 
   it.each([
-    problem('store_failed', 'cannot write /var/lib/sallyport/state.db'),
     problem('internal', 'at /srv/app.js:3'),
     new Error('ENOENT /var/lib/sallyport/state.db'),
     Object.assign(new Error('/var/lib/x'), {statusCode: 500, code: 'FST_X'}),
@@ -31,6 +30,14 @@ describe('httpProblem', () => {
     const found = httpProblem(thrown, 'request-1')
     expect(found).toMatchObject({status: 500, error: {code: 'internal'}, fault: thrown})
     expect(`${found.error.message} ${found.error.hint}`).not.toMatch(/\/|ENOENT/)
+    expect(found.error.hint).toContain('request-1')
+  })
+
+  it('says that the store failed, and keeps where for the log', () => {
+    const fault = problem('store_failed', 'cannot write /var/lib/sallyport/state.db')
+    const found = httpProblem(fault, 'request-1')
+    expect(found).toMatchObject({status: 507, error: {code: 'store_failed'}, fault})
+    expect(`${found.error.message} ${found.error.hint}`).not.toContain('/')
     expect(found.error.hint).toContain('request-1')
   })
 
