@@ -24,12 +24,10 @@ export function roleMethods(context: AuthContext, actor: string): RoleMethods {
       const {name} = definition.role
       if (isPreset(name)) throw presetChanged(name)
       const current = await find(name)
-      if (current.revision === revision) {
-        if (sameRole(current.resource, definition)) return current
-        if (await roles.records.replace(name, revision, storedRole(definition))) {
-          await emit({event: 'role.updated', fields: {by: actor, name}})
-          return find(name)
-        }
+      if (sameRole(current.resource, definition)) return current
+      if (await roles.records.replace(name, revision, storedRole(definition))) {
+        await emit({event: 'role.updated', fields: {by: actor, name}})
+        return find(name)
       }
       throw problem('unavailable', `the role ${name} was changed by somebody else in the meantime`, {
         hint: 'look at it and change it again',
