@@ -5,7 +5,7 @@ import {problem} from '../../lib/errors/index.js'
 export default class UsersUpdate extends BaseCommand {
   static override summary = 'Change the logins or roles of a user'
   static override description =
-    'The new list takes the place of the old one. It holds from the next login on.'
+    'The new list takes the place of the old one. What is taken away counts at once, what is given from the next login on.'
   static override examples = [
     '<%= config.bin %> users update joe --logins=joe,root',
     '<%= config.bin %> users update joe --roles=access,auditor',

@@ -1,111 +1,93 @@
 import {labelsMatch} from './labels.js'
-import type {Role, RoleConditions, RoleOptions} from './roles.js'
+import {findLock, type Lock, lockReason} from './locks.js'
+import {mergeOptions} from './options.js'
+import type {Role, RoleConditions} from './roles.js'
 import {expand, type Traits} from './templates.js'
-import type {AccessDecision, AccessRequest, SessionOptions} from './types.js'
-
-/** What the cluster says where no role does, or above all roles. */
-export interface ClusterAccess {
-  clientIdleTimeoutSeconds: number
-  disconnectExpiredCert: boolean
-  /** The least that a session's recording must be; best_effort where nothing is said. */
-  recordSession?: SessionOptions['recordSession']
-}
-
-const defaultMaxSessions = 10
-/** Certificates never live longer than this, whatever a role says. */
-export const maxSessionTtlSeconds = 30 * 3600
+import type {AccessDecision, AccessRequest, ClusterAccess, Explanation, RoleVerdict} from './types.js'
 
 /**
- * Decides whether somebody may log in as `login` on a host. Pure. Deny comes first; to allow, one and the same role
- * has to match the host's labels and name the login; and the certificate has to carry the login, for it is what the
- * target will look at.
+ * Decides whether somebody may log in as `login` on a host. Pure. Locks come first, then what roles deny; to allow, one
+ * and the same role has to match the host's labels and name the login; and the certificate has to carry the login, for
+ * it is what the target will look at.
+ * @param locks those in force
  */
-export function decide(
+export const decide = (
   roles: readonly Role[],
   request: AccessRequest,
   cluster: ClusterAccess,
-): AccessDecision {
-  const {identity, login, host} = request
-  const labels = request.labels ?? {}
+  locks: readonly Lock[],
+): AccessDecision => explain(roles, request, cluster, locks).decision
+
+/** The decision of `decide`, with what each role said to it. Pure. */
+export function explain(
+  roles: readonly Role[],
+  request: AccessRequest,
+  cluster: ClusterAccess,
+  locks: readonly Lock[],
+): Explanation {
+  const {identity, login} = request
   const traits: Traits = {internal: {logins: identity.logins}, external: {}}
-  const who = identity.user
-  if (roles.length === 0) return {allowed: false, reason: `${who} has no role that exists`}
-  const denying = roles.find(role => denies(role.deny, login, labels, traits))
-  if (denying) return {allowed: false, reason: `role ${denying.name} denies ${login} on ${host}`}
-  if (!identity.logins.includes(login)) {
-    return {allowed: false, reason: `the certificate of ${who} is not for the login ${login}`}
-  }
-  const matching = roles.filter(role => labelsMatch(role.allow.nodeLabels, labels))
-  if (matching.length === 0) return {allowed: false, reason: `no role of ${who} allows the host ${host}`}
-  const allowing = matching.filter(role => namesLogin(role.allow, login, traits))
-  const [first] = allowing
-  if (!first) {
-    const names = matching.map(role => role.name).join(', ')
-    return {
-      allowed: false,
-      reason: `no role of ${who} that allows ${host} (${names}) allows the login ${login}`,
-    }
-  }
-  return {
-    allowed: true,
-    reason: `role ${first.name} allows ${login} on ${host}`,
-    options: mergeOptions(roles, cluster),
-  }
+  const verdicts = roles.map(role => judge(role, login, request.labels ?? {}, traits))
+  const lock = findLock(locks, {
+    user: identity.user,
+    roles: [...identity.roles, ...roles.map(({name}) => name)],
+    logins: [login],
+    nodes: [request.host],
+  })
+  const refusal = refuse(request, verdicts, lock)
+  const decision: AccessDecision =
+    refusal === undefined
+      ? {allowed: true, reason: grant(request, verdicts), options: mergeOptions(roles, cluster)}
+      : {allowed: false, reason: refusal}
+  return {decision, ...(lock && {lock}), carriesLogin: identity.logins.includes(login), roles: verdicts}
 }
 
-const namesLogin = ({logins}: RoleConditions, login: string, traits: Traits): boolean =>
-  logins.some(entry => expand(entry, traits).includes(login))
-
-/** A deny that names only logins or only labels denies by those alone. */
-function denies(
-  deny: RoleConditions,
+function judge(
+  {name, allow, deny}: Role,
   login: string,
   labels: Readonly<Record<string, string>>,
   traits: Traits,
-): boolean {
-  return namesLogin(deny, login, traits) || labelsMatch(deny.nodeLabels, labels)
+): RoleVerdict {
+  const hit = (conditions: RoleConditions) => ({
+    login: conditions.logins.some(entry => expand(entry, traits).includes(login)),
+    host: labelsMatch(conditions.nodeLabels, labels),
+  })
+  return {role: name, denies: hit(deny), allows: hit(allow)}
 }
 
-type Values<Key extends keyof RoleOptions> = NonNullable<RoleOptions[Key]>[]
+/** A deny that names only logins or only labels denies by those alone. */
+const denying = ({denies}: RoleVerdict): boolean => denies.login || denies.host
 
-const valuesOf = <Key extends keyof RoleOptions>(roles: readonly Role[], key: Key): Values<Key> =>
-  roles.map(role => role.options[key]).filter(value => value !== undefined) as Values<Key>
+const allowing = ({allows}: RoleVerdict): boolean => allows.login && allows.host
 
-/** The smallest that is not zero, which stands for "no limit". */
-const strictest = (values: readonly number[], fallback: number): number => {
-  const limits = values.filter(value => value > 0)
-  return limits.length > 0 ? Math.min(...limits) : fallback
+/** Why not, or undefined. */
+function refuse(
+  {identity, login, host}: AccessRequest,
+  verdicts: readonly RoleVerdict[],
+  lock: Lock | undefined,
+): string | undefined {
+  const who = identity.user
+  if (lock) return lockReason(lock)
+  if (verdicts.length === 0) return `${who} has no role that exists`
+  const denied = verdicts.find(denying)
+  if (denied) return `role ${denied.role} denies ${login} on ${host}`
+  if (!identity.logins.includes(login)) return `the certificate of ${who} is not for the login ${login}`
+  const matching = verdicts.filter(({allows}) => allows.host)
+  if (matching.length === 0) return `no role of ${who} allows the host ${host}`
+  if (matching.some(allowing)) return undefined
+  const names = matching.map(({role}) => role).join(', ')
+  return `no role of ${who} that allows ${host} (${names}) allows the login ${login}`
 }
 
-/** Merges the options of all roles: permissions add up, limits narrow down. */
-export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): SessionOptions {
-  const any = (key: 'forwardAgent' | 'disconnectExpiredCert' | 'permitX11Forwarding'): boolean =>
-    valuesOf(roles, key).some(Boolean)
-  const ports = valuesOf(roles, 'portForwarding')
-  const idle = [...valuesOf(roles, 'clientIdleTimeoutSeconds'), cluster.clientIdleTimeoutSeconds]
-  return {
-    agentForwarding: any('forwardAgent'),
-    portForwarding: ports.length === 0 || ports.some(Boolean) || ports.length < roles.length,
-    pty: true,
-    x11Forwarding: any('permitX11Forwarding'),
-    idleTimeoutSeconds: strictest(idle, 0),
-    disconnectExpiredCert: cluster.disconnectExpiredCert || any('disconnectExpiredCert'),
-    recordSession: [cluster.recordSession, ...valuesOf(roles, 'recordSession')].includes('strict')
-      ? 'strict'
-      : 'best_effort',
-    maxSessions: strictest(valuesOf(roles, 'maxSessions'), defaultMaxSessions),
-  }
-}
-
-/** Seconds a certificate for these roles may live. */
-export const maxTtlSeconds = (roles: readonly Role[]): number =>
-  Math.min(maxSessionTtlSeconds, strictest(valuesOf(roles, 'maxSessionTtlSeconds'), maxSessionTtlSeconds))
+const grant = ({login, host}: AccessRequest, verdicts: readonly RoleVerdict[]): string =>
+  `role ${verdicts.find(allowing)?.role} allows ${login} on ${host}`
 
 /** Whether any of the roles may do `verb` with resources of this kind; deny first. */
 export function mayUse(roles: readonly Role[], resource: string, verb: string): boolean {
   const covers = ({rules}: RoleConditions): boolean =>
-    rules.some(({resources, verbs}) => hit(resources, resource) && hit(verbs, verb))
+    rules.some(({resources, verbs}) => contains(resources, resource) && contains(verbs, verb))
   return !roles.some(role => covers(role.deny)) && roles.some(role => covers(role.allow))
 }
 
-const hit = (list: readonly string[], value: string): boolean => list.includes(value) || list.includes('*')
+const contains = (list: readonly string[], value: string): boolean =>
+  list.includes(value) || list.includes('*')

@@ -1,11 +1,25 @@
-// Who may do what: roles, and decisions with their reasons. Pure; no clock, no disk, no network.
+// Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
+export {decide, explain, mayUse} from './decide.js'
+export {patternProblem} from './labels.js'
+export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
+export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'
 export {
-  type ClusterAccess,
-  decide,
-  maxSessionTtlSeconds,
-  maxTtlSeconds,
-  mayUse,
-  mergeOptions,
-} from './decide.js'
-export {presetRoles, type Role} from './roles.js'
-export type {AccessDecision, AccessRequest, Identity, SessionOptions} from './types.js'
+  isPreset,
+  presetRoles,
+  type Role,
+  type RoleConditions,
+  type RoleOptions,
+  type Rule,
+  restrictionsOf,
+} from './roles.js'
+export {templateProblem} from './templates.js'
+export type {
+  AccessDecision,
+  AccessRequest,
+  ClusterAccess,
+  Explanation,
+  Identity,
+  RoleVerdict,
+  SessionOptions,
+  Strictness,
+} from './types.js'

@@ -46,3 +46,16 @@ function compile(source: string): RegExp | undefined {
     return undefined
   }
 }
+
+/** Longer ones are no condition that a person can check. */
+const maxPatternLength = 256
+
+/** Why a value of a label will not do, or undefined: what `matchesPattern` would take for something else or nothing. */
+export function patternProblem(pattern: string): string | undefined {
+  if (pattern.length > maxPatternLength) return `is over ${maxPatternLength} characters`
+  if (pattern.includes('{{')) return 'templates are for logins'
+  if (pattern.startsWith('^') !== pattern.endsWith('$'))
+    return 'a regular expression begins with ^ and ends with $'
+  if (!pattern.startsWith('^')) return undefined
+  return compile(pattern) ? undefined : 'is not a regular expression'
+}

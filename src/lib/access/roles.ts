@@ -1,3 +1,5 @@
+import type {Strictness} from './types.js'
+
 /** A role as an administrator writes it (`kind: role`), with every field filled in. */
 export interface Role {
   name: string
@@ -26,10 +28,12 @@ export interface RoleOptions {
   forwardAgent?: boolean
   portForwarding?: boolean
   clientIdleTimeoutSeconds?: number
+  maxConnections?: number
   maxSessions?: number
   disconnectExpiredCert?: boolean
   permitX11Forwarding?: boolean
-  recordSession?: 'strict' | 'best_effort'
+  recordSession?: Strictness
+  lock?: Strictness
 }
 
 const nothing: RoleConditions = {logins: [], nodeLabels: {}, rules: []}
@@ -54,7 +58,7 @@ export const presetRoles: Readonly<Record<string, Role>> = {
       ...nothing,
       rules: [
         {
-          resources: ['user', 'role', 'token', 'cert_authority'],
+          resources: ['user', 'role', 'lock', 'cert_authority'],
           verbs: ['list', 'read', 'create', 'update', 'delete'],
         },
       ],
@@ -62,4 +66,17 @@ export const presetRoles: Readonly<Record<string, Role>> = {
     deny: nothing,
     options: {},
   },
+}
+
+export const isPreset = (name: string): boolean => Object.hasOwn(presetRoles, name)
+
+/**
+ * What counts of a role that somebody has and their certificate does not name yet: what it forbids and limits, not
+ * what it gives.
+ */
+export function restrictionsOf({name, deny, options}: Role): Role {
+  const {forwardAgent: _agent, permitX11Forwarding: _x11, maxSessions, ...limits} = options
+  // 0 lifts a limit.
+  const sessions = maxSessions ? {maxSessions} : {}
+  return {name, allow: nothing, deny, options: {...limits, ...sessions, portForwarding: false}}
 }

@@ -15,3 +15,11 @@ export function expand(entry: string, traits: Traits): readonly string[] {
   if (scope === 'internal') return name === 'logins' ? traits.internal.logins : []
   return Object.hasOwn(traits.external, name) ? (traits.external[name] ?? []) : []
 }
+
+/** Why a login is no template that stands for something, or undefined; also for one that is no template. */
+export function templateProblem(entry: string): string | undefined {
+  if (!entry.includes('{{') && !entry.includes('}}')) return undefined
+  if (/^\{\{\s*internal\.logins\s*\}\}$/.test(entry)) return undefined
+  if (/^\{\{\s*external\./.test(entry)) return 'external traits are not available yet'
+  return 'the only template is {{internal.logins}}, without text around it'
+}

@@ -1,3 +1,5 @@
+import type {Lock} from './locks.js'
+
 /** What a verified user certificate says about its holder; the only identity an access decision looks at. */
 export interface Identity {
   user: string
@@ -16,6 +18,17 @@ export interface AccessRequest {
   labels?: Record<string, string>
 }
 
+/** How much is demanded where something that protects a session cannot be had. */
+export type Strictness = 'strict' | 'best_effort'
+
+/** What the cluster says where no role does, or above all roles. */
+export interface ClusterAccess {
+  clientIdleTimeoutSeconds: number
+  disconnectExpiredCert: boolean
+  /** The least that a session's recording must be; best_effort where nothing is said. */
+  recordSession?: Strictness
+}
+
 export interface SessionOptions {
   agentForwarding: boolean
   portForwarding: boolean
@@ -25,8 +38,12 @@ export interface SessionOptions {
   idleTimeoutSeconds: number
   disconnectExpiredCert: boolean
   /** What happens when the recording cannot be kept. */
-  recordSession: 'strict' | 'best_effort'
-  /** 0 is no limit. */
+  recordSession: Strictness
+  /** What happens to a running session when nobody can say which locks are in force. */
+  lock: Strictness
+  /** Connections of the user to hosts at a time; 0 is no limit. */
+  maxConnections: number
+  /** Sessions at a time on one connection; 0 is no limit. */
   maxSessions: number
 }
 
@@ -34,3 +51,20 @@ export interface SessionOptions {
 export type AccessDecision =
   | {allowed: true; reason: string; options: SessionOptions}
   | {allowed: false; reason: string}
+
+/** What one role says to a request: which of its conditions fit the login, and which the host. */
+export interface RoleVerdict {
+  role: string
+  denies: {login: boolean; host: boolean}
+  allows: {login: boolean; host: boolean}
+}
+
+/** A decision and how it came about. */
+export interface Explanation {
+  decision: AccessDecision
+  /** The lock that refuses. */
+  lock?: Lock
+  /** Whether the certificate is for the login at all. */
+  carriesLogin: boolean
+  roles: RoleVerdict[]
+}

@@ -1,4 +1,4 @@
-import type {ClusterAccess, Role} from '../access/index.js'
+import type {ClusterAccess} from '../access/index.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
@@ -8,6 +8,8 @@ import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
 import type {Records, StoredInvite, User} from './records.js'
+import type {StoredLocks} from './stored-locks.js'
+import type {StoredRoles} from './stored-roles.js'
 
 /** What the cluster's configuration says about the auth service. */
 export interface AuthSettings {
@@ -35,6 +37,7 @@ export interface AuthContext {
   /** Where users reach the web pages: `https://host:port`. */
   publicUrl: () => string
   now: () => number
-  roles(names: readonly string[]): Role[]
+  roles: StoredRoles
+  locks: StoredLocks
   emit(input: AuditInput): Promise<AuditEvent>
 }

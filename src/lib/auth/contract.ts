@@ -1,7 +1,9 @@
-import type {AccessDecision, AccessRequest} from '../access/types.js'
+import type {Lock, LockKind} from '../access/locks.js'
+import type {AccessDecision, AccessRequest, Explanation} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
+import type {Resource, RoleResource} from './resource-types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -105,6 +107,29 @@ export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit
   limit?: number
 }
 
+/** A role and which version of it this is. */
+export interface RoleRecord {
+  resource: RoleResource
+  /** Belongs to every cluster and cannot be changed. */
+  preset: boolean
+  revision: number
+}
+
+export interface ResourceOutcome {
+  kind: Resource['kind']
+  name: string
+  outcome: 'created' | 'updated' | 'unchanged'
+}
+
+/** What the proxy would answer to a certificate that the user would get now, and how that comes about. */
+export interface AccessExplanation extends Explanation {
+  user: string
+  login: string
+  host: string
+  /** Roles that the user has by name and that do not exist. */
+  missingRoles: string[]
+}
+
 /**
  * Everything the auth service does for anybody. One interface, two implementations: the service itself and the
  * HTTP client. Every method throws SallyportError; `access_denied` when the caller may not.
@@ -130,6 +155,19 @@ export interface AuthApi {
   /** Takes the password and second factor away and makes a new sign-up link; also unlocks. */
   resetUser(request: {name: string; ttlSeconds?: number}): Promise<CreatedInvite>
   unlockUser(name: string): Promise<void>
+  /** Roles and users from resources: all of them or none. With `force`, those that exist are replaced. */
+  createResources(request: {resources: Resource[]; force?: boolean}): Promise<ResourceOutcome[]>
+  listRoles(): Promise<RoleRecord[]>
+  getRole(name: string): Promise<RoleRecord>
+  /** Replaces a role if it still is at this revision. */
+  updateRole(request: {resource: RoleResource; revision: number}): Promise<RoleRecord>
+  /** Refused while users have the role, unless forced. */
+  removeRole(request: {name: string; force?: boolean}): Promise<void>
+  createLock(request: {kind: LockKind; name: string; message?: string; ttlSeconds?: number}): Promise<Lock>
+  listLocks(): Promise<Lock[]>
+  removeLock(id: string): Promise<void>
+  /** Users may ask about themselves. `host` in any spelling that ssh takes. */
+  explainAccess(request: {user: string; login: string; host: string}): Promise<AccessExplanation>
   listAuthorities(): Promise<Authority[]>
   signHost(request: {
     principals: string[]
@@ -155,6 +193,11 @@ export interface AuthApi {
   /** Host certificate by which the recording proxy stands in for `name`; short-lived, public key is the proxy's own. */
   issueProxyHostCertificate(request: {principals: string[]; publicKey: Buffer}): Promise<Buffer>
   decide(request: AccessRequest): Promise<AccessDecision>
+  /**
+   * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
+   * whoever begins again after a broken connection has missed nothing.
+   */
+  watchLocks(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly Lock[]>>
   emit(input: AuditInput): Promise<AuditEvent>
   beginRecording(meta: RecordingMeta): Promise<void>
   appendRecording(sid: string, chunk: RecordingChunk): Promise<void>

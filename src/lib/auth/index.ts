@@ -3,6 +3,7 @@
 export {type CompletionOptions, createCompletion, type SessionCompletion} from './completion.js'
 export type {AuthSettings} from './context.js'
 export type {
+  AccessExplanation,
   AuthApi,
   Authority,
   AuthorityType,
@@ -13,10 +14,13 @@ export type {
   IssuedCertificate,
   LoginRequest,
   Ping,
+  ResourceOutcome,
+  RoleRecord,
   SecondFactor,
   UserSummary,
 } from './contract.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export type {RemoteAuthApi} from './remote-methods.js'
+export type {Resource, RoleResource, UserResource} from './resource-types.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'

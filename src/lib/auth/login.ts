@@ -1,8 +1,9 @@
 import {maxTtlSeconds, mergeOptions} from '../access/index.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {blobType, certificateTypes, formatAuthorizedKey, parseAuthorizedKey} from '../sshcert/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, IssuedCertificate, LoginRequest} from './contract.js'
+import {unlockedLogins} from './locks.js'
 import {userKey} from './names.js'
 import type {User} from './records.js'
 
@@ -73,7 +74,10 @@ export function loginMethod(context: AuthContext, address: string): Pick<AuthApi
         })
       }
       const user = await context.inTurn(userKey(name), () => attempt(name, request))
-      const issued = await issueFor(context, user, publicKey, request.ttlSeconds)
+      const issued = await issueFor(context, user, publicKey, request.ttlSeconds).catch(async error => {
+        // Whoever has given the right password may know why.
+        throw await audited(user.name, asProblem(error))
+      })
       await emit({
         event: 'user.login',
         user: user.name,
@@ -97,7 +101,7 @@ export function readPublicKey(line: string): Buffer {
   return blob
 }
 
-/** Issues a user certificate by the user's roles, and puts that on record. */
+/** Issues a user certificate by the user's roles, and puts that on record. @throws account_locked */
 export async function issueFor(
   context: AuthContext,
   user: User,
@@ -105,14 +109,15 @@ export async function issueFor(
   ttlSeconds: number = defaultTtlSeconds,
 ): Promise<IssuedCertificate> {
   const {authorities, settings, now} = context
-  const roles = context.roles(user.roles)
+  const logins = await unlockedLogins(context, user)
+  const roles = await context.roles.named(user.roles)
   const ttl = Math.min(Math.max(ttlSeconds, minTtlSeconds), maxTtlSeconds(roles))
   const validBefore = Math.floor(now() / 1000) + Math.floor(ttl)
   const options = mergeOptions(roles, settings.access)
   const blob = await authorities.issueUser({
     user: user.name,
     publicKey,
-    principals: user.logins,
+    principals: logins,
     validBefore: BigInt(validBefore),
     extensions: new Map([
       ...(options.pty ? ([['permit-pty', '']] as const) : []),
@@ -120,7 +125,7 @@ export async function issueFor(
       ...(options.agentForwarding ? ([['permit-agent-forwarding', '']] as const) : []),
       ...(options.x11Forwarding ? ([['permit-X11-forwarding', '']] as const) : []),
       ['teleport-roles', JSON.stringify({version: 'v1', roles: user.roles})],
-      ['teleport-traits', JSON.stringify({logins: user.logins})],
+      ['teleport-traits', JSON.stringify({logins})],
     ]),
   })
   await context.emit({
@@ -128,7 +133,7 @@ export async function issueFor(
     user: user.name,
     fields: {
       cert_type: 'user',
-      logins: user.logins,
+      logins,
       valid_before: new Date(validBefore * 1000).toISOString(),
     },
   })

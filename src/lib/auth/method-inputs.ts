@@ -1,11 +1,15 @@
 import {z} from 'zod'
+import {lockKinds} from '../access/index.js'
 import type {RemoteMethod} from './remote-methods.js'
+import {maxResources} from './resource.js'
 
 /** Bounds on what comes over the wire, before anything looks at the meaning. */
 const name = z.string().max(256)
 const key = z.string().max(64 * 1024)
 const ttlSeconds = z.number().finite().positive().optional()
 const names = z.array(name).max(256)
+/** What a resource says is looked at by the methods themselves, which name the field that is wrong. */
+const resource = z.looseObject({})
 const limit = z.number().int().min(1).max(10_000).optional()
 const date = z.iso
   .datetime()
@@ -25,6 +29,23 @@ export const methodInputs = {
   removeUser: name,
   resetUser: z.strictObject({name, ttlSeconds}),
   unlockUser: name,
+  createResources: z.strictObject({
+    resources: z.array(resource).max(maxResources),
+    force: z.boolean().optional(),
+  }),
+  listRoles: z.undefined(),
+  getRole: name,
+  updateRole: z.strictObject({resource, revision: z.number().int()}),
+  removeRole: z.strictObject({name, force: z.boolean().optional()}),
+  createLock: z.strictObject({
+    kind: z.enum(lockKinds),
+    name,
+    message: z.string().max(1024).optional(),
+    ttlSeconds,
+  }),
+  listLocks: z.undefined(),
+  removeLock: name,
+  explainAccess: z.strictObject({user: name, login: name, host: name}),
   listAuthorities: z.undefined(),
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
   signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),

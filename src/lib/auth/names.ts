@@ -6,31 +6,39 @@ const maxLogins = 128
 /** The one spelling under which a user is stored and counted: `Joe` and `joe` are the same person. */
 export const userKey = (name: string): string => name.toLowerCase()
 
+const userNameHint = 'use letters, digits and . _ @ + -, beginning with a letter or _, at most 64 characters'
+
+/** Why this cannot be the name of a user, or undefined. */
+export const userNameProblem = (name: string): string | undefined =>
+  /^[A-Za-z_][A-Za-z0-9_.@+-]{0,63}$/.test(name)
+    ? undefined
+    : `${JSON.stringify(name.slice(0, 80))} cannot be a user name`
+
 /** @throws invalid_input */
 export function checkUserName(name: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_.@+-]{0,63}$/.test(name)) return name
-  throw problem('invalid_input', `${JSON.stringify(name.slice(0, 80))} cannot be a user name`, {
-    hint: 'use letters, digits and . _ @ + -, beginning with a letter or _, at most 64 characters',
-  })
+  const wrong = userNameProblem(name)
+  if (wrong === undefined) return name
+  throw problem('invalid_input', wrong, {hint: userNameHint})
 }
 
 /**
- * Logins as they will stand in certificates: exact names, no patterns, nothing a shell or ssh takes for an option.
- * Repeated ones are dropped.
- * @throws invalid_input
+ * Why these cannot be a user's logins, or undefined. They will stand in certificates: exact names, no patterns, nothing
+ * a shell or ssh takes for an option.
  */
+export function loginsProblem(logins: readonly string[]): string | undefined {
+  if (logins.length === 0) return 'a user needs at least one login'
+  if (logins.length > maxLogins) return `a user can have ${maxLogins} logins at most`
+  const wrong = logins.find(login => !isPrincipal(login) || login.startsWith('-'))
+  return wrong === undefined ? undefined : `${JSON.stringify(wrong.slice(0, 80))} cannot be a login`
+}
+
+/** Logins without repeated ones. @throws invalid_input */
 export function checkLogins(logins: readonly string[]): string[] {
-  if (logins.length === 0) {
-    throw problem('invalid_input', 'a user needs at least one login', {
-      hint: 'name them: users add joe joe,root',
-    })
-  }
-  if (logins.length > maxLogins) throw problem('invalid_input', `a user can have ${maxLogins} logins at most`)
-  for (const login of logins) {
-    if (isPrincipal(login) && !login.startsWith('-')) continue
-    throw problem('invalid_input', `${JSON.stringify(login.slice(0, 80))} cannot be a login`, {
-      hint: 'a login is one exact name, without blanks, commas or *',
-    })
-  }
-  return [...new Set(logins)]
+  const wrong = loginsProblem(logins)
+  if (wrong === undefined) return [...new Set(logins)]
+  const hint =
+    logins.length === 0
+      ? 'name them: users add joe joe,root'
+      : 'a login is one exact name, without blanks, commas or *'
+  throw problem('invalid_input', wrong, {hint})
 }

@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {lockKinds} from '../access/index.js'
 import type {Backend, Item, Write} from '../backend/index.js'
 import {problem} from '../errors/index.js'
 
@@ -12,8 +13,9 @@ export interface Records<Value> {
   replace(id: string, revision: number, value: Value, expires?: number): Promise<boolean>
   delete(id: string): Promise<boolean>
   list(): Promise<Value[]>
-  entries(): Promise<{id: string; value: Value}[]>
+  entries(): Promise<{id: string; value: Value; revision: number}[]>
   /** Steps for a transaction that spans collections. */
+  creating(id: string, value: Value): Write
   replacing(id: string, revision: number, value: Value): Write
   deleting(id: string, revision: number): Write
 }
@@ -31,11 +33,12 @@ export function createRecords<Value>(
     if (parsed.success) return parsed.data
     throw problem('store_failed', `the stored record ${item.key} cannot be read`, {cause: parsed.error})
   }
-  const entries = async (): Promise<{id: string; value: Value}[]> => {
-    const found: {id: string; value: Value}[] = []
+  const entries = async (): Promise<{id: string; value: Value; revision: number}[]> => {
+    const found: {id: string; value: Value; revision: number}[] = []
     for (let after: string | undefined; ; ) {
       const page = await backend.range(`${prefix}/`, after === undefined ? {} : {after})
-      found.push(...page.map(item => ({id: item.key.slice(prefix.length + 1), value: decode(item)})))
+      for (const item of page)
+        found.push({id: item.key.slice(prefix.length + 1), value: decode(item), revision: item.revision})
       after = page.at(-1)?.key
       if (after === undefined) return found
     }
@@ -55,6 +58,7 @@ export function createRecords<Value>(
       return (await backend.cas(key(id), revision, encode(value), lifetime(expires))) !== undefined
     },
     delete: id => backend.delete(key(id)),
+    creating: (id, value) => ({type: 'create', key: key(id), value: encode(value)}),
     replacing: (id, revision, value) => ({type: 'cas', key: key(id), revision, value: encode(value)}),
     deleting: (id, revision) => ({type: 'delete', key: key(id), revision}),
     entries,
@@ -101,3 +105,23 @@ export type Failures = z.output<typeof failuresSchema>
 
 export const otpUseSchema = z.strictObject({version: z.literal(1), counter: z.number()})
 export type OtpUse = z.output<typeof otpUseSchema>
+
+export const storedRoleSchema = z.strictObject({
+  version: z.literal(1),
+  /** In the one way that `roleResource` writes it; understood anew each time, so that no error in it passes. */
+  resource: z.looseObject({}),
+})
+export type StoredRole = z.output<typeof storedRoleSchema>
+
+export const lockSchema = z.strictObject({
+  version: z.literal(1),
+  kind: z.enum(lockKinds),
+  name: z.string(),
+  message: z.string().optional(),
+  /** Unix ms. */
+  created: z.number(),
+  createdBy: z.string(),
+  /** Unix ms. */
+  expires: z.number().optional(),
+})
+export type StoredLock = z.output<typeof lockSchema>

@@ -2,8 +2,11 @@ import {mayUse, type Role} from '../access/index.js'
 import {problem} from '../errors/index.js'
 import type {AuthApi, Caller} from './contract.js'
 
-/** Who may call a method: anybody; anyone known; whoever has this right by a role; only a role of the cluster. */
-type Right = 'anybody' | 'known' | 'system' | readonly [resource: string, verb: string]
+/**
+ * Who may call a method: anybody; anyone known; whoever has this right by a role; an administrator on the auth host; only
+ * a role of the cluster.
+ */
+type Right = 'anybody' | 'known' | 'admin' | 'system' | readonly [resource: string, verb: string]
 
 /** One line for every method of the API, so that a new one cannot be forgotten: it would not compile. */
 export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
@@ -19,9 +22,20 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   resetUser: ['user', 'update'],
   unlockUser: ['user', 'update'],
   listAuthorities: ['cert_authority', 'list'],
-  // Signing decides who people and hosts are; no role of a user has it.
-  signHost: ['cert_authority', 'sign'],
-  signUser: ['cert_authority', 'sign'],
+  // What a user may make of these is narrowed in `create-resources.ts`.
+  createResources: 'known',
+  listRoles: ['role', 'list'],
+  getRole: ['role', 'read'],
+  updateRole: ['role', 'update'],
+  removeRole: ['role', 'delete'],
+  createLock: ['lock', 'create'],
+  listLocks: ['lock', 'list'],
+  removeLock: ['lock', 'delete'],
+  // Of others than themselves only for users who may read roles: narrowed in `service.ts`.
+  explainAccess: 'known',
+  // Signing decides who people and hosts are; no role that a user could be given has it.
+  signHost: 'admin',
+  signUser: 'admin',
   // What a user may see of these is narrowed in `history.ts`.
   listEvents: 'known',
   listRecordings: 'known',
@@ -30,6 +44,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',
   decide: 'system',
+  watchLocks: 'system',
   emit: 'system',
   beginRecording: 'system',
   appendRecording: 'system',
@@ -39,12 +54,8 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
 /** Methods that only a proxy may call, not a node. */
 const proxyOnly: ReadonlySet<keyof AuthApi> = new Set(['issueProxyHostCertificate'])
 
-/** Decides whether `caller` may call `method` at all. Pure. */
-export function mayCall(
-  caller: Caller,
-  method: keyof AuthApi,
-  rolesOf: (names: readonly string[]) => Role[],
-): boolean {
+/** Decides whether `caller`, who as a user has these roles, may call `method` at all. Pure. */
+export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): boolean {
   const right = apiRights[method]
   if (right === 'anybody') return true
   switch (caller.kind) {
@@ -55,16 +66,13 @@ export function mayCall(
     case 'system':
       return right === 'system' && (caller.role === 'proxy' || !proxyOnly.has(method))
     case 'user':
-      return right === 'known' || (right !== 'system' && mayUse(rolesOf(caller.roles), right[0], right[1]))
+      if (right === 'known') return true
+      return right !== 'system' && right !== 'admin' && mayUse(roles, right[0], right[1])
   }
 }
 
 /** @throws access_denied */
-export function requireRight(
-  caller: Caller,
-  method: keyof AuthApi,
-  rolesOf: (names: readonly string[]) => Role[],
-): void {
-  if (mayCall(caller, method, rolesOf)) return
+export function requireRight(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): void {
+  if (mayCall(caller, method, roles)) return
   throw problem('access_denied', 'your roles do not permit this', {hint: 'ask an administrator'})
 }

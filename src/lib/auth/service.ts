@@ -1,22 +1,36 @@
-import {presetRoles, type Role} from '../access/index.js'
+import {mayUse, type Role} from '../access/index.js'
 import type {AuditLog} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
-import {asProblem} from '../errors/index.js'
+import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {certificateMethods} from './certificates.js'
 import type {AuthContext, AuthSettings} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
-import {currentCaller, decideCurrent} from './current-user.js'
+import {createResourcesMethod} from './create-resources.js'
+import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
 import {historyMethods} from './history.js'
 import {createTurns} from './in-turn.js'
 import {inviteMethods} from './invites.js'
 import {createLockout} from './lockout.js'
+import {lockMethods} from './locks.js'
 import {loginMethod} from './login.js'
+import {userKey} from './names.js'
 import {createOneTimePasswords} from './otp.js'
 import {createPasswords} from './passwords.js'
-import {createRecords, failuresSchema, inviteSchema, otpUseSchema, userSchema} from './records.js'
+import {
+  createRecords,
+  failuresSchema,
+  inviteSchema,
+  lockSchema,
+  otpUseSchema,
+  storedRoleSchema,
+  userSchema,
+} from './records.js'
 import {apiRights, requireRight} from './rights.js'
+import {roleMethods} from './roles.js'
+import {createStoredLocks} from './stored-locks.js'
+import {createStoredRoles} from './stored-roles.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -48,13 +62,13 @@ function createContext(options: AuthServiceOptions): AuthContext {
     otp: createOneTimePasswords(createRecords(backend, 'otp', otpUseSchema), settings.clusterName, now),
     lockout: createLockout(createRecords(backend, 'failures', failuresSchema), now),
     inTurn: createTurns(),
-    roles: names =>
-      names.flatMap(name => (Object.hasOwn(presetRoles, name) ? [presetRoles[name] as Role] : [])),
+    roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
+    locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
     emit: input => audit.emit(input),
   }
 }
 
-function methodsFor(context: AuthContext, caller: Caller): AuthApi {
+function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]): AuthApi {
   const {settings, now} = context
   const actor = caller.kind === 'user' ? caller.name : caller.kind
   const address = caller.kind === 'anonymous' ? caller.address : 'local'
@@ -64,11 +78,22 @@ function methodsFor(context: AuthContext, caller: Caller): AuthApi {
       return {clusterName, version, secondFactor, recording, time: now()}
     },
     decide: request => decideCurrent(context, request),
+    async explainAccess(request) {
+      const own = caller.kind === 'user' && userKey(caller.name) === userKey(request.user)
+      if (caller.kind === 'user' && !own && !mayUse(roles, 'role', 'read'))
+        throw problem('access_denied', 'your roles do not permit you to ask about others', {
+          hint: 'ask an administrator',
+        })
+      return explainCurrent(context, request)
+    },
     ...loginMethod(context, address),
     ...inviteMethods(context, address),
     ...userMethods(context, actor),
+    ...roleMethods(context, actor),
+    ...createResourcesMethod(context, caller, roles),
+    ...lockMethods(context, actor),
     ...certificateMethods(context, actor),
-    ...historyMethods(context, caller),
+    ...historyMethods(context, caller, roles),
   }
 }
 
@@ -85,9 +110,9 @@ function guard(context: AuthContext, given: Caller): AuthApi {
     return [
       method,
       async (...parameters: unknown[]) => {
-        const caller = await currentCaller(context, given)
-        await audited(context, caller, method, () => requireRight(caller, method, context.roles))
-        const call = methodsFor(context, caller)[method] as (...values: unknown[]) => Promise<unknown>
+        const {caller, roles} = await currentCaller(context, given)
+        await audited(context, caller, method, () => requireRight(caller, method, roles))
+        const call = methodsFor(context, caller, roles)[method] as (...values: unknown[]) => Promise<unknown>
         return call(...parameters)
       },
     ]

@@ -1,10 +1,10 @@
-import {presetRoles} from '../access/index.js'
 import {problem} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, UserSummary} from './contract.js'
 import {checkInviteTtl, createInvite, withdrawInvites} from './invites.js'
 import {checkLogins, checkUserName, userKey} from './names.js'
 import type {User} from './records.js'
+import {checkRoles} from './roles.js'
 
 const defaultRoles = ['access']
 const maxAttempts = 10
@@ -42,7 +42,7 @@ export function userMethods(context: AuthContext, actor: string): UserMethods {
         version: 1,
         name,
         logins: checkLogins(logins),
-        roles: checkRoles(roles),
+        roles: await checkRoles(context, roles),
         created: context.now(),
       }
       if (!(await users.create(userKey(name), user))) {
@@ -58,11 +58,11 @@ export function userMethods(context: AuthContext, actor: string): UserMethods {
       return createInvite(context, name, 'invite', ttlSeconds)
     },
     async updateUser({name, logins, roles}) {
-      const updated = await change(name, user => ({
-        ...user,
+      const changes = {
         ...(logins && {logins: checkLogins(logins)}),
-        ...(roles && {roles: checkRoles(roles)}),
-      }))
+        ...(roles && {roles: await checkRoles(context, roles)}),
+      }
+      const updated = await change(name, user => ({...user, ...changes}))
       const fields = {by: actor, logins: updated.logins, roles: updated.roles}
       await emit({event: 'user.update', user: updated.name, fields})
       return summary(context, updated)
@@ -105,15 +105,4 @@ async function summary({lockout}: AuthContext, user: User): Promise<UserSummary>
     ...(lockedUntil !== undefined && {lockedUntil}),
     created: user.created,
   }
-}
-
-function checkRoles(roles: readonly string[]): string[] {
-  const unknown = roles.find(role => !Object.hasOwn(presetRoles, role))
-  if (unknown !== undefined) {
-    throw problem('invalid_input', `there is no role ${JSON.stringify(unknown.slice(0, 80))}`, {
-      hint: `use ${Object.keys(presetRoles).join(', ')}`,
-    })
-  }
-  if (roles.length === 0) throw problem('invalid_input', 'a user needs at least one role')
-  return [...new Set(roles)]
 }

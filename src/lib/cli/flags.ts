@@ -48,6 +48,14 @@ export const clientFlags = {
   }),
 }
 
+/** For commands that administrators give on the auth host, and users whose roles permit it anywhere. */
+export const accessFlags = {
+  proxy: clientFlags.proxy,
+  identity: clientFlags.identity,
+  insecure: clientFlags.insecure,
+  ...adminFlags,
+}
+
 /** Which keys go into the running ssh-agent. */
 export const agentFlags = {
   'add-keys-to-agent': Flags.option({

@@ -28,6 +28,17 @@ export async function render(
   if (output !== '') stream.write(output.endsWith('\n') ? output : `${output}\n`)
 }
 
+/**
+ * The same for several values: one JSON array, or YAML documents with `---` between them, as files of resources have
+ * them.
+ */
+export async function renderAll(values: readonly unknown[], options: RenderOptions): Promise<void> {
+  if (options.format !== 'yaml') return render(values, options)
+  const {stream = process.stdout} = options
+  const documents = await Promise.all(values.map(yamlText))
+  if (documents.length > 0) stream.write(documents.join('---\n'))
+}
+
 const encode = async (value: unknown, format: 'json' | 'yaml'): Promise<string> =>
   format === 'json' ? jsonText(value) : await yamlText(value)
 
@@ -49,7 +60,7 @@ export const jsonLine = (value: unknown): string => encodeJson(value)
 const encodeJson = (value: unknown, indent?: number): string =>
   (JSON.stringify(plain(value), undefined, indent) ?? 'null').replace(loose, unicodeEscape)
 
-async function yamlText(value: unknown): Promise<string> {
+export async function yamlText(value: unknown): Promise<string> {
   const {Document, isScalar, visit} = await import('yaml')
   const document = new Document(plain(value))
   visit(document, {

@@ -1,8 +1,17 @@
 // The configuration file, the flags of `start` and the defaults → one typed Config. Errors say file:line:col.
+export {checkDocument, complaints, knownKeys, type LocatedDocument, readDocuments} from './document.js'
 export {type LoadedFile, parseConfig} from './load.js'
 export {findDataDir, loadConfig, readConfigFile, surroundings} from './read.js'
 export {defaultDataDir, parseRoles, resolveConfig, type StartFlags, type Surroundings} from './resolve.js'
 export {sampleConfig} from './sample.js'
-export {type FileConfig, knownKeys, ports} from './schema.js'
+export {type FileConfig, fileSchema, ports} from './schema.js'
 export type {Address, AuthConfig, Config, ProxyConfig, Role, SessionRecording, Severity} from './types.js'
-export {formatAddress, parseAddress, parseDuration} from './values.js'
+export {
+  choice,
+  duration,
+  formatAddress,
+  formatDuration,
+  parseAddress,
+  parseDuration,
+  yesNo,
+} from './values.js'

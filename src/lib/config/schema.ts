@@ -110,24 +110,3 @@ export const fileSchema = z.strictObject({
 })
 
 export type FileConfig = z.output<typeof fileSchema>
-
-interface JsonSchema {
-  properties?: Record<string, JsonSchema>
-  items?: JsonSchema
-  anyOf?: JsonSchema[]
-}
-
-const tree = (): JsonSchema => z.toJSONSchema(fileSchema, {io: 'input', unrepresentable: 'any'}) as JsonSchema
-
-/** The keys known in the section at `path`; empty where any key or none is. */
-export function knownKeys(path: readonly PropertyKey[]): string[] {
-  let node: JsonSchema | undefined = tree()
-  for (const part of path) {
-    node = section(node)
-    node = typeof part === 'number' ? node?.items : node?.properties?.[String(part)]
-  }
-  return Object.keys(section(node)?.properties ?? {})
-}
-
-const section = (node: JsonSchema | undefined): JsonSchema | undefined =>
-  node?.anyOf?.find(option => option.properties ?? option.items) ?? node

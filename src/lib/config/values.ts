@@ -22,6 +22,19 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : undefined
 }
 
+/** The reverse of parseDuration, in hours and smaller units; 0 is `never`. */
+export function formatDuration(milliseconds: number): string {
+  let rest = milliseconds
+  const parts = ['h', 'm', 's', 'ms']
+    .map(unit => ({unit, size: units[unit] ?? 1}))
+    .map(({unit, size}) => {
+      const amount = Math.floor(rest / size)
+      rest -= amount * size
+      return amount === 0 ? '' : `${amount}${unit}`
+    })
+  return parts.join('') || 'never'
+}
+
 const hostname = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?$/i
 
 // Node takes a zone id (`fe80::1%eth0`) for a part of an address; one machine's interface name means nothing here.

@@ -5,6 +5,7 @@ import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import {type Admitted, admit, type Prepared} from './admit.js'
 import {agentSource} from './agent-source.js'
 import {type ConnectionWatch, watchConnection} from './connection-watch.js'
+import {type GuardedPlace, guardedTarget} from './guard.js'
 import {forwardPort, forwardRemotePort, joinOpened, remotePortRequests} from './ports.js'
 import {createSessions} from './sessions.js'
 import type {TargetConnection} from './target.js'
@@ -13,6 +14,8 @@ import type {ForwardSettings, Ingress, Target} from './types.js'
 
 /** Requests for ports at the target that wait for their answer, wanted or not. */
 const maxPortRequests = 64
+/** What a locked user's sessions have for their last words and records before the connection is cut. */
+const lockedMilliseconds = 1000
 
 export interface Forwarder {
   /** Resolves when the connection is over and everything about it is on record. Never rejects. */
@@ -71,14 +74,18 @@ function serve(
   const facts = factsOf(settings, ingress, target, admitted)
   const emit = (input: AuditInput): Promise<unknown> => settings.auth.emit({...facts, proto: 'ssh', ...input})
   const agents = agentSource(ingress, client)
-  const watch = watchClient(settings, admitted, error => {
+  const noteEnd = (error: SallyportError): void =>
     work.track(emit({event: 'client.disconnect', fields: {reason: error.message}}))
+  const watch = watchClient(settings, admitted, error => {
+    noteEnd(error)
     end(error)
   })
+  let place: GuardedPlace | undefined
   const onActivity = watch.touch
 
   const link = createTargetLink({
-    ...{settings, target, emit},
+    ...{settings, emit},
+    target: guardedTarget(target, () => place),
     login: admitted.login,
     certificate: admitted.certificate,
     openAgent: agents.open,
@@ -114,6 +121,35 @@ function serve(
     void hangUp()
   }
 
+  const cut = (error: SallyportError): void => {
+    sessions.end(error)
+    const timer = setTimeout(() => client.fail(error), lockedMilliseconds)
+    void sessions
+      .idle()
+      .then(() => client.fail(error))
+      .finally(() => clearTimeout(timer))
+  }
+  try {
+    const {identity, login} = admitted
+    const {lock, maxConnections} = options
+    const onLocked = (error: SallyportError): void => {
+      noteEnd(error)
+      cut(error)
+    }
+    place = settings.guard.enter({
+      identity,
+      logins: [login],
+      host: target.host,
+      lock,
+      maxConnections,
+      onLocked,
+    })
+  } catch (thrown) {
+    const error = asProblem(thrown)
+    work.track(emit({event: 'session.rejected', success: false, error: error.message}))
+    cut(error)
+  }
+
   client.onChannelOpen = open => {
     if (open.type === 'session') return work.track(sessions.open(open))
     if (open.type === 'direct-tcpip' || open.type === 'direct-streamlocal@openssh.com') {
@@ -140,6 +176,7 @@ function serve(
   return {
     done: client.closed.then(() => {
       watch.stop()
+      place?.leave()
       return work.idle()
     }),
     end,

@@ -3,6 +3,7 @@ import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
 import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+import type {ConnectionGuard} from './guard.js'
 
 /** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
 export type ForwardAuth = Pick<
@@ -13,6 +14,7 @@ export type ForwardAuth = Pick<
 /** What is the same for every connection that a proxy forwards. */
 export interface ForwardSettings {
   auth: ForwardAuth
+  guard: ConnectionGuard
   clusterName: string
   /** UUID or name of this proxy, for `forwarded_by`. */
   proxyId: string

@@ -1,7 +1,8 @@
 import type {Duplex} from 'node:stream'
 import type {AuthApi, Caller} from '../auth/contract.js'
-import type {Forwarder, ForwardLog, ForwardSettings} from '../forward/index.js'
+import type {ConnectionGuard, Forwarder, ForwardLog, ForwardSettings} from '../forward/index.js'
 import type {DialSettings} from './dial.js'
+import type {LockWatch} from './lock-watch.js'
 
 /** What all connections of one proxy share. */
 export interface ProxyContext {
@@ -12,6 +13,8 @@ export interface ProxyContext {
   recording: boolean
   dial: DialSettings
   forwardSettings: ForwardSettings
+  guard: ConnectionGuard
+  locks: LockWatch
   forwarders: Set<Forwarder>
   /** The proxy is on its way out and leads nobody anywhere any more. */
   draining(): boolean

@@ -1,4 +1,4 @@
-import type {Duplex} from 'node:stream'
+import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
@@ -14,6 +14,8 @@ import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '.
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {dialTarget} from './dial.js'
+import {personOf} from './lock-watch.js'
+import {relay} from './relay.js'
 import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-name.js'
 
 /** The channel on which logged-in users reach the auth API: HTTP/1.1 with their certificate as the credential. */
@@ -27,6 +29,7 @@ const maxShownName = 255
 export function serveClient(context: ProxyContext, connection: SshConnection, outer: OuterConnection): void {
   const forwarders = context.forwarders
   const {identity} = outer
+  endWhenLocked(context, connection, identity)
 
   const connectTo = (name: TargetName): Target => ({
     host: name.host,
@@ -50,7 +53,7 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
       throw problem('host_not_found', `the cluster ${name.cluster} is not known here`)
     }
     if (context.recording) await record(name, outerAgent, openChannel)
-    else await pass(name, openChannel)
+    else await pass(name, outerAgent, openChannel)
   }
   const record = async (
     name: TargetName,
@@ -70,18 +73,15 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
       channel.close()
     })
   }
-  const pass = async (name: TargetName, openChannel: () => Channel): Promise<void> => {
-    const {stream, address} = await dialTarget(name, context.dial)
-    try {
-      const fields = {session_recording: 'off'}
-      await emit({event: 'session.connect', server_hostname: name.host, server_addr: address, fields})
-      if (stream.destroyed) throw hungUp(name)
-      splice(openChannel(), stream)
-    } catch (error) {
-      stream.destroy()
-      throw error
-    }
-  }
+  const pass = (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel): Promise<void> =>
+    relay({
+      ...{context, identity, name, openChannel, emit},
+      farewell(channel, error) {
+        // A channel of `ssh -J` has no stderr.
+        if (outerAgent === 'unknown') channel.end(() => channel.close())
+        else explain(channel, error)
+      },
+    })
   /** The refusal, once it is on record. */
   const refused = async (thrown: unknown, asked: string): Promise<SallyportError> => {
     const error = asProblem(thrown)
@@ -109,6 +109,25 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
   }
   connection.onGlobalRequest = ({type}) =>
     type === 'recording-proxy@teleport.com' ? Buffer.from(String(context.recording)) : false
+}
+
+/** What runs on the connection is ended by itself, has a second to say so, and then goes with it. */
+const lockedMilliseconds = 1300
+
+function endWhenLocked({locks}: ProxyContext, connection: SshConnection, identity: Identity): void {
+  let timer: NodeJS.Timeout | undefined
+  const end = (error: SallyportError): void => {
+    timer = setTimeout(() => connection.fail(error), lockedMilliseconds)
+  }
+  try {
+    const unwatch = locks.watch({subject: () => personOf(identity), strictness: 'best_effort', end})
+    void connection.closed.then(() => {
+      unwatch()
+      clearTimeout(timer)
+    })
+  } catch (error) {
+    connection.fail(asProblem(error))
+  }
 }
 
 type OuterAgent = Ingress['outerAgent']
@@ -172,11 +191,6 @@ const notAHost = (): SallyportError =>
 export const shuttingDown = (): SallyportError =>
   problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})
 
-const hungUp = ({host, port}: TargetName): SallyportError =>
-  problem('host_unreachable', `${host}:${port} closed the connection at once`, {
-    hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
-  })
-
 const sites = (clusterName: string): string =>
   `${JSON.stringify([{name: clusterName, lastconnected: new Date().toISOString(), status: 'online'}])}\n`
 
@@ -190,17 +204,4 @@ function finish(channel: Channel, output: string, status: number): void {
     void channel.request('exit-status', new WireWriter().u32(status).finish(), false)
     channel.close()
   })
-}
-
-/** Passes bytes between a channel and a socket until both have ended. */
-function splice(channel: Channel, socket: Duplex): void {
-  channel.stderr.resume()
-  if (channel.isClosed) {
-    socket.destroy()
-    return
-  }
-  socket.on('close', () => channel.end(() => channel.close()))
-  channel.onClosed = () => socket.destroy()
-  channel.pipe(socket)
-  socket.pipe(channel)
 }

@@ -15,7 +15,9 @@ import {checkCertificate} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
+import {createGuard} from './guard.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
+import {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
@@ -55,8 +57,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const certificates = createHostCertificates(options.auth, options.now)
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
+  const locks = await startLockWatch(options)
   const state: ProxyState = {
-    ...{options, certificates},
+    ...{options, certificates, locks},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     port: options.listen.port,
@@ -64,7 +67,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const context = createContext(state)
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
-  const address = await listen(server, options.listen, options.log)
+  const address = await listen(server, options.listen, options.log).catch(async error => {
+    await locks.close()
+    throw error
+  })
   state.port = address.port
   return {
     address,
@@ -73,6 +79,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
+      await locks.close()
     },
   }
 }
@@ -80,6 +87,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
+  locks: LockWatch
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -93,7 +101,7 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
   clients.set(socket, undefined)
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
-  acceptClient(socket, options, state.certificates).then(
+  acceptClient(socket, options, state).then(
     ({connection, outer}) => {
       if (clients.has(socket)) clients.set(socket, connection)
       serveClient(context, connection, outer)
@@ -125,10 +133,11 @@ function listen(
 }
 
 function createContext(state: ProxyState): ProxyContext {
-  const {options, certificates, forwarders} = state
+  const {options, certificates, forwarders, locks} = state
+  const guard = createGuard(locks)
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
-    ...{auth, clusterName, proxyId, graceMilliseconds, log},
+    ...{auth, guard, clusterName, proxyId, graceMilliseconds, log},
     report: reporter(options),
     checkHostKeys: options.checkHostKeys,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -143,7 +152,7 @@ function createContext(state: ProxyState): ProxyContext {
     ownPorts: () => [state.port, ...options.ownPorts()],
   }
   return {
-    ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders},
+    ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders, guard, locks},
     draining: () => state.draining,
     recording: options.recording,
     serveApi: options.serveApi,
@@ -166,7 +175,7 @@ const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(ho
 async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
-  certificates: HostCertificates,
+  {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
 ): Promise<{connection: SshConnection; outer: OuterConnection}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
@@ -184,13 +193,15 @@ async function acceptClient(
     keepAliveMilliseconds: options.keepAliveMilliseconds,
     ...(options.algorithms && {algorithms: options.algorithms}),
     // The name given to the proxy itself is not a login: identity is the certificate.
-    judge: (_username, certificate) =>
+    judge: (_username, certificate) => {
       checkCertificate(certificate, {
         kind: 'user',
         authorities: authorities.user,
         now: options.now(),
         remoteAddress: remoteIp,
-      }),
+      })
+      locks.check(personOf(identityOf(certificate)), 'best_effort')
+    },
     onRefused: (username, error) =>
       reporter(options)({
         event: 'auth',

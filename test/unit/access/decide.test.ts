@@ -1,11 +1,13 @@
 import {describe, expect, test} from 'vitest'
 import {
   decide,
+  type Lock,
   maxTtlSeconds,
   mayUse,
   mergeOptions,
   presetRoles,
   type Role,
+  restrictionsOf,
 } from '../../../src/lib/access/index.js'
 
 interface RoleParts {
@@ -35,7 +37,7 @@ interface Asked {
 
 const ask = (roles: Role[], {login = 'root', labels, logins = ['root', 'joe']}: Asked = {}) => {
   const identity = {user: 'joe', roles: roles.map(({name}) => name), logins, validBefore: 0}
-  return decide(roles, {identity, login, host: 'db1', ...(labels ? {labels} : {})}, cluster)
+  return decide(roles, {identity, login, host: 'db1', ...(labels ? {labels} : {})}, cluster, [])
 }
 
 describe('a login is allowed', () => {
@@ -145,6 +147,8 @@ describe('options merge over all roles', () => {
       idleTimeoutSeconds: 0,
       disconnectExpiredCert: false,
       recordSession: 'best_effort',
+      lock: 'best_effort',
+      maxConnections: 0,
       maxSessions: 10,
     })
   })
@@ -164,6 +168,13 @@ describe('options merge over all roles', () => {
       [{maxSessions: 0}, {maxSessions: 3}, {maxSessions: 5}],
       {maxSessions: 3},
     ],
+    ['sessions: 0 is no limit', [{maxSessions: 0}, {}], {maxSessions: 0}],
+    [
+      'connections: the fewest that is a limit',
+      [{}, {maxConnections: 0}, {maxConnections: 5}, {maxConnections: 2}],
+      {maxConnections: 2},
+    ],
+    ['locks: the strictest', [{lock: 'best_effort'}, {lock: 'strict'}], {lock: 'strict'}],
     ['expiry: any role', [{disconnectExpiredCert: true}, {}], {disconnectExpiredCert: true}],
     [
       'recording: the strictest',
@@ -195,7 +206,7 @@ describe('options merge over all roles', () => {
 describe('the preset role', () => {
   const preset = (name: string): Role => presetRoles[name] as Role
   const rights = (name: string) =>
-    ['user', 'session', 'event', 'cert_authority', 'host_cert'].flatMap(resource =>
+    ['user', 'role', 'lock', 'session', 'event', 'cert_authority', 'host_cert'].flatMap(resource =>
       ['list', 'read', 'create', 'update', 'delete', 'sign']
         .filter(verb => mayUse([preset(name)], resource, verb))
         .map(verb => `${resource}:${verb}`),
@@ -214,8 +225,69 @@ describe('the preset role', () => {
 
   test('editor keeps resources, signs nothing, sees no sessions and logs in nowhere', () => {
     expect(rights('editor').filter(right => /sign|session|event/.test(right))).toEqual([])
-    expect(rights('editor')).toContain('user:create')
+    expect(rights('editor')).toEqual(expect.arrayContaining(['user:create', 'role:update', 'lock:create']))
     expect(ask([preset('editor')])).toMatchObject({allowed: false})
+  })
+})
+
+describe('a lock', () => {
+  const lock = (kind: Lock['kind'], name: string, more: Partial<Lock> = {}): Lock => ({
+    ...{id: 'l1', kind, name, created: 0, createdBy: 'admin'},
+    ...more,
+  })
+  const locked = (...locks: Lock[]) =>
+    decide(
+      [role('dev', {logins: ['root'], labels: everywhere})],
+      {
+        identity: {user: 'Joe', roles: ['dev', 'gone'], logins: ['root', 'joe'], validBefore: 0},
+        login: 'root',
+        host: 'db1.example.com',
+      },
+      cluster,
+      locks,
+    )
+
+  test.each([
+    lock('user', 'joe'),
+    lock('role', 'dev'),
+    lock('role', 'gone'),
+    lock('login', 'root'),
+    lock('node', 'DB1.example.com'),
+  ])('refuses what it is against: $kind $name', one => {
+    expect(locked(lock('user', 'ann'), one)).toEqual({
+      allowed: false,
+      reason: `the ${one.kind} ${one.name} is locked`,
+    })
+  })
+
+  test.each([lock('user', 'jo'), lock('role', 'Dev'), lock('login', 'joe'), lock('node', 'db1')])(
+    'leaves others alone: $kind $name',
+    one => expect(locked(one)).toMatchObject({allowed: true}),
+  )
+
+  test('says until when, and why', () => {
+    const one = lock('user', 'joe', {message: 'laptop stolen', expires: Date.UTC(2030, 0, 1)})
+    expect(locked(one)).toMatchObject({
+      reason: 'the user joe is locked until 2030-01-01T00:00:00.000Z: laptop stolen',
+    })
+  })
+})
+
+test('a role that the certificate does not name yet denies and limits, and gives nothing', () => {
+  const given = role('new', {
+    logins: ['root'],
+    labels: everywhere,
+    denyLogins: ['joe'],
+    options: {forwardAgent: true, maxSessions: 0, maxConnections: 1, portForwarding: true},
+  })
+  const old = role('old', {logins: ['joe', 'admin'], labels: everywhere, options: {portForwarding: false}})
+  const asked = {logins: ['root', 'joe', 'admin']}
+  const roles = [old, restrictionsOf(given)]
+  expect(ask(roles, {login: 'root', ...asked})).toMatchObject({allowed: false})
+  expect(ask(roles, {login: 'joe', ...asked})).toMatchObject({allowed: false})
+  expect(ask(roles, {login: 'admin', ...asked})).toMatchObject({
+    allowed: true,
+    options: {agentForwarding: false, portForwarding: false, maxConnections: 1, maxSessions: 10},
   })
 })
 

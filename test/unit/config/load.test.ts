@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {stringify} from 'yaml'
-import {knownKeys, parseConfig} from '../../../src/lib/config/index.js'
+import {fileSchema, knownKeys, parseConfig} from '../../../src/lib/config/index.js'
 import {SallyportError} from '../../../src/lib/errors/index.js'
 
 const load = (text: string) => parseConfig(text, 'x.yaml').config
@@ -216,8 +216,8 @@ proxy_service: {enabled: yes, public_addr: "proxy.example.com:3080", listen_addr
 })
 
 test('the keys of a section are known by its path', () => {
-  expect(knownKeys([])).toContain('sallyport')
-  expect(knownKeys(['auth_service', 'authentication'])).toEqual(['type', 'second_factor'])
-  expect(knownKeys(['ssh_service', 'commands', 0])).toEqual(['name', 'command', 'period'])
-  expect(knownKeys(['auth_service', 'enabled'])).toEqual([])
+  expect(knownKeys(fileSchema, [])).toContain('sallyport')
+  expect(knownKeys(fileSchema, ['auth_service', 'authentication'])).toEqual(['type', 'second_factor'])
+  expect(knownKeys(fileSchema, ['ssh_service', 'commands', 0])).toEqual(['name', 'command', 'period'])
+  expect(knownKeys(fileSchema, ['auth_service', 'enabled'])).toEqual([])
 })

@@ -5,6 +5,7 @@ import {afterAll, describe, expect, test} from 'vitest'
 import {
   defaultDataDir,
   type FileConfig,
+  fileSchema,
   findDataDir,
   knownKeys,
   loadConfig,
@@ -172,9 +173,9 @@ describe('files', () => {
 describe('the guide', () => {
   const guide = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
   const keysIn = (path: string[]): string[] =>
-    knownKeys(path).flatMap(key => [[...path.slice(1), key].join('.'), ...keysIn([...path, key])])
+    knownKeys(fileSchema, path).flatMap(key => [[...path.slice(1), key].join('.'), ...keysIn([...path, key])])
 
-  test.each(knownKeys([]).filter(section => section !== 'version'))(
+  test.each(knownKeys(fileSchema, []).filter(section => section !== 'version'))(
     'explains every key of %s in its part',
     section => {
       const part = guide.split('\n## ').find(text => text.split('\n')[0]?.includes(`\`${section}\``))

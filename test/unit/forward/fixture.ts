@@ -1,7 +1,7 @@
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
 import {problem} from '../../../src/lib/errors/index.js'
-import type {ForwardAuth} from '../../../src/lib/forward/index.js'
+import type {ConnectionGuard, ForwardAuth, GuardedConnection} from '../../../src/lib/forward/index.js'
 import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/forward/session-record.js'
 import {hostAuthority, userAuthority} from '../ssh/fixture.js'
 
@@ -66,7 +66,21 @@ export const everything: SessionOptions = {
   idleTimeoutSeconds: 0,
   disconnectExpiredCert: false,
   recordSession: 'best_effort',
+  lock: 'best_effort',
+  maxConnections: 0,
   maxSessions: 10,
+}
+
+/** Lets everybody in, and shows who is there. */
+export const openGuard = (): ConnectionGuard & {inside: Set<GuardedConnection>} => {
+  const inside = new Set<GuardedConnection>()
+  return {
+    inside,
+    enter(connection) {
+      inside.add(connection)
+      return {reached: () => undefined, leave: () => void inside.delete(connection)}
+    },
+  }
 }
 
 export const facts = {

@@ -3,7 +3,7 @@ import {describe, expect, it, vi} from 'vitest'
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import {serveAgent, signerEntry} from '../../../src/lib/agent/index.js'
 import {problem} from '../../../src/lib/errors/index.js'
-import {forward, type Ingress} from '../../../src/lib/forward/index.js'
+import {type ConnectionGuard, forward, type Ingress} from '../../../src/lib/forward/index.js'
 import {ChannelRefused, type SshConnection} from '../../../src/lib/ssh/index.js'
 import {signerFromKey, WireWriter} from '../../../src/lib/sshcert/index.js'
 import {
@@ -16,7 +16,7 @@ import {
   streamPair,
   userAuthority,
 } from '../ssh/fixture.js'
-import {everything, fakeAuth} from './fixture.js'
+import {everything, fakeAuth, openGuard} from './fixture.js'
 
 const key = newKey()
 const certificate = await certify(key, 'user', {
@@ -36,10 +36,12 @@ interface WorldOptions {
   outerAgent?: Ingress['outerAgent']
   options?: Partial<SessionOptions>
   dial?: () => Promise<Duplex>
+  guard?: ConnectionGuard
 }
 
 /** A client in front of the forwarder and a target behind it. */
-async function world({outerAgent = 'offered', options, dial}: WorldOptions = {}) {
+async function world(wish: WorldOptions = {}) {
+  const {outerAgent = 'offered', options, dial, guard = openGuard()} = wish
   const auth = fakeAuth()
   auth.decide = async () => ({allowed: true, reason: 'test', options: {...everything, ...options}})
   const [near, far] = streamPair()
@@ -72,6 +74,7 @@ async function world({outerAgent = 'offered', options, dial}: WorldOptions = {})
   const forwarder = forward(
     {
       auth,
+      guard,
       clusterName: 'test',
       proxyId: 'proxy-1',
       checkHostKeys: true,
@@ -298,5 +301,76 @@ describe('the end of a forwarded connection', () => {
     forwarder.end(problem('unavailable', 'the proxy is shutting down'))
     await forwarder.done
     expect(performance.now() - began).toBeLessThan(3000)
+  })
+})
+
+describe('a lock', () => {
+  const locked = problem('access_denied', 'the user joe is locked: see me')
+
+  it('ends a running session with its words, puts that on record, and cuts the connection', async () => {
+    const guard = openGuard()
+    const {client, auth, forwarder} = await world({guard})
+    const channel = await shell(client)
+    let said = ''
+    channel.stderr.on('data', chunk => {
+      said += chunk
+    })
+    const [entry] = guard.inside
+    expect(entry).toMatchObject({identity: {user: 'joe'}, logins: ['root'], host: 'target.test'})
+    entry?.onLocked(locked)
+    await client.closed
+    await forwarder.done
+    expect(said).toContain('the user joe is locked: see me')
+    expect(auth.named('client.disconnect')).toMatchObject([{user: 'joe', fields: {reason: locked.message}}])
+    expect(auth.named('session.end')).toHaveLength(1)
+    expect(guard.inside.size).toBe(0)
+  })
+
+  it('cuts a connection whose records cannot be finished, within two seconds', async () => {
+    const guard = openGuard()
+    const {client, auth} = await world({guard})
+    await shell(client)
+    let open: () => void = () => undefined
+    auth.gate = new Promise(resolve => {
+      open = resolve
+    })
+    const started = Date.now()
+    for (const entry of guard.inside) entry.onLocked(locked)
+    expect((await client.closed)?.message).toContain('the user joe is locked')
+    expect(Date.now() - started).toBeLessThan(2000)
+    open()
+  })
+
+  it('that came during the login refuses the connection, on record', async () => {
+    const guard: ConnectionGuard = {
+      enter() {
+        throw locked
+      },
+    }
+    const {client, auth, targets} = await world({guard})
+    expect((await client.closed)?.message).toContain('the user joe is locked')
+    expect(auth.named('session.rejected')).toMatchObject([{user: 'joe', error: locked.message}])
+    expect(targets).toEqual([])
+  })
+
+  it('on the address of a host keeps the forwarder from speaking to it', async () => {
+    const reached: string[] = []
+    const guard: ConnectionGuard = {
+      enter: () => ({
+        leave: () => undefined,
+        reached(address) {
+          reached.push(address)
+          throw problem('access_denied', 'the node 192.0.2.7 is locked')
+        },
+      }),
+    }
+    const [ours, theirs] = streamPair()
+    let heard = 0
+    theirs.on('data', chunk => {
+      heard += chunk.length
+    })
+    const {client} = await world({guard, dial: async () => ours})
+    await expect(client.openChannel('session')).rejects.toThrow('the node 192.0.2.7 is locked')
+    expect({reached, heard}).toEqual({reached: ['192.0.2.7:22'], heard: 0})
   })
 })

@@ -1,0 +1,123 @@
+import {Args} from '@oclif/core'
+import type {RoleRecord, RoleResource, UserResource} from '../lib/auth/index.js'
+import {
+  accessFlags,
+  BaseCommand,
+  type Format,
+  formatFlag,
+  paint,
+  render,
+  renderAll,
+  table,
+  tableWidth,
+  yamlText,
+} from '../lib/cli/index.js'
+import {problem} from '../lib/errors/index.js'
+
+export default class Get extends BaseCommand {
+  static override summary = 'Show roles and users'
+  static override description =
+    'One resource is shown in YAML, several in a table. The YAML can be given back to `sallyport create`.'
+  static override examples = [
+    '<%= config.bin %> get roles',
+    '<%= config.bin %> get role/access',
+    '<%= config.bin %> get users/joe --format yaml',
+  ]
+  static override args = {
+    resource: Args.string({description: 'roles, role/NAME, users or users/NAME', required: true}),
+  }
+  static override flags = {format: formatFlag(), ...accessFlags}
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(Get)
+    const {parseResourceName, withHistoryApi} = await import('../lib/client/index.js')
+    const {kind, name} = parseResourceName(args.resource, ['role', 'user'])
+    await withHistoryApi(flags, async api => {
+      if (kind === 'role' && name !== undefined)
+        return showOne((await api.getRole(name)).resource, flags.format)
+      if (kind === 'role') return showRoles(await api.listRoles(), flags.format)
+      const users = (await api.listUsers()).map(userResource)
+      if (name === undefined) return showUsers(users, flags.format)
+      const found = users.find(({metadata}) => metadata.name.toLowerCase() === name.toLowerCase())
+      if (found) return showOne(found, flags.format)
+      throw problem('not_found', `there is no user ${JSON.stringify(name)}`, {
+        hint: 'see `sallyport users ls`',
+      })
+    })
+  }
+}
+
+const userResource = ({
+  name,
+  logins,
+  roles,
+}: {
+  name: string
+  logins: string[]
+  roles: string[]
+}): UserResource => ({
+  kind: 'user',
+  version: 'v1',
+  metadata: {name},
+  spec: {logins, roles},
+})
+
+async function showOne(resource: RoleResource | UserResource, format: Format): Promise<void> {
+  const yaml = await yamlText(resource)
+  await render(resource, {format, text: () => yaml})
+}
+
+const showUsers = (users: UserResource[], format: Format): Promise<void> =>
+  renderAll(users, {
+    format,
+    text: () =>
+      table(
+        users,
+        [
+          {header: 'Name', value: ({metadata}) => metadata.name},
+          {header: 'Logins', value: ({spec}) => spec.logins.join(', ')},
+          {header: 'Roles', value: ({spec}) => spec.roles.join(', ')},
+        ],
+        {...tableWidth(), heading: text => paint().bold(text)},
+      ),
+  })
+
+const showRoles = (roles: RoleRecord[], format: Format): Promise<void> =>
+  renderAll(
+    roles.map(({resource}) => resource),
+    {
+      format,
+      text: () =>
+        table(
+          roles,
+          [
+            {header: 'Name', value: ({resource}) => resource.metadata.name},
+            {header: 'Allows', value: ({resource}) => conditions(resource.spec.allow)},
+            {header: 'Denies', value: ({resource}) => conditions(resource.spec.deny)},
+            {
+              header: 'Description',
+              value: ({resource, preset}) =>
+                `${preset ? '(preset) ' : ''}${resource.metadata.description ?? ''}`,
+            },
+          ],
+          {...tableWidth(), heading: text => paint().bold(text)},
+        ),
+    },
+  )
+
+/** `root, joe on env=prod; session:list,read` */
+function conditions({
+  logins = [],
+  node_labels: labels = {},
+  rules = [],
+}: RoleResource['spec']['allow'] = {}): string {
+  const hosts = Object.entries(labels).map(([label, values]) => `${label}=${[values].flat().join('|')}`)
+  return [
+    [logins.join(', '), hosts.length === 0 ? '' : `on ${hosts.join(' ')}`]
+      .filter(part => part !== '')
+      .join(' '),
+    ...rules.map(({resources, verbs}) => `${resources.join(',')}:${verbs.join(',')}`),
+  ]
+    .filter(part => part !== '')
+    .join('; ')
+}

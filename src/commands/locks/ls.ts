@@ -1,0 +1,36 @@
+import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+
+export default class LocksLs extends BaseCommand {
+  static override summary = 'List the locks in force, oldest first'
+  static override examples = ['<%= config.bin %> locks ls', '<%= config.bin %> locks ls --format json']
+  static override flags = {format: formatFlag(), ...accessFlags}
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(LocksLs)
+    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const locks = (await withHistoryApi(flags, api => api.listLocks())).map(
+      ({created, expires, ...lock}) => ({
+        ...lock,
+        created: new Date(created).toISOString(),
+        ...(expires === undefined ? {} : {expires: new Date(expires).toISOString()}),
+      }),
+    )
+    await render(locks, {
+      format: flags.format,
+      text: () =>
+        locks.length === 0
+          ? 'Nothing is locked.'
+          : table(
+              locks,
+              [
+                {header: 'ID', value: lock => lock.id},
+                {header: 'Locked', value: lock => `${lock.kind} ${lock.name}`},
+                {header: 'Until', value: lock => lock.expires ?? 'unlocked'},
+                {header: 'By', value: lock => lock.createdBy},
+                {header: 'Message', value: lock => lock.message ?? ''},
+              ],
+              {...tableWidth(), heading: text => paint().bold(text)},
+            ),
+    })
+  }
+}

@@ -1,0 +1,143 @@
+import {isDeepStrictEqual} from 'node:util'
+import {isPreset, mayUse, type Role} from '../access/index.js'
+import type {AuditInput} from '../audit/index.js'
+import type {Write} from '../backend/index.js'
+import {problem, type SallyportError} from '../errors/index.js'
+import type {AuthContext} from './context.js'
+import type {AuthApi, Caller, ResourceOutcome} from './contract.js'
+import {userKey} from './names.js'
+import {type Definition, maxResources, nameOf, readResource, type UserDefinition} from './resource.js'
+import type {RoleDefinition} from './role-resource.js'
+import {presetChanged} from './roles.js'
+import {sameRole, storedRole} from './stored-roles.js'
+
+const maxAttempts = 10
+
+/** What one resource comes to: nothing, or a write with its event. */
+interface Step {
+  outcome: ResourceOutcome
+  change?: {write: Write; event: AuditInput}
+}
+
+/** Makes roles and users from resources: all of them in one transaction, or none. */
+export function createResourcesMethod(
+  context: AuthContext,
+  caller: Caller,
+  callerRoles: readonly Role[],
+): Pick<AuthApi, 'createResources'> {
+  const actor = caller.kind === 'user' ? caller.name : caller.kind
+  return {
+    async createResources({resources, force = false}) {
+      if (resources.length === 0 || resources.length > maxResources)
+        throw problem('invalid_input', `1 to ${maxResources} resources can be created at a time`)
+      const definitions = resources.map(readResource)
+      for (const {kind} of definitions)
+        for (const verb of force ? ['create', 'update'] : ['create'])
+          if (caller.kind === 'user' && !mayUse(callerRoles, kind, verb))
+            throw problem('access_denied', `your roles do not permit you to ${verb} a ${kind}`, {
+              hint: 'ask an administrator',
+            })
+      refuseRepeated(definitions)
+      await checkRolesOfUsers(context, definitions)
+      for (let attempt = 0; attempt < maxAttempts; attempt++) {
+        const steps: Step[] = []
+        for (const one of definitions) steps.push(await stepFor(context, one, force, actor))
+        const changes = steps.flatMap(({change}) => (change ? [change] : []))
+        const done =
+          changes.length === 0 ||
+          (await context.backend.transaction(changes.map(({write}) => write))) !== undefined
+        if (!done) continue
+        for (const {event} of changes) await context.emit(event)
+        return steps.map(({outcome}) => outcome)
+      }
+      throw problem('unavailable', 'these resources are being changed by others', {hint: 'try again'})
+    },
+  }
+}
+
+const stepFor = (
+  context: AuthContext,
+  definition: Definition,
+  force: boolean,
+  actor: string,
+): Promise<Step> =>
+  definition.kind === 'role'
+    ? roleStep(context, definition, force, actor)
+    : userStep(context, definition, force, actor)
+
+async function roleStep(
+  {roles}: AuthContext,
+  definition: RoleDefinition,
+  force: boolean,
+  actor: string,
+): Promise<Step> {
+  const {name} = definition.role
+  const outcome = (done: ResourceOutcome['outcome']): ResourceOutcome => ({kind: 'role', name, outcome: done})
+  const event = (what: 'role.created' | 'role.updated'): AuditInput => ({
+    event: what,
+    fields: {by: actor, name},
+  })
+  const current = await roles.get(name)
+  if (!current) {
+    const write = roles.records.creating(name, storedRole(definition))
+    return {outcome: outcome('created'), change: {write, event: event('role.created')}}
+  }
+  // What `get roles` printed can be given back whole, presets included.
+  const same = sameRole(current.resource, definition)
+  if (same && (force || current.preset)) return {outcome: outcome('unchanged')}
+  if (isPreset(name)) throw presetChanged(name)
+  if (!force) throw exists(`role ${name}`)
+  const write = roles.records.replacing(name, current.revision, storedRole(definition))
+  return {outcome: outcome('updated'), change: {write, event: event('role.updated')}}
+}
+
+async function userStep(
+  {users, now}: AuthContext,
+  {name, logins, roles}: UserDefinition,
+  force: boolean,
+  actor: string,
+): Promise<Step> {
+  const outcome = (done: ResourceOutcome['outcome']): ResourceOutcome => ({kind: 'user', name, outcome: done})
+  const event = (what: 'user.create' | 'user.update'): AuditInput => ({
+    ...{event: what, user: name},
+    fields: {by: actor, logins, roles},
+  })
+  const current = await users.get(userKey(name))
+  if (!current) {
+    const write = users.creating(userKey(name), {version: 1, name, logins, roles, created: now()})
+    return {outcome: outcome('created'), change: {write, event: event('user.create')}}
+  }
+  if (!force) throw exists(`user ${name}`)
+  if (isDeepStrictEqual([current.value.logins, current.value.roles], [logins, roles]))
+    return {outcome: outcome('unchanged')}
+  const write = users.replacing(userKey(name), current.revision, {...current.value, logins, roles})
+  return {outcome: outcome('updated'), change: {write, event: event('user.update')}}
+}
+
+const exists = (what: string): SallyportError =>
+  problem('already_exists', `there is a ${what} already; nothing was created`, {
+    hint: 'add --force to put the new one in its place',
+  })
+
+function refuseRepeated(definitions: readonly Definition[]): void {
+  const names = definitions.map(one => {
+    const name = nameOf(one)
+    return `${one.kind}/${one.kind === 'user' ? userKey(name) : name}`
+  })
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw problem('invalid_input', `${twice} is there twice`)
+}
+
+/** Every role of a user has to exist, or to come with the user. */
+async function checkRolesOfUsers({roles}: AuthContext, definitions: readonly Definition[]): Promise<void> {
+  const coming = definitions.filter(({kind}) => kind === 'role').map(nameOf)
+  for (const definition of definitions) {
+    if (definition.kind !== 'user') continue
+    for (const name of definition.roles) {
+      if (coming.includes(name) || (await roles.get(name))) continue
+      throw problem('invalid_input', `user ${definition.name}: there is no role ${name}`, {
+        hint: 'create it first, or in the same file',
+      })
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** A role as it is written in YAML, given back by `get`, and kept. docs/guides/roles-and-locks.md has every field. */
+export interface RoleResource {
+  kind: 'role'
+  version: 'v1'
+  metadata: {name: string; description?: string}
+  spec: {allow?: RoleConditionsResource; deny?: RoleConditionsResource; options?: RoleOptionsResource}
+}
+
+export interface RoleConditionsResource {
+  logins?: readonly string[]
+  node_labels?: Readonly<Record<string, string | readonly string[]>>
+  rules?: readonly {resources: readonly string[]; verbs: readonly string[]}[]
+}
+
+/** Durations as `8h` or `never`. */
+export interface RoleOptionsResource {
+  max_session_ttl?: string
+  forward_agent?: boolean
+  port_forwarding?: boolean
+  client_idle_timeout?: string
+  max_connections?: number
+  max_sessions?: number
+  disconnect_expired_cert?: boolean
+  permit_x11_forwarding?: boolean
+  record_session?: {ssh: 'strict' | 'best_effort'}
+  lock?: 'strict' | 'best_effort'
+}
+
+/** A user without what is secret. */
+export interface UserResource {
+  kind: 'user'
+  version: 'v1'
+  metadata: {name: string}
+  spec: {logins: readonly string[]; roles: readonly string[]}
+}
+
+export type Resource = RoleResource | UserResource

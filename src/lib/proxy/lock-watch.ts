@@ -1,0 +1,123 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import {
+  findLock,
+  type Identity,
+  type Lock,
+  type LockSubject,
+  lockReason,
+  type Strictness,
+} from '../access/index.js'
+import type {AuthApi} from '../auth/contract.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import type {ForwardLog} from '../forward/index.js'
+
+const firstRetryMilliseconds = 500
+const maxRetryMilliseconds = 10_000
+
+export interface Watched {
+  /** Asked at each change: what is known of a connection grows. */
+  subject(): LockSubject
+  /** Whether to go on when nobody can say which locks are in force. */
+  strictness: Strictness
+  /** Called once. */
+  end(error: SallyportError): void
+}
+
+/** The locks in force, as this proxy knows them, and everything that they may come to be against. */
+export interface LockWatch {
+  /** @throws access_denied when a lock is against the subject; unavailable for a strict one when nobody can say */
+  check(subject: LockSubject, strictness: Strictness): void
+  /** Ends it as soon as a lock is against it; until the function returned is called. @throws as `check` */
+  watch(watched: Watched): () => void
+  close(): Promise<void>
+}
+
+export interface LockWatchOptions {
+  auth: Pick<AuthApi, 'watchLocks'>
+  log: ForwardLog
+  /** Unix ms. */
+  now: () => number
+}
+
+/** Follows the locks of the cluster. Resolves when they are known: nobody is let in before. */
+export async function startLockWatch({auth, log, now}: LockWatchOptions): Promise<LockWatch> {
+  const stop = new AbortController()
+  const all = new Set<Watched>()
+  let locks: readonly Lock[] = []
+  /** Why nobody can say which locks are in force. */
+  let blind: SallyportError | undefined
+  let started = false
+
+  const refusal = (subject: LockSubject, strictness: Strictness): SallyportError | undefined => {
+    const inForce = locks.filter(({expires}) => expires === undefined || expires > now())
+    const lock = findLock(inForce, subject)
+    if (lock) return problem('access_denied', lockReason(lock), {hint: 'ask an administrator'})
+    return strictness === 'strict' ? blind : undefined
+  }
+  const lookAtAll = (): void => {
+    for (const watched of all) {
+      const error = refusal(watched.subject(), watched.strictness)
+      if (!error) continue
+      all.delete(watched)
+      watched.end(error)
+    }
+  }
+  /** Follows until there is no more to follow. */
+  const follow = async (onKnown: () => void): Promise<void> => {
+    for await (const known of await auth.watchLocks({signal: stop.signal})) {
+      locks = known
+      blind = undefined
+      onKnown()
+      lookAtAll()
+    }
+    throw problem('unavailable', 'the auth service says no more about locks')
+  }
+  const followForEver = async (onKnown: () => void, onBlind: (error: unknown) => void): Promise<void> => {
+    let pause = firstRetryMilliseconds
+    const known = (): void => {
+      pause = firstRetryMilliseconds
+      onKnown()
+    }
+    while (!stop.signal.aborted) {
+      const error = await follow(known).catch((thrown: unknown) => thrown)
+      if (stop.signal.aborted) return
+      log.warn({error: problemLine(asProblem(error))}, 'the locks in force are not known')
+      blind = problem('unavailable', 'nobody can say which locks are in force', {
+        hint: 'try again in a moment',
+        cause: error,
+      })
+      onBlind(error)
+      lookAtAll()
+      await sleep(pause, undefined, {signal: stop.signal}).catch(() => undefined)
+      pause = Math.min(pause * 2, maxRetryMilliseconds)
+    }
+  }
+
+  const check: LockWatch['check'] = (subject, strictness) => {
+    const error = refusal(subject, strictness)
+    if (error) throw error
+  }
+  let following = Promise.resolve()
+  await new Promise<void>((resolve, reject) => {
+    following = followForEver(resolve, error => {
+      reject(error)
+      if (!started) stop.abort()
+    })
+  })
+  started = true
+  return {
+    check,
+    watch(watched) {
+      check(watched.subject(), watched.strictness)
+      all.add(watched)
+      return () => void all.delete(watched)
+    },
+    async close() {
+      stop.abort()
+      await following
+    },
+  }
+}
+
+/** What a connection to the proxy itself can be locked by: who it is. */
+export const personOf = ({user, roles}: Identity): LockSubject => ({user, roles, logins: [], nodes: []})

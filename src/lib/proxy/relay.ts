@@ -1,0 +1,97 @@
+import type {Duplex} from 'node:stream'
+import type {AccessDecision, Identity} from '../access/types.js'
+import type {AuditInput} from '../audit/event.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {guardedTarget} from '../forward/index.js'
+import type {Channel} from '../ssh/index.js'
+import type {ProxyContext} from './context.js'
+import {dialTarget} from './dial.js'
+import type {TargetName} from './target-name.js'
+
+export interface RelayOptions {
+  context: ProxyContext
+  identity: Identity
+  name: TargetName
+  openChannel: () => Channel
+  emit(input: AuditInput): Promise<unknown>
+  /** Says the last word on the channel, and closes it. */
+  farewell(channel: Channel, error: SallyportError): void
+}
+
+/**
+ * Leads a client to a host and passes on bytes that nobody here can read. Which login they are for is between client and
+ * host, so any login of the certificate may open the way, and a lock on any of them shuts it.
+ */
+export async function relay(options: RelayOptions): Promise<void> {
+  const {context, identity, name, openChannel, emit, farewell} = options
+  const {host} = name
+  const {lock, maxConnections} = await decide(context, identity, host)
+  let over: SallyportError | undefined
+  let end = (error: SallyportError): void => {
+    over = error
+  }
+  const entry = {identity, logins: identity.logins, host, lock, maxConnections}
+  const place = context.guard.enter({...entry, onLocked: error => end(error)})
+  let stream: Duplex | undefined
+  try {
+    const dialled = await guardedTarget({dial: () => dialTarget(name, context.dial)}, () => place).dial()
+    stream = dialled.stream
+    const facts = {server_hostname: host, server_addr: dialled.address}
+    await emit({event: 'session.connect', ...facts, fields: {session_recording: 'off'}})
+    if (over) throw over
+    if (stream.destroyed) throw hungUp(name)
+    const channel = openChannel()
+    const unsplice = splice(channel, stream, place.leave)
+    end = error => {
+      emit({event: 'client.disconnect', ...facts, fields: {reason: error.message}}).catch(lost =>
+        context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),
+      )
+      unsplice()
+      farewell(channel, error)
+    }
+  } catch (error) {
+    place.leave()
+    stream?.destroy()
+    throw error
+  }
+}
+
+type Allowed = Extract<AccessDecision, {allowed: true}>
+
+/** @throws access_denied where no login of the certificate may go to the host */
+async function decide({auth}: ProxyContext, identity: Identity, host: string): Promise<Allowed['options']> {
+  let reason: string | undefined
+  for (const login of identity.logins) {
+    const decision = await auth.decide({identity, login, host})
+    if (decision.allowed) return decision.options
+    reason ??= decision.reason
+  }
+  throw problem('access_denied', `access to ${host} denied: ${reason ?? 'the certificate is for no login'}`)
+}
+
+const hungUp = ({host, port}: TargetName): SallyportError =>
+  problem('host_unreachable', `${host}:${port} closed the connection at once`, {
+    hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
+  })
+
+/**
+ * Passes bytes between a channel and a socket until both have ended.
+ * @returns what cuts them apart at once, and leaves the channel open
+ */
+function splice(channel: Channel, socket: Duplex, onOver: () => void): () => void {
+  channel.stderr.resume()
+  const hangUp = (): void => void channel.end(() => channel.close())
+  socket.on('close', onOver)
+  if (channel.isClosed) {
+    socket.destroy()
+    return () => undefined
+  }
+  socket.on('close', hangUp)
+  channel.onClosed = () => socket.destroy()
+  channel.pipe(socket)
+  socket.pipe(channel)
+  return () => {
+    socket.off('close', hangUp)
+    socket.destroy()
+  }
+}

@@ -1,0 +1,133 @@
+import fc from 'fast-check'
+import {describe, expect, test} from 'vitest'
+import type {LockKind} from '../../../src/lib/access/index.js'
+import type {AccessExplanation, RoleResource} from '../../../src/lib/auth/index.js'
+import {type Auth, failure, openAuth, signUp, userCaller} from './fixture.js'
+
+const role = (name: string, spec: RoleResource['spec']): RoleResource => ({
+  kind: 'role',
+  version: 'v1',
+  metadata: {name},
+  spec,
+})
+const everywhere = {node_labels: {'*': '*'}}
+const proxyOf = (auth: Auth) => auth.service.as({kind: 'system', role: 'proxy'})
+
+describe('an explanation', () => {
+  test('gives the decision, and what each role said to it', async () => {
+    const auth = await openAuth()
+    await auth.admin.createResources({
+      resources: [
+        role('dev', {allow: {...everywhere, logins: ['ubuntu']}}),
+        role('prod', {allow: {logins: ['root'], node_labels: {env: 'prod'}}}),
+        role('gone', {}),
+      ],
+    })
+    await signUp(auth, 'joe', {roles: ['dev', 'prod', 'gone'], logins: ['ubuntu', 'root']})
+    await auth.admin.removeRole({name: 'gone', force: true})
+    expect(await auth.admin.explainAccess({user: 'JOE', login: 'root', host: 'DB1.'})).toEqual({
+      ...{user: 'joe', login: 'root', host: 'db1'},
+      decision: {
+        allowed: false,
+        reason: 'no role of joe that allows db1 (dev) allows the login root',
+      },
+      carriesLogin: true,
+      roles: [
+        {role: 'dev', denies: {login: false, host: false}, allows: {login: false, host: true}},
+        {role: 'prod', denies: {login: false, host: false}, allows: {login: true, host: false}},
+      ],
+      missingRoles: ['gone'],
+    })
+  })
+
+  test('names the lock', async () => {
+    const auth = await openAuth()
+    await signUp(auth)
+    const lock = await auth.admin.createLock({kind: 'node', name: 'db1', message: 'rebuild'})
+    expect(await auth.admin.explainAccess({user: 'joe', login: 'root', host: 'db1'})).toMatchObject({
+      decision: {allowed: false, reason: 'the node db1 is locked: rebuild'},
+      lock,
+    })
+  })
+
+  test('is for users about themselves, and about others for who may read roles', async () => {
+    const auth = await openAuth()
+    await signUp(auth)
+    await signUp(auth, 'ed', {roles: ['editor']})
+    const about = (user: string) => ({user, login: 'root', host: 'db1'})
+    const joe = auth.service.as(userCaller('joe'))
+    expect((await joe.explainAccess(about('joe'))).decision.allowed).toBe(true)
+    expect((await failure(joe.explainAccess(about('ed')))).code).toBe('access_denied')
+    const ed = auth.service.as(userCaller('ed', ['editor']))
+    expect((await ed.explainAccess(about('joe'))).decision.allowed).toBe(true)
+    expect((await failure(ed.explainAccess(about('nobody')))).code).toBe('not_found')
+    expect((await failure(ed.explainAccess({...about('joe'), host: 'a b'}))).code).toBe('invalid_input')
+  })
+})
+
+/** The rule of the guide, said a second time: what an explanation shows has to lead to its decision. */
+const follows = ({lock, carriesLogin, roles}: AccessExplanation): boolean =>
+  !lock &&
+  carriesLogin &&
+  !roles.some(({denies}) => denies.login || denies.host) &&
+  roles.some(({allows}) => allows.login && allows.host)
+
+test('whatever the roles, users and locks are, explanation and enforcement are the same', async () => {
+  const auth = await openAuth()
+  await signUp(auth)
+  const login = fc.constantFrom('root', 'joe', 'ubuntu')
+  const labels = fc.constantFrom<Record<string, string>>({}, {'*': '*'}, {'*': '*'}, {env: 'prod'})
+  const conditions = fc.record({
+    logins: fc.uniqueArray(fc.oneof(login, fc.constant('{{internal.logins}}')), {maxLength: 2}),
+    node_labels: labels,
+  })
+  const denied = fc.oneof(
+    {weight: 3, arbitrary: fc.constant({})},
+    {weight: 1, arbitrary: fc.record({logins: fc.array(login, {maxLength: 1})})},
+    {weight: 1, arbitrary: fc.record({node_labels: labels})},
+  )
+  const spec = fc.record({
+    allow: conditions,
+    deny: denied,
+    options: fc.record({forward_agent: fc.boolean(), max_sessions: fc.nat({max: 3})}, {requiredKeys: []}),
+  })
+  const world = fc.record({
+    specs: fc.tuple(spec, spec),
+    missing: fc.boolean(),
+    logins: fc.uniqueArray(login, {minLength: 1, maxLength: 3}),
+    lock: fc.option(
+      fc.constantFrom<[LockKind, string]>(
+        ['user', 'Joe'],
+        ['role', 'r1'],
+        ['login', 'root'],
+        ['node', 'db1'],
+        ['user', 'ann'],
+        ['node', 'db2'],
+      ),
+      {nil: undefined, freq: 3},
+    ),
+    login,
+  })
+  const seen = {allowed: 0, refused: 0}
+  await fc.assert(
+    fc.asyncProperty(world, async ({specs, missing, logins, lock, login}) => {
+      const resources = specs.map((one, index) => role(`r${index}`, one))
+      await auth.admin.createResources({resources: [...resources, role('r2', {})], force: true})
+      await auth.admin.updateUser({name: 'joe', logins, roles: missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']})
+      if (missing) await auth.admin.removeRole({name: 'r2', force: true})
+      const made = lock && (await auth.admin.createLock({kind: lock[0], name: lock[1]}))
+      const roles = missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']
+      const identity = {user: 'joe', roles, logins, validBefore: 0}
+      const enforced = await proxyOf(auth).decide({identity, login, host: 'db1'})
+      const explained = await auth.admin.explainAccess({user: 'joe', login, host: 'db1'})
+      if (made) await auth.admin.removeLock(made.id)
+      expect(explained.decision).toEqual(enforced)
+      expect(follows(explained)).toBe(enforced.allowed)
+      expect(explained.missingRoles).toEqual(missing ? ['r2'] : [])
+      seen[enforced.allowed ? 'allowed' : 'refused']++
+    }),
+    {numRuns: 150},
+  )
+  // Neither answer may be what every world gets.
+  expect(Math.min(seen.allowed, seen.refused)).toBeGreaterThan(5)
+}, 60_000)

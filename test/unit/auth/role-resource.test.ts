@@ -1,0 +1,233 @@
+import fc from 'fast-check'
+import {describe, expect, test} from 'vitest'
+import {stringify} from 'yaml'
+import {presetRoles, type Role} from '../../../src/lib/access/index.js'
+import {parseResources, readResource} from '../../../src/lib/auth/resource.js'
+import {roleResource} from '../../../src/lib/auth/role-resource.js'
+import {SallyportError} from '../../../src/lib/errors/index.js'
+
+const roleOf = (text: string) => {
+  const [resource] = parseResources(text, 'dev.yaml')
+  const definition = readResource(resource)
+  if (definition.kind !== 'role') throw new Error('not a role')
+  return definition
+}
+
+function complaints(text: string): string[] {
+  try {
+    parseResources(text, 'dev.yaml')
+  } catch (thrown) {
+    if (thrown instanceof SallyportError && thrown.code === 'invalid_input') return thrown.message.split('\n')
+    throw thrown
+  }
+  return []
+}
+
+const head = 'kind: role\nversion: v1\nmetadata: {name: dev}\n'
+
+test('a role is read with every field of the guide', () => {
+  const text = `kind: role
+version: v1
+metadata:
+  name: dev
+  description: Developers
+spec:
+  allow:
+    logins: [ubuntu, '{{internal.logins}}']
+    node_labels: {env: [test, staging], team: '^(web|db)$', region: eu-*}
+    rules:
+      - resources: [session]
+        verbs: [list, read]
+  deny:
+    logins: [root]
+    node_labels: {'*': '*'}
+  options:
+    max_session_ttl: 8h
+    forward_agent: yes
+    port_forwarding: off
+    client_idle_timeout: 15m
+    max_connections: 3
+    max_sessions: 5
+    disconnect_expired_cert: yes
+    permit_x11_forwarding: no
+    pin_source_ip: no
+    require_session_mfa: no
+    record_session: {ssh: strict}
+    lock: strict
+`
+  expect(roleOf(text)).toEqual({
+    kind: 'role',
+    description: 'Developers',
+    role: {
+      name: 'dev',
+      allow: {
+        logins: ['ubuntu', '{{internal.logins}}'],
+        nodeLabels: {env: ['test', 'staging'], team: ['^(web|db)$'], region: ['eu-*']},
+        rules: [{resources: ['session'], verbs: ['list', 'read']}],
+      },
+      deny: {logins: ['root'], nodeLabels: {'*': ['*']}, rules: []},
+      options: {
+        maxSessionTtlSeconds: 28_800,
+        forwardAgent: true,
+        portForwarding: false,
+        clientIdleTimeoutSeconds: 900,
+        maxConnections: 3,
+        maxSessions: 5,
+        disconnectExpiredCert: true,
+        permitX11Forwarding: false,
+        recordSession: 'strict',
+        lock: 'strict',
+      },
+    },
+  })
+})
+
+describe('a role is refused at the place of the mistake', () => {
+  test.each([
+    ['spec: {allow: {login: [root]}}', '4:16: spec.allow.login: unknown key (did you mean logins?)'],
+    ['spec: {allow: {logins: root}}', '4:24: spec.allow.logins: expected a list, found text'],
+    [
+      "spec: {allow: {logins: [ok, '*']}}",
+      '4:29: spec.allow.logins.1: a login is one exact name, without blanks, commas or *, or {{internal.logins}}',
+    ],
+    [
+      "spec: {deny: {logins: ['{{external.x}}']}}",
+      '4:24: spec.deny.logins.0: external traits are not available yet',
+    ],
+    [
+      "spec: {allow: {logins: ['a{{internal.logins}}']}}",
+      '4:25: spec.allow.logins.0: the only template is {{internal.logins}}, without text around it',
+    ],
+    [
+      "spec: {allow: {logins: ['{{internal.name}}']}}",
+      '4:25: spec.allow.logins.0: the only template is {{internal.logins}}, without text around it',
+    ],
+    [
+      "spec: {allow: {node_labels: {env: '^(a$'}}}",
+      '4:35: spec.allow.node_labels.env: is not a regular expression',
+    ],
+    [
+      "spec: {allow: {node_labels: {env: '^a'}}}",
+      '4:35: spec.allow.node_labels.env: a regular expression begins with ^ and ends with $',
+    ],
+    [
+      "spec: {allow: {node_labels: {'*': prod}}}",
+      '4:35: spec.allow.node_labels.*: the label * goes with the value * alone',
+    ],
+    [
+      'spec: {allow: {node_labels: {env: 5}}}',
+      '4:35: spec.allow.node_labels.env: expected text, or a list of texts',
+    ],
+    ['spec: {allow: {node_labels: {env: []}}}', '4:35: spec.allow.node_labels.env: needs 1 to 256 values'],
+    [
+      'spec: {deny: {node_labels: {__proto__: x}}}',
+      '4:40: spec.deny.node_labels.__proto__: a label has letters, digits and . _ / : -, and begins with a letter',
+    ],
+    [
+      'spec: {allow: {rules: [{resources: [role], verbs: [sign]}]}}',
+      '4:52: spec.allow.rules.0.verbs.0: expected one of list, read, create, update, delete, *',
+    ],
+    [
+      'spec: {allow: {join_sessions: [{name: x}]}}',
+      '4:31: spec.allow.join_sessions: rules for joining sessions are not available yet; leave this out',
+    ],
+    [
+      'spec: {deny: {request: {roles: [x]}}}',
+      '4:24: spec.deny.request: access requests are not available yet; leave this out',
+    ],
+    [
+      'spec: {options: {max_session_ttl: 31h}}',
+      '4:35: spec.options.max_session_ttl: a certificate lives from 1m to 30h',
+    ],
+    [
+      'spec: {options: {client_idle_timeout: 5}}',
+      '4:39: spec.options.client_idle_timeout: expected a duration with its unit, such as 30s, 5m or 1h30m',
+    ],
+    ['spec: {options: {max_sessions: -1}}', '4:32: spec.options.max_sessions: must not be negative'],
+    [
+      'spec: {options: {pin_source_ip: yes}}',
+      '4:33: spec.options.pin_source_ip: pin_source_ip is not available yet: hosts see the address of the proxy, and would refuse the certificate',
+    ],
+    [
+      'spec: {options: {require_session_mfa: yes}}',
+      '4:39: spec.options.require_session_mfa: require_session_mfa is not available yet',
+    ],
+    ['spec: {options: {lock: maybe}}', '4:24: spec.options.lock: expected one of strict, best_effort'],
+    ['spec: {options: {enhanced_recording: [disk]}}', '4:18: spec.options.enhanced_recording: unknown key'],
+  ])('%s', (spec, line) => {
+    expect(complaints(`${head}${spec}\n`)).toEqual([`dev.yaml:${line}`])
+  })
+
+  test.each([
+    ['kind: rule\n', ['dev.yaml:1:7: kind: expected one of role, user']],
+    ['name: x\n', ['dev.yaml:1:1: kind: expected one of role, user']],
+    ['', ['dev.yaml:1:1: there is no resource in this file']],
+    ['# nothing\n', ['dev.yaml:1:1: there is no resource in this file']],
+    [
+      'kind: role\nversion: v5\nmetadata: {name: "a b"}\nspec: {}\n',
+      [
+        'dev.yaml:2:10: version: expected v1',
+        'dev.yaml:3:18: metadata.name: a name has letters, digits and . _ -, begins with a letter or digit, and is at most 64 long',
+      ],
+    ],
+  ])('%j', (text, lines) => {
+    expect(complaints(text)).toEqual(lines)
+  })
+
+  test('in the document it is in, with all the others', () => {
+    const text = `${head}spec: {}\n---\n${head}spec: {x: 1}\n---\nkind: user\nversion: v1\nmetadata: {name: joe}\nspec: {logins: ['*'], roles: []}\n`
+    expect(complaints(text)).toEqual([
+      'dev.yaml:9:8: spec.x: unknown key',
+      'dev.yaml:14:16: spec.logins: "*" cannot be a login',
+      'dev.yaml:14:30: spec.roles: a user needs at least one role',
+      'dev.yaml:8:18: metadata.name: role/dev is in this file twice',
+    ])
+  })
+})
+
+test('every preset reads back as it is written', () => {
+  for (const role of Object.values(presetRoles))
+    expect(roleOf(stringify(roleResource({role})))).toEqual({kind: 'role', role})
+})
+
+test('any role reads back from YAML as it was written', () => {
+  const name = fc.stringMatching(/^[a-z][a-z0-9._-]{0,8}$/)
+  const label = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_./:-]{0,8}$/).filter(text => text !== '__proto__')
+  const value = fc.string({maxLength: 8}).filter(text => !/^\^|\$$|\{\{/.test(text))
+  const some = <T>(item: fc.Arbitrary<T>) => fc.array(item, {maxLength: 3})
+  const word = <const T extends string>(...words: T[]) => fc.constantFrom(...words)
+  const conditions = fc.record({
+    logins: some(fc.oneof(name, fc.constant('{{internal.logins}}'))),
+    nodeLabels: fc.dictionary(label, fc.array(value, {minLength: 1, maxLength: 3}), {
+      maxKeys: 3,
+      noNullPrototype: true,
+    }),
+    rules: some(
+      fc.record({
+        resources: fc.array(word('user', 'role', '*'), {minLength: 1, maxLength: 2}),
+        verbs: fc.array(word('list', 'create', '*'), {minLength: 1, maxLength: 2}),
+      }),
+    ),
+  })
+  const options = fc.record(
+    {
+      maxSessionTtlSeconds: fc.integer({min: 60, max: 108_000}),
+      forwardAgent: fc.boolean(),
+      portForwarding: fc.boolean(),
+      clientIdleTimeoutSeconds: fc.nat({max: 10 ** 7}),
+      maxConnections: fc.nat({max: 1_000_000}),
+      maxSessions: fc.nat({max: 1_000_000}),
+      disconnectExpiredCert: fc.boolean(),
+      permitX11Forwarding: fc.boolean(),
+      recordSession: word('strict', 'best_effort'),
+      lock: word('strict', 'best_effort'),
+    },
+    {requiredKeys: []},
+  )
+  const roles = fc.record({name, allow: conditions, deny: conditions, options}) as fc.Arbitrary<Role>
+  fc.assert(
+    fc.property(roles, role => {
+      expect(roleOf(stringify(roleResource({role}))).role).toEqual(role)
+    }),
+  )
+})
