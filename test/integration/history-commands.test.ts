@@ -1,8 +1,9 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {once} from 'node:events'
-import {readFileSync, statSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
+import {createInterface} from 'node:readline'
 import {fileURLToPath} from 'node:url'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
@@ -379,6 +380,45 @@ describe('audit', () => {
       'There are no such events that you may see.\n',
     )
     expect((await admin('audit', 'ls', '--from', 'yesterday')).code).toBe(2)
+  })
+
+  it('export gives the very lines of the log, oldest first, and no file twice', async () => {
+    const [log = ''] = readdirSync(join(dataDir, 'audit')).filter(name => name.endsWith('.jsonl'))
+    const lines = readFileSync(join(dataDir, 'audit', log), 'utf8')
+    expect((await admin('audit', 'export')).stdout).toBe(lines)
+    const path = join(temporaryDirectory(), 'audit.jsonl')
+    expect((await admin('audit', 'export', '--user', 'ann', '--out', path)).code).toBe(0)
+    expect(readFileSync(path, 'utf8')).toBe(`${lines.trimEnd().split('\n')[2]}\n`)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    expect((await admin('audit', 'export', '--out', path)).code).toBe(33)
+  })
+
+  it('ls --follow prints the last ones, and then each as it happens, one object a line', async () => {
+    const follower = start(
+      process.execPath,
+      [
+        '--import',
+        tsx,
+        dev,
+        'audit',
+        'ls',
+        '--follow',
+        '--limit',
+        '1',
+        '--format',
+        'json',
+        `--data-dir=${dataDir}`,
+      ],
+      {env: {SALLYPORT_HOME: join(dataDir, 'home')}},
+    )
+    const lines = createInterface({input: follower.stdout})[Symbol.asyncIterator]()
+    expect(JSON.parse((await lines.next()).value)).toMatchObject({event: 'user.login', user: 'ann'})
+    await audit.emit({event: 'user.login', user: 'zoe\u202e'})
+    const {value} = await lines.next()
+    follower.kill()
+    expect(value).not.toContain('\u202e')
+    expect(JSON.parse(value)).toMatchObject({user: 'zoe\u202e'})
+    expect((await admin('audit', 'ls', '--follow', '--format', 'yaml')).code).toBe(2)
   })
 
   it('verify follows the chain, gives a checkpoint, and names the first bad record', async () => {

@@ -1,18 +1,21 @@
+import {setTimeout as delay} from 'node:timers/promises'
 import {Flags} from '@oclif/core'
 import type {AuthApi} from '../../lib/auth/contract.js'
 import {
   adminFlags,
   BaseCommand,
   clientFlags,
+  eventFlags,
   formatFlag,
+  jsonLine,
   paint,
   render,
+  safe,
   table,
   tableWidth,
-  timeFlags,
 } from '../../lib/cli/index.js'
+import {problem} from '../../lib/errors/index.js'
 
-type AuditQuery = Parameters<AuthApi['listEvents']>[0]
 type AuditEvent = Awaited<ReturnType<AuthApi['listEvents']>>[number]
 
 export default class AuditLs extends BaseCommand {
@@ -21,17 +24,18 @@ export default class AuditLs extends BaseCommand {
     'Only events that you may see: your own, or all of them as an auditor or administrator.'
   static override examples = [
     '<%= config.bin %> audit ls --last 24h',
+    '<%= config.bin %> audit ls --follow --format json',
     '<%= config.bin %> audit ls --event session.start --event session.end --user joe --format json',
   ]
   static override flags = {
     format: formatFlag(),
-    event: Flags.string({description: 'only this event; may be repeated', multiple: true, helpValue: 'NAME'}),
-    user: Flags.string({description: 'only events of this user', helpValue: 'NAME'}),
-    sid: Flags.string({description: 'only events of this session', helpValue: 'ID'}),
-    ...timeFlags,
+    ...eventFlags,
+    follow: Flags.boolean({
+      char: 'f',
+      description: 'the last ones in their order, then each as it happens; JSON is one object a line',
+    }),
     limit: Flags.integer({
-      description: 'at most this many',
-      default: 200,
+      description: 'at most this many: 200; to begin with, when following: 10',
       min: 1,
       max: 10_000,
       helpValue: 'N',
@@ -44,20 +48,27 @@ export default class AuditLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditLs)
-    const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
-    const {event, user, sid, limit} = flags
-    const query: AuditQuery = {
-      limit,
-      // An unknown name matches nothing; which names there are is the service's to know.
-      ...(event && {event: event as NonNullable<AuditQuery['event']>}),
-      ...(user !== undefined && {user}),
-      ...(sid !== undefined && {sid}),
-      ...timeRange(flags, Date.now()),
+    const {eventQuery, followEvents, withHistoryApi} = await import('../../lib/client/index.js')
+    const {follow, format, limit = follow ? 10 : 200} = flags
+    if (follow && (format === 'yaml' || flags.to !== undefined))
+      throw problem('usage', 'what is followed has no end: --follow goes with neither --to nor yaml')
+    const query = eventQuery(flags, Date.now())
+    if (!follow) {
+      const found = await withHistoryApi(flags, api => api.listEvents({...query, limit}))
+      return await render(found, {format, text: () => text(found)})
     }
-    const found = await withHistoryApi(flags, api => api.listEvents(query))
-    await render(found, {format: flags.format, text: () => text(found)})
+    await withHistoryApi(flags, async api => {
+      for await (const event of followEvents(api, {...query, limit}, ms => delay(ms)))
+        process.stdout.write(`${format === 'json' ? jsonLine(event) : safe(line(event))}\n`)
+    })
   }
 }
+
+/** An event for people, where a table cannot know its widths beforehand. */
+const line = (event: AuditEvent): string =>
+  [event.time.slice(0, 19).replace('T', ' '), event.code, event.event, event.user ?? '-', details(event)]
+    .join('  ')
+    .trimEnd()
 
 function text(found: AuditEvent[]): string {
   if (found.length === 0) return 'There are no such events that you may see.'

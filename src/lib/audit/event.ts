@@ -122,9 +122,16 @@ export interface AuditQuery {
   event?: EventName[]
   user?: string
   sid?: string
+  login?: string
+  /** `server_hostname`: the host as the user named it. */
+  host?: string
   from?: Date
   to?: Date
-  /** Newest first, at most this many. Default 200. */
+  /** Only records after the one with this `seq`. */
+  after?: number
+  /** Which records come first. Default: newest. */
+  order?: 'newest' | 'oldest'
+  /** At most this many. Default 200. */
   limit?: number
 }
 

@@ -56,12 +56,12 @@ export interface Line {
 
 const BLOCK = 64 * 1024
 
-/** Lines of a file in order. Memory is bounded: of a line above LINE_BYTES only the beginning is given, then it ends. */
-export async function* readLines(path: string): AsyncGenerator<Line> {
+/** Lines of a file in order, from `from`, where one must begin. Memory is bounded: of a line above LINE_BYTES only the beginning is given, then it ends. */
+export async function* readLines(path: string, from = 0): AsyncGenerator<Line> {
   const handle = await openLogFile(path, constants.O_RDONLY)
   try {
     let rest: Buffer = Buffer.alloc(0)
-    let offset = 0
+    let offset = from
     for (;;) {
       const block = Buffer.allocUnsafe(BLOCK)
       const {bytesRead} = await handle.read(block, 0, BLOCK, offset + rest.length)

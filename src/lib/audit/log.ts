@@ -24,7 +24,7 @@ export interface AuditLogOptions {
  * another is being written share one fsync.
  */
 export interface AuditLog extends AuditSink {
-  /** Newest first. */
+  /** Newest first, unless asked for the other way round. */
   query(query: AuditQuery): Promise<AuditEvent[]>
   /** Records in their order, without those that are no records. */
   scan(scan: AuditScan): AsyncIterable<AuditEvent>

@@ -1,35 +1,113 @@
+import {stat} from 'node:fs/promises'
 import type {AuditEvent, AuditQuery} from './event.js'
-import {type LogFile, readLines, readLinesBackward} from './files.js'
+import {type Line, type LogFile, readLines, readLinesBackward} from './files.js'
 import {parseRecord} from './tail.js'
 
 const DEFAULT_LIMIT = 200
 export const MAX_LIMIT = 10_000
 const DAY_MS = 86_400_000
+/** So much is read to the place where a page begins. */
+const NEAR_BYTES = 512 * 1024
+
+/** The file that is written to, and how much of it is durable. */
+export interface ActiveFile {
+  file: LogFile
+  size: number
+}
+
+type OnDamage = (file: string, offset: number) => void
 
 /**
- * Records that match, newest first, reading files backwards and only as far as needed. Of the active file only the
- * durable part is read. A line that is no record is left out and reported.
+ * Records that match, in the order asked for, reading only as much as needed. Of the active file only the durable part
+ * is read. A line that is no record is left out and reported.
  */
 export async function queryFiles(
   files: LogFile[],
   query: AuditQuery,
-  active?: {file: LogFile; size: number},
-  onDamage?: (file: string, offset: number) => void,
+  active?: ActiveFile,
+  onDamage?: OnDamage,
 ): Promise<AuditEvent[]> {
   const limit = Math.min(Math.max(query.limit ?? DEFAULT_LIMIT, 0), MAX_LIMIT)
   const found: AuditEvent[] = []
-  for (const file of files.toReversed()) {
-    if (!mayHold(file, query)) continue
-    const end = active?.file.path === file.path ? active.size : undefined
-    for await (const {bytes, offset} of readLinesBackward(file.path, end)) {
-      if (found.length >= limit) return found
-      if (!mentions(bytes, query.sid) || !mentions(bytes, query.user)) continue
-      const event = parseRecord(bytes)
-      if (!event) onDamage?.(file.name, offset)
-      else if (matches(event, query)) found.push(event)
-    }
+  const lines = query.order === 'oldest' ? oldestFirst : newestFirst
+  for await (const {file, bytes, offset} of lines(files, query, active)) {
+    if (found.length >= limit) break
+    if (!mentions(bytes, query.sid) || !mentions(bytes, query.user)) continue
+    const event = parseRecord(bytes)
+    if (!event) onDamage?.(file.name, offset)
+    else if (matches(event, query)) found.push(event)
   }
   return found
+}
+
+type FileLine = Line & {file: LogFile}
+
+async function* newestFirst(
+  files: LogFile[],
+  query: AuditQuery,
+  active?: ActiveFile,
+): AsyncGenerator<FileLine> {
+  for (const [at, file] of [...files.entries()].reverse()) {
+    if (query.after !== undefined && endsBy(files, at, query.after)) return
+    if (!mayHold(file, query)) continue
+    const end = active?.file.path === file.path ? active.size : undefined
+    for await (const line of readLinesBackward(file.path, end)) {
+      if (query.after !== undefined && isBy(line, query.after)) return
+      yield {...line, file}
+    }
+  }
+}
+
+async function* oldestFirst(
+  files: LogFile[],
+  query: AuditQuery,
+  active?: ActiveFile,
+): AsyncGenerator<FileLine> {
+  const {after = 0} = query
+  for (const [at, file] of files.entries()) {
+    if (endsBy(files, at, after) || !mayHold(file, query)) continue
+    const end = active?.file.path === file.path ? active.size : Number.POSITIVE_INFINITY
+    for await (const line of readLines(file.path, await placeAfter(file, after))) {
+      if (line.offset >= end) break
+      if (line.whole && !isBy(line, after)) yield {...line, file}
+    }
+  }
+}
+
+/** Whether the file at this place is done with before records after `sequence` begin: the next one says so. */
+function endsBy(files: LogFile[], at: number, sequence: number): boolean {
+  const next = files[at + 1]
+  return next !== undefined && next.firstSequence <= sequence + 1
+}
+
+const isBy = ({bytes}: Line, sequence: number): boolean =>
+  sequence > 0 && (parseRecord(bytes)?.seq ?? Number.POSITIVE_INFINITY) <= sequence
+
+/** Where a line begins that is not after the first record after `sequence`: by halves, so that paging stays cheap. */
+async function placeAfter(file: LogFile, sequence: number): Promise<number> {
+  if (file.firstSequence > sequence) return 0
+  let from = 0
+  let to = (await stat(file.path)).size
+  while (to - from > NEAR_BYTES) {
+    const middle = from + Math.floor((to - from) / 2)
+    const line = await firstLineFrom(file.path, middle)
+    const record = line && parseRecord(line.bytes)
+    // Damage in between: it is read from here on.
+    if (!record || line.offset >= to) return from
+    if (record.seq <= sequence) from = line.offset
+    else to = middle
+  }
+  return from
+}
+
+/** The first line that begins after `middle`, whatever line that is in the middle of. */
+async function firstLineFrom(path: string, middle: number): Promise<Line | undefined> {
+  let isFirst = true
+  for await (const line of readLines(path, middle)) {
+    if (!isFirst) return line.whole ? line : undefined
+    isFirst = false
+  }
+  return undefined
 }
 
 export interface AuditScan {
@@ -68,12 +146,15 @@ function mayHold(file: LogFile, {from, to}: AuditQuery): boolean {
 const mentions = (line: Buffer, value: string | undefined): boolean =>
   value === undefined || line.includes(JSON.stringify(value))
 
-function matches(event: AuditEvent, {event: names, user, sid, from, to}: AuditQuery): boolean {
+function matches(event: AuditEvent, query: AuditQuery): boolean {
+  const {event: names, user, sid, login, host, from, to} = query
   const time = Date.parse(event.time)
   return (
     (names === undefined || names.includes(event.event)) &&
     (user === undefined || event.user === user) &&
     (sid === undefined || event.sid === sid) &&
+    (login === undefined || event.login === login) &&
+    (host === undefined || event.server_hostname === host) &&
     (from === undefined || time >= from.getTime()) &&
     (to === undefined || time < to.getTime())
   )

@@ -53,8 +53,12 @@ export const methodInputs = {
     event: z.array(name).max(64).optional(),
     user: name.optional(),
     sid: name.optional(),
+    login: name.optional(),
+    host: name.optional(),
     from: date,
     to: date,
+    after: z.number().int().nonnegative().optional(),
+    order: z.enum(['newest', 'oldest']).optional(),
     limit,
   }),
   listRecordings: z.strictObject({

@@ -21,6 +21,16 @@ export const timeFlags = {
   last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),
 }
 
+/** Narrows the audit log. */
+export const eventFlags = {
+  event: Flags.string({description: 'only this event; may be repeated', multiple: true, helpValue: 'NAME'}),
+  user: Flags.string({description: 'only events of this user', helpValue: 'NAME'}),
+  host: Flags.string({description: 'only events on this host', helpValue: 'NAME'}),
+  login: Flags.string({description: 'only events as this account of the host', helpValue: 'NAME'}),
+  sid: Flags.string({description: 'only events of this session', helpValue: 'ID'}),
+  ...timeFlags,
+}
+
 /** What commands of a user share. Environment: `SALLYPORT_…`, or its `TELEPORT_…` spelling. */
 export const clientFlags = {
   proxy: Flags.string({
