@@ -261,6 +261,9 @@ describe('the main job on a real sshd', () => {
     const cat = await run('script', ['-qec', `zcat '${file}' | LC_ALL=C.UTF-8 asciinema cat -`, '/dev/null'])
     expect(cat.stdout.toString()).toContain(said)
     expect(await cluster.admin(['recordings', 'verify', row.sid])).toMatchObject({code: 0})
+    const keys = join(directory, 'recording-keys.pub')
+    writeFileSync(keys, (await cluster.admin(['auth', 'export', '--type=recording'])).stdout)
+    expect(await sallyport(['recordings', 'verify', file, `--key=${keys}`])).toMatchObject({code: 0})
     expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
   })
 

@@ -65,9 +65,13 @@ function inChild(
     child.once('error', error => fail(error.message, error))
     child.once('exit', () => fail('it is not supported here'))
     child.once('message', (answer: KeychainAnswer) => {
-      if ('error' in answer) fail(answer.error)
+      if ('error' in answer) fail(plainWords(answer.error), new Error(answer.error))
       else settle(() => resolve(answer.secret))
     })
     child.send(request)
   })
 }
+
+/** On a server there is no desktop that keeps secrets; the library says so in the words of D-Bus. */
+const plainWords = (words: string): string =>
+  /d-?bus/i.test(words) ? 'no Secret Service (gnome-keyring, KWallet) answers in this session' : words
