@@ -1,9 +1,9 @@
 import type {Duplex} from 'node:stream'
 import type {AccessDecision, Identity, SessionOptions} from '../access/types.js'
 import {problem} from '../errors/index.js'
+import {identityOf} from '../session/index.js'
 import {acceptConnection, type HostIdentity, type SshConnection} from '../ssh/index.js'
 import {type Certificate, checkCertificate} from '../sshcert/index.js'
-import {identityOf} from './identity.js'
 import type {ForwardSettings, Ingress, Target} from './types.js'
 
 /** A client that may have the login it asked for on the target. */

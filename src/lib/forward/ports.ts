@@ -1,5 +1,6 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {joinChannels} from '../session/index.js'
 import {
   type Channel,
   type ChannelOpen,
@@ -9,7 +10,6 @@ import {
   openFailure,
 } from '../ssh/index.js'
 import {WireReader} from '../sshcert/index.js'
-import {joinChannels} from './relay.js'
 import type {TargetConnection} from './target.js'
 
 export interface PortOptions {

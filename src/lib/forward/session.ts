@@ -1,19 +1,21 @@
 import type {SessionOptions} from '../access/types.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import type {Channel, ChannelRequest} from '../ssh/index.js'
-import {WireWriter} from '../sshcert/index.js'
-import {relay} from './relay.js'
-import {type RequestQueue, requestQueue} from './request-queue.js'
-import type {SessionRecord, SessionStart} from './session-record.js'
 import {
   mayPassEnvironment,
+  type RequestQueue,
   readCommand,
   readExit,
   readPtyRequest,
   readWindowChange,
+  relay,
+  requestQueue,
   type SessionExit,
+  type SessionRecord,
+  type SessionStart,
   type TerminalSize,
-} from './session-requests.js'
+} from '../session/index.js'
+import type {Channel, ChannelRequest} from '../ssh/index.js'
+import {WireWriter} from '../sshcert/index.js'
 
 /** OpenSSH's own exit status for "could not connect". */
 const failureStatus = 255

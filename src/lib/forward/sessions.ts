@@ -1,11 +1,11 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {createSessionRecord, type SessionFacts} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {Admitted} from './admit.js'
 import type {AgentSource} from './agent-source.js'
 import {rejectOpen} from './ports.js'
 import {type ForwardedSession, forwardSession} from './session.js'
-import {createSessionRecord, type SessionFacts} from './session-record.js'
 import type {TargetLink} from './target-link.js'
 import type {ForwardSettings, Ingress} from './types.js'
 

@@ -2,14 +2,11 @@ import type {Duplex} from 'node:stream'
 import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
+import type {ConnectionGuard, Log, SessionAuth} from '../session/index.js'
 import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
-import type {ConnectionGuard} from './guard.js'
 
 /** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
-export type ForwardAuth = Pick<
-  AuthApi,
-  'trustedAuthorities' | 'decide' | 'emit' | 'beginRecording' | 'appendRecording' | 'sealRecording'
->
+export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'decide'>
 
 /** What is the same for every connection that a proxy forwards. */
 export interface ForwardSettings {
@@ -30,12 +27,7 @@ export interface ForwardSettings {
   hostIdentity(name: string): Promise<HostIdentity>
   /** Writes an event that nobody can wait for; a failure is logged. */
   report(input: AuditInput): void
-  log: ForwardLog
-}
-
-export interface ForwardLog {
-  warn(fields: object, message: string): void
-  info(fields: object, message: string): void
+  log: Log
 }
 
 /** The host a client asked for and how to get there. */

@@ -1,8 +1,8 @@
 import type {Duplex} from 'node:stream'
 import type {AuthApi, Caller} from '../auth/contract.js'
-import type {ConnectionGuard, Forwarder, ForwardLog, ForwardSettings} from '../forward/index.js'
+import type {Forwarder, ForwardSettings} from '../forward/index.js'
+import type {ConnectionGuard, LockWatch, Log} from '../session/index.js'
 import type {DialSettings} from './dial.js'
-import type {LockWatch} from './lock-watch.js'
 
 /** What all connections of one proxy share. */
 export interface ProxyContext {
@@ -20,5 +20,5 @@ export interface ProxyContext {
   draining(): boolean
   /** Serves the auth API to this caller. */
   serveApi(stream: Duplex, caller: Caller): void
-  log: ForwardLog
+  log: Log
 }

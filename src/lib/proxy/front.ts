@@ -10,11 +10,11 @@ import {
   prepare,
   type Target,
 } from '../forward/index.js'
+import {personOf} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {dialTarget} from './dial.js'
-import {personOf} from './lock-watch.js'
 import {relay} from './relay.js'
 import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-name.js'
 

@@ -3,21 +3,21 @@ import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
+import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
-  type Forwarder,
-  type ForwardLog,
-  type ForwardSettings,
+  createGuard,
   identityOf,
-  type OuterConnection,
-} from '../forward/index.js'
+  type LockWatch,
+  type Log,
+  personOf,
+  startLockWatch,
+} from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
-import {createGuard} from './guard.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
-import {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
@@ -41,7 +41,7 @@ export interface ProxyOptions {
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: AuthApi
   serveApi(stream: Duplex, caller: Caller): void
-  log: ForwardLog
+  log: Log
   now: () => number
   sessionId: () => string
 }
@@ -116,7 +116,7 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
 function listen(
   server: Server,
   {host, port}: {host: string; port: number},
-  log: ForwardLog,
+  log: Log,
 ): Promise<{host: string; port: number}> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)

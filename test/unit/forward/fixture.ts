@@ -1,8 +1,9 @@
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
 import {problem} from '../../../src/lib/errors/index.js'
-import type {ConnectionGuard, ForwardAuth, GuardedConnection} from '../../../src/lib/forward/index.js'
-import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/forward/session-record.js'
+import type {ForwardAuth} from '../../../src/lib/forward/index.js'
+import type {ConnectionGuard, GuardedConnection} from '../../../src/lib/session/index.js'
+import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/session/record.js'
 import {hostAuthority, userAuthority} from '../ssh/fixture.js'
 
 export interface FakeAuth extends ForwardAuth {

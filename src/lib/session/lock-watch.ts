@@ -9,7 +9,7 @@ import {
 } from '../access/index.js'
 import type {AuthApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import type {ForwardLog} from '../forward/index.js'
+import type {Log} from './types.js'
 
 const firstRetryMilliseconds = 500
 const maxRetryMilliseconds = 10_000
@@ -34,7 +34,7 @@ export interface LockWatch {
 
 export interface LockWatchOptions {
   auth: Pick<AuthApi, 'watchLocks'>
-  log: ForwardLog
+  log: Log
   /** Unix ms. */
   now: () => number
 }

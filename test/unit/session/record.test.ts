@@ -1,5 +1,5 @@
 import {describe, expect, it, vi} from 'vitest'
-import {facts, fakeAuth, record} from './fixture.js'
+import {facts, fakeAuth, record} from '../forward/fixture.js'
 
 const names = (auth: ReturnType<typeof fakeAuth>): string[] => auth.events.map(({event}) => event)
 const start = {interactive: true, size: {columns: 100, rows: 30}}

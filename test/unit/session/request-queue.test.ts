@@ -1,5 +1,5 @@
 import {describe, expect, it, vi} from 'vitest'
-import {requestQueue} from '../../../src/lib/forward/request-queue.js'
+import {requestQueue} from '../../../src/lib/session/request-queue.js'
 import {settle} from '../ssh/fixture.js'
 
 const request = (n: number, {wantReply = false, size = 0} = {}) => ({

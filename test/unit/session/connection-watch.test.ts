@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
-import {type ConnectionWatchOptions, watchConnection} from '../../../src/lib/forward/connection-watch.js'
+import {type ConnectionWatchOptions, watchConnection} from '../../../src/lib/session/connection-watch.js'
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())

@@ -1,7 +1,7 @@
 import {PassThrough, Writable} from 'node:stream'
 import fc from 'fast-check'
 import {describe, expect, it} from 'vitest'
-import {joinChannels, relay} from '../../../src/lib/forward/relay.js'
+import {joinChannels, relay} from '../../../src/lib/session/relay.js'
 import {drain, openChannel, pair, settle} from '../ssh/fixture.js'
 
 /** A sink that takes a chunk only when told to. */

@@ -1,8 +1,8 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {createRecordingWriter, type RecordingWriter} from '../recording/index.js'
-import type {SessionExit, TerminalSize} from './session-requests.js'
-import type {ForwardAuth} from './types.js'
+import type {SessionExit, TerminalSize} from './requests.js'
+import type {SessionAuth} from './types.js'
 
 /** What every event of one session says about who, where and how. */
 export type SessionFacts = Pick<
@@ -19,7 +19,7 @@ export interface SessionStart {
 }
 
 export interface SessionRecordOptions {
-  auth: ForwardAuth
+  auth: SessionAuth
   clusterName: string
   facts: SessionFacts
   now: () => number

@@ -1,9 +1,8 @@
 import {describe, expect, test, vi} from 'vitest'
 import type {Lock} from '../../../src/lib/access/index.js'
 import {problem, type SallyportError} from '../../../src/lib/errors/index.js'
-import type {GuardedConnection} from '../../../src/lib/forward/index.js'
-import {createGuard} from '../../../src/lib/proxy/guard.js'
-import {personOf, startLockWatch} from '../../../src/lib/proxy/lock-watch.js'
+import {createGuard, type GuardedConnection} from '../../../src/lib/session/guard.js'
+import {personOf, startLockWatch} from '../../../src/lib/session/lock-watch.js'
 
 const lock = (kind: Lock['kind'], name: string, more: Partial<Lock> = {}): Lock => ({
   ...{id: `${kind}-${name}`, kind, name, created: 0, createdBy: 'admin'},

@@ -7,7 +7,7 @@ import {
   readExit,
   readPtyRequest,
   readWindowChange,
-} from '../../../src/lib/forward/session-requests.js'
+} from '../../../src/lib/session/requests.js'
 import {WireWriter} from '../../../src/lib/sshcert/index.js'
 
 const pty = (columns: number, rows: number, term = 'xterm'): Buffer =>

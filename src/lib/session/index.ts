@@ -1,0 +1,25 @@
+// What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
+// its bytes pass. The forwarder and the node stand on it.
+export {type ConnectionWatch, watchConnection} from './connection-watch.js'
+export {
+  type ConnectionGuard,
+  createGuard,
+  type GuardedConnection,
+  type GuardedPlace,
+  guardedTarget,
+} from './guard.js'
+export {identityOf} from './identity.js'
+export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
+export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
+export {joinChannels, relay} from './relay.js'
+export {type RequestQueue, requestQueue} from './request-queue.js'
+export {
+  mayPassEnvironment,
+  readCommand,
+  readExit,
+  readPtyRequest,
+  readWindowChange,
+  type SessionExit,
+  type TerminalSize,
+} from './requests.js'
+export type {Log, SessionAuth} from './types.js'
