@@ -107,6 +107,42 @@ export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit
   limit?: number
 }
 
+export type SystemRole = 'auth' | 'proxy' | 'node'
+
+/** observer: sees. moderator: sees, and may end the session. peer: types too. */
+export type ParticipantMode = 'observer' | 'moderator' | 'peer'
+
+export interface Participant {
+  id: string
+  user: string
+  mode: ParticipantMode
+  /** Unix ms. */
+  joined: number
+  lastActive: number
+}
+
+/** A session that runs now. Whoever holds it renews its tracker; one that is not renewed is gone after 30 minutes. */
+export interface SessionTracker {
+  sid: string
+  kind: 'ssh'
+  state: 'pending' | 'running' | 'terminated'
+  /** Whose session it is. */
+  user: string
+  login: string
+  host: string
+  /** The address dialled, `ip:port`. */
+  address: string
+  /** Of the host in the inventory, where it is one of it. */
+  hostId?: string
+  interactive: boolean
+  command?: string
+  /** Unix ms. */
+  started: number
+  participants: Participant[]
+  /** UUID or name of the proxy or node that holds it. */
+  heldBy: string
+}
+
 /** A role and which version of it this is. */
 export interface RoleRecord {
   resource: RoleResource

@@ -1,0 +1,20 @@
+/** A host of the cluster's inventory: what routing finds, labels are matched against, and `ls` shows. */
+export interface HostRecord {
+  /** UUID; chosen by a node once and for ever, by the cluster for a registered host. */
+  id: string
+  /** `node`: ours, tells by itself that it is there. `openssh`: plain sshd that an administrator registered. */
+  subKind: 'node' | 'openssh'
+  /** Canonical: lower-case, no trailing dot. */
+  hostname: string
+  /** `host:port` where its SSH server answers; absent where only its tunnel leads there. */
+  address?: string
+  /** Static labels and the latest values of command labels. */
+  labels: Record<string, string>
+  /** The node keeps a reverse tunnel to the proxies open. */
+  tunnel?: boolean
+  version?: string
+  /** Unix ms at which the cluster last heard of it; registered hosts say nothing. */
+  lastSeen?: number
+  /** Unix ms after which a node that is silent is no longer there. */
+  expires?: number
+}
