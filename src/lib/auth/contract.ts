@@ -10,7 +10,14 @@ export type Caller =
   /** The Unix socket of the auth host: whoever may open it is an administrator. */
   | {kind: 'admin'}
   /** A role of this cluster, in this process or over mTLS. */
-  | {kind: 'system'; role: 'proxy' | 'node'}
+  | {
+      kind: 'system'
+      role: 'proxy' | 'node'
+      /** UUID of the machine, for which alone a node may speak; from its certificate where it calls from another one. */
+      hostId?: string
+      /** `ip:port` that it calls from; absent in this process. */
+      address?: string
+    }
   /** A user known by an SSH certificate that the proxy verified. */
   | {kind: 'user'; name: string; roles: string[]; logins: string[]}
   /** Nobody yet: sign-up and login. */
