@@ -141,6 +141,11 @@ describe('kill -9 of the service', () => {
     const started = field.events().flatMap(({event, sid}) => (event === 'session.start' && sid ? [sid] : []))
     expect(recorded.length).toBeGreaterThan(before)
     expect(new Set(started).size).toBe(started.length)
+    // What the stop came between, this start completes in the background.
+    await eventually(
+      () => [...recorded, ...started].every(sid => named(sid, 'session.end').length > 0),
+      'every session has its end',
+    )
     for (const sid of new Set([...recorded, ...started]))
       for (const name of ['session.upload', 'session.end'])
         expect([sid, name, named(sid, name).length]).toEqual([sid, name, 1])

@@ -56,6 +56,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
   let closed = false
   let caughtUp = false
   let timer: NodeJS.Timeout | undefined
+  let underWay: Promise<void> = Promise.resolve()
 
   const emit = async (input: AuditInput) => {
     const event = await audit.emit(input)
@@ -114,7 +115,8 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
       const entry = ledger.get(sid) ?? newEntry()
       if (isSettled(entry) && entry.uploaded) continue
       const job = () => finish(sid, entry)
-      await job().catch(() => again.push(retries.add(job)))
+      underWay = job().catch(() => void again.push(retries.add(job)))
+      await underWay
       log.info({sid}, 'a session that an earlier process left was looked after')
     }
     await Promise.all(again)
@@ -148,6 +150,8 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
     async close() {
       closed = true
       clearInterval(timer)
+      // A session gets all of its end or, from the next process, the rest of it.
+      await underWay
       await retries.close()
       await remember()
     },

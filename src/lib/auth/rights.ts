@@ -43,6 +43,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   openRecording: 'known',
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',
+  issueNodeHostCertificate: 'system',
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',
@@ -53,6 +54,8 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
 
 /** Methods that only a proxy may call, not a node. */
 const proxyOnly: ReadonlySet<keyof AuthApi> = new Set(['issueProxyHostCertificate'])
+/** And the reverse. */
+const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate'])
 
 /** Decides whether `caller`, who as a user has these roles, may call `method` at all. Pure. */
 export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): boolean {
@@ -64,7 +67,7 @@ export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly R
     case 'admin':
       return right !== 'system'
     case 'system':
-      return right === 'system' && (caller.role === 'proxy' || !proxyOnly.has(method))
+      return right === 'system' && !(caller.role === 'proxy' ? nodeOnly : proxyOnly).has(method)
     case 'user':
       if (right === 'known') return true
       return right !== 'system' && right !== 'admin' && mayUse(roles, right[0], right[1])

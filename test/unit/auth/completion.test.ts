@@ -237,6 +237,28 @@ describe('after the service was killed', () => {
     expect(count(running, 'session.end')).toBe(1)
   })
 
+  it('a stop in the middle of one waits until it is whole', async () => {
+    const left = await session(await boot(), 'output')
+    const process = await boot()
+    let stop: () => void = () => undefined
+    const stopped = new Promise<void>(resolve => {
+      stop = () => resolve(completion.close())
+    })
+    const completion = process.complete({
+      audit: {
+        ...process.audit,
+        emit(input) {
+          stop()
+          return process.audit.emit(input)
+        },
+      },
+    })
+    void completion.start()
+    await stopped
+    expect(count(left, 'session.upload')).toBe(1)
+    expect(count(left, 'session.end')).toBe(1)
+  })
+
   it('only what may be open is looked at', async () => {
     await session(await boot(), 'ended')
     const first = (await boot()).complete()

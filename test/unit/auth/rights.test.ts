@@ -49,6 +49,7 @@ const table: Record<keyof AuthApi, string[]> = {
   openRecording: known,
   trustedAuthorities: ['node', 'proxy'],
   issueProxyHostCertificate: ['proxy'],
+  issueNodeHostCertificate: ['node'],
   decide: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   emit: ['node', 'proxy'],
