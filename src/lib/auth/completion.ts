@@ -1,11 +1,10 @@
 import {readFile} from 'node:fs/promises'
 import {z} from 'zod'
 import type {AuditInput, AuditLog, AuditSink} from '../audit/index.js'
-import {writeFileAtomic} from '../durable/index.js'
+import {createRetries, type Retries, writeFileAtomic} from '../durable/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {CompletedRecording, RecordingStore} from '../recording/index.js'
 import {damageEvent, endEvent, uploadEvent} from './completion-events.js'
-import {createRetries, type Retries} from './retries.js'
 import {isSettled, LEDGER_EVENTS, newEntry, readLedger, type SessionEntry} from './session-ledger.js'
 
 export interface CompletionOptions {

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {beforeEach, describe, expect, it} from 'vitest'
 import {type AuditEvent, type AuditInput, type AuditLog, openAuditLog} from '../../../src/lib/audit/index.js'
 import {createCompletion} from '../../../src/lib/auth/completion.js'
-import {createRetries} from '../../../src/lib/auth/retries.js'
+import {createRetries} from '../../../src/lib/durable/index.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import {
   createRecordingWriter,
