@@ -84,6 +84,12 @@ export const outFlags = {
   overwrite: Flags.boolean({description: 'replace an existing file'}),
 }
 
+/** How long a link to sign up with is good for. */
+export const inviteTtlFlag = Flags.string({
+  description: 'how long the link is good for (default 1h, at most 48h)',
+  helpValue: 'DURATION',
+})
+
 /** Which keys go into the running ssh-agent. */
 export const agentFlags = {
   'add-keys-to-agent': Flags.option({

@@ -8,6 +8,7 @@ export {
   clientFlags,
   eventFlags,
   formatFlag,
+  inviteTtlFlag,
   outFlags,
   sessionFlags,
   timeFlags,
