@@ -19,6 +19,9 @@ export const eventCodes = {
   'trusted_cluster.create': {ok: 'T7000I'},
   'trusted_cluster.delete': {ok: 'T7001I'},
   'join_token.create': {ok: 'TJT00I'},
+  'join_token.delete': {ok: 'TJT01I'},
+  /** A machine joined the cluster, or tried to. */
+  'instance.join': {ok: 'TJ002I', failed: 'TJ002E'},
   'role.created': {ok: 'T9000I'},
   'role.deleted': {ok: 'T9001I'},
   'role.updated': {ok: 'T9002I'},

@@ -4,6 +4,7 @@ import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import type {Ping, SecondFactor} from './contract.js'
+import type {Joining, StaticToken} from './joining.js'
 import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
@@ -18,6 +19,8 @@ export interface AuthSettings {
   secondFactor: SecondFactor
   recording: Ping['recording']
   access: ClusterAccess
+  /** From the configuration: good for as long as they stand there. */
+  staticTokens?: readonly StaticToken[]
 }
 
 /** The parts that every method of the service works with. */
@@ -39,5 +42,6 @@ export interface AuthContext {
   now: () => number
   roles: StoredRoles
   locks: StoredLocks
+  joining: Joining
   emit(input: AuditInput): Promise<AuditEvent>
 }

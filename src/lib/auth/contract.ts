@@ -150,6 +150,50 @@ export interface SessionTracker {
   heldBy: string
 }
 
+/** What a machine can join the cluster as. */
+export type JoinRole = Exclude<SystemRole, 'auth'>
+
+/** A token to join with. It is shown this once. */
+export interface CreatedToken {
+  /** To name it by; tells nothing about the token. */
+  id: string
+  token: string
+  roles: JoinRole[]
+  /** Unix ms. */
+  expires: number
+  /** What `--ca-pin` takes: all of them while authorities are rotated. */
+  caPins: string[]
+  /** `host:port` of the auth service as other machines reach it. */
+  authServer: string
+}
+
+export interface JoinTokenSummary {
+  /** Absent for one from the configuration, which stays good and cannot be removed. */
+  id?: string
+  roles: JoinRole[]
+  /** Unix ms. */
+  expires?: number
+  createdBy: string
+}
+
+export interface JoinRequest {
+  token: string
+  /** UUID that the machine made for itself, in small letters. */
+  hostId: string
+  nodename: string
+  roles: JoinRole[]
+  /** P-256, SubjectPublicKeyInfo in PEM. One for all roles of the machine. */
+  publicKey: string
+}
+
+/** What a machine that has joined shows on its connections to the auth service, and what it believes itself. */
+export interface HostCertificates {
+  clusterName: string
+  /** X.509 certificates of the tls-host authority, PEM. */
+  authorities: string[]
+  certificates: {role: JoinRole /** X.509, PEM. */; certificate: string}[]
+}
+
 /** A role and which version of it this is. */
 export interface RoleRecord {
   resource: RoleResource
@@ -184,6 +228,8 @@ export interface AuthApi {
   getInvite(token: string): Promise<Invite>
   acceptInvite(request: {token: string; password: string; otp?: string}): Promise<{user: string}>
   exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
+  /** With a token that is good for these roles, and once. @throws token_invalid, access_denied, rate_limited */
+  join(request: JoinRequest): Promise<HostCertificates>
 
   // administrators, and users whose role says so
   createUser(request: {
@@ -219,6 +265,12 @@ export interface AuthApi {
   }): Promise<{certificate: string}>
   signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
 
+  /** A token for another machine to join with. A `value` of one's own has at least 16 characters. */
+  createToken(request: {roles: JoinRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
+  listTokens(): Promise<JoinTokenSummary[]>
+  /** By its ID, or by itself. */
+  removeToken(idOrToken: string): Promise<void>
+
   // what happened
   listEvents(query: AuditQuery): Promise<AuditEvent[]>
   listRecordings(query: RecordingsQuery): Promise<RecordingSummary[]>
@@ -240,6 +292,8 @@ export interface AuthApi {
    * name it goes by. Short-lived: the node asks again in time.
    */
   issueNodeHostCertificate(request: {nodename: string; publicKey: Buffer}): Promise<Buffer>
+  /** A new certificate for the role that asks, over the key that its machine joined with. */
+  renewHostCertificates(request: {publicKey: string}): Promise<HostCertificates>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that

@@ -49,6 +49,13 @@ export const methodInputs = {
   listAuthorities: z.undefined(),
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
   signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),
+  createToken: z.strictObject({
+    roles: z.array(z.enum(['proxy', 'node'])).max(2),
+    ttlSeconds,
+    value: name.optional(),
+  }),
+  listTokens: z.undefined(),
+  removeToken: name,
   listEvents: z.strictObject({
     event: z.array(name).max(64).optional(),
     user: name.optional(),

@@ -15,6 +15,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   getInvite: 'anybody',
   acceptInvite: 'anybody',
   exportAuthorities: 'anybody',
+  join: 'anybody',
   createUser: ['user', 'create'],
   updateUser: ['user', 'update'],
   listUsers: ['user', 'list'],
@@ -36,6 +37,10 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   // Signing decides who people and hosts are; no role that a user could be given has it.
   signHost: 'admin',
   signUser: 'admin',
+  // A proxy has hosts certified by any name.
+  createToken: 'admin',
+  listTokens: 'admin',
+  removeToken: 'admin',
   // What a user may see of these is narrowed in `history.ts`.
   listEvents: 'known',
   listRecordings: 'known',
@@ -44,6 +49,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',
   issueNodeHostCertificate: 'system',
+  renewHostCertificates: 'system',
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',

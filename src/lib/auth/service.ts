@@ -12,6 +12,9 @@ import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
 import {historyMethods} from './history.js'
 import {createTurns} from './in-turn.js'
 import {inviteMethods} from './invites.js'
+import {joinMethods} from './join.js'
+import {joinTokenMethods} from './join-tokens.js'
+import {createJoining} from './joining.js'
 import {createLockout} from './lockout.js'
 import {lockMethods} from './locks.js'
 import {loginMethod} from './login.js'
@@ -41,6 +44,8 @@ export interface AuthServiceOptions {
   recordings: RecordingStore
   /** Where users reach the web pages; asked when a link is made. */
   publicUrl: () => string
+  /** `host:port` by which other machines reach this service; asked when a token is made. */
+  authAddress?: () => string
   /** Unix ms. */
   now?: () => number
 }
@@ -64,6 +69,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     inTurn: createTurns(),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
+    joining: createJoining(backend, now, options.authAddress),
     emit: input => audit.emit(input),
   }
 }
@@ -94,6 +100,8 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...lockMethods(context, actor),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...joinTokenMethods(context, actor),
+    ...joinMethods(context, caller),
   }
 }
 
