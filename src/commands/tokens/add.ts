@@ -31,9 +31,7 @@ the machine knows the auth service before it says anything to it.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {durationSeconds, formatRemaining, joinRoles, startLine, withAuthApi} = await import(
-      '../../lib/client/index.js'
-    )
+    const {durationSeconds, joinRoles, tokenLines, withAuthApi} = await import('../../lib/client/index.js')
     const roles = joinRoles(flags.type, '--type')
     const request = {
       roles,
@@ -43,17 +41,7 @@ the machine knows the auth service before it says anything to it.`
     const token = await withAuthApi(flags, api => api.createToken(request))
     await render(
       {...token, expires: new Date(token.expires).toISOString()},
-      {
-        format: flags.format,
-        text: () =>
-          [
-            `Token: ${token.token}`,
-            `It is good for ${formatRemaining(token.expires - Date.now() + 999)}, and once. The pin of the auth service:`,
-            ...token.caPins,
-            'Run this on the machine that joins:',
-            startLine(token, roles),
-          ].join('\n'),
-      },
+      {format: flags.format, text: () => tokenLines(token, Date.now())},
     )
   }
 }

@@ -1,5 +1,6 @@
 import type {CreatedToken, JoinRole} from '../auth/contract.js'
 import {problem} from '../errors/index.js'
+import {formatRemaining} from './status.js'
 import {list} from './values.js'
 
 /** `node,proxy` as `--type` and `--roles` take it. @throws usage */
@@ -23,3 +24,13 @@ export const startLine = (
     `--ca-pin=${caPins.join(',')}`,
     `--auth-server=${authServer}`,
   ].join(' ')
+
+/** What a person needs to know of a new token. `now` in Unix ms. */
+export const tokenLines = (token: CreatedToken, now: number): string =>
+  [
+    `Token: ${token.token}`,
+    `It is good for ${formatRemaining(token.expires - now + 999)}, and once. The pin of the auth service:`,
+    ...token.caPins,
+    'Run this on the machine that joins:',
+    startLine(token, token.roles),
+  ].join('\n')
