@@ -55,6 +55,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',
+  emitAll: 'system',
   beginRecording: 'system',
   appendRecording: 'system',
   sealRecording: 'system',
