@@ -7,7 +7,7 @@ import type {Ping, SecondFactor} from './contract.js'
 import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
-import type {Records, StoredInvite, User} from './records.js'
+import type {Records, StoredEnding, StoredInvite, StoredTracker, User} from './records.js'
 import type {StoredLocks} from './stored-locks.js'
 import type {StoredRoles} from './stored-roles.js'
 
@@ -39,5 +39,7 @@ export interface AuthContext {
   now: () => number
   roles: StoredRoles
   locks: StoredLocks
+  trackers: Records<StoredTracker>
+  endings: Records<StoredEnding>
   emit(input: AuditInput): Promise<AuditEvent>
 }

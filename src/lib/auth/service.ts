@@ -20,17 +20,20 @@ import {createOneTimePasswords} from './otp.js'
 import {createPasswords} from './passwords.js'
 import {
   createRecords,
+  endingSchema,
   failuresSchema,
   inviteSchema,
   lockSchema,
   otpUseSchema,
   storedRoleSchema,
+  trackerSchema,
   userSchema,
 } from './records.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
+import {trackerMethods} from './trackers.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -64,6 +67,8 @@ function createContext(options: AuthServiceOptions): AuthContext {
     inTurn: createTurns(),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
+    trackers: createRecords(backend, 'trackers', trackerSchema),
+    endings: createRecords(backend, 'endings', endingSchema),
     emit: input => audit.emit(input),
   }
 }
@@ -94,6 +99,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...lockMethods(context, actor),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...trackerMethods(context, caller, roles),
   }
 }
 
