@@ -1,5 +1,21 @@
 // Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
 export {decide, explain, mayUse} from './decide.js'
+export {
+  type JoinMode,
+  type JoinPolicy,
+  type JoinRequirement,
+  joinModes,
+  type Oversight,
+  sessionKinds,
+} from './join-policies.js'
+export {
+  type JoinableSession,
+  judgeOversight,
+  modesOf,
+  type Onlooker,
+  type OversightVerdict,
+  oversightOf,
+} from './joining.js'
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'

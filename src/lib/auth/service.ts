@@ -23,17 +23,20 @@ import {createOneTimePasswords} from './otp.js'
 import {createPasswords} from './passwords.js'
 import {
   createRecords,
+  endingSchema,
   failuresSchema,
   inviteSchema,
   lockSchema,
   otpUseSchema,
   storedRoleSchema,
+  trackerSchema,
   userSchema,
 } from './records.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
+import {trackerMethods} from './trackers.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -70,6 +73,8 @@ function createContext(options: AuthServiceOptions): AuthContext {
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
     joining: createJoining(backend, now, options.authAddress),
+    trackers: createRecords(backend, 'trackers', trackerSchema),
+    endings: createRecords(backend, 'endings', endingSchema),
     emit: input => audit.emit(input),
   }
 }
@@ -102,6 +107,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...historyMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
+    ...trackerMethods(context, caller, roles),
   }
 }
 
