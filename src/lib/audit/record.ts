@@ -108,6 +108,7 @@ const reserved = new Set([
   'server_id',
   'server_hostname',
   'server_addr',
+  'server_labels',
   'forwarded_by',
   'addr.local',
   'addr.remote',
