@@ -292,6 +292,8 @@ export interface AuthApi {
    */
   watchLocks(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly Lock[]>>
   emit(input: AuditInput): Promise<AuditEvent>
+  /** Several at once, in this order. Each has a uid: when it fails, some may be on record, and all are told again. */
+  emitAll(inputs: readonly AuditInput[]): Promise<void>
   beginRecording(meta: RecordingMeta): Promise<void>
   appendRecording(sid: string, chunk: RecordingChunk): Promise<void>
   sealRecording(sid: string, end: RecordingEnd): Promise<void>

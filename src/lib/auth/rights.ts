@@ -54,6 +54,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',
+  emitAll: 'system',
   beginRecording: 'system',
   appendRecording: 'system',
   sealRecording: 'system',

@@ -59,6 +59,7 @@ const table: Record<keyof AuthApi, string[]> = {
   decide: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   emit: ['node', 'proxy'],
+  emitAll: ['node', 'proxy'],
   beginRecording: ['node', 'proxy'],
   appendRecording: ['node', 'proxy'],
   sealRecording: ['node', 'proxy'],
