@@ -11,6 +11,22 @@ export {
   namesOf,
   splitAddress,
 } from './hosts.js'
+export {
+  type JoinMode,
+  type JoinPolicy,
+  type JoinRequirement,
+  joinModes,
+  type Oversight,
+  sessionKinds,
+} from './join-policies.js'
+export {
+  type JoinableSession,
+  judgeOversight,
+  modesOf,
+  type Onlooker,
+  type OversightVerdict,
+  oversightOf,
+} from './joining.js'
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'

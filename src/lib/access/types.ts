@@ -1,3 +1,4 @@
+import type {Oversight} from './join-policies.js'
 import type {Lock} from './locks.js'
 
 /** What a verified user certificate says about its holder; the only identity an access decision looks at. */
@@ -50,6 +51,8 @@ export interface SessionOptions {
   maxConnections: number
   /** Sessions at a time on one connection; 0 is no limit. */
   maxSessions: number
+  /** Who has to look on; absent: nobody. */
+  oversight?: Oversight
 }
 
 /** The decision and its reason, in words an administrator can act on. */

@@ -29,7 +29,7 @@ export const eventCodes = {
   'lock.deleted': {ok: 'TLK01I'},
   'cert.create': {ok: 'TC000I', failed: 'TC000W'},
   'session.start': {ok: 'T2000I'},
-  'session.join': {ok: 'T2001I'},
+  'session.join': {ok: 'T2001I', failed: 'T2001W'},
   resize: {ok: 'T2002I'},
   'session.leave': {ok: 'T2003I'},
   'session.end': {ok: 'T2004I'},

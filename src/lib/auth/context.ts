@@ -8,7 +8,7 @@ import type {Inventory} from './inventory.js'
 import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
-import type {Records, StoredInvite, User} from './records.js'
+import type {Records, StoredEnding, StoredInvite, StoredTracker, User} from './records.js'
 import type {StoredLocks} from './stored-locks.js'
 import type {StoredRoles} from './stored-roles.js'
 
@@ -43,5 +43,7 @@ export interface AuthContext {
   roles: StoredRoles
   locks: StoredLocks
   inventory: Inventory
+  trackers: Records<StoredTracker>
+  endings: Records<StoredEnding>
   emit(input: AuditInput): Promise<AuditEvent>
 }

@@ -1,4 +1,5 @@
 import type {HostRecord} from '../access/hosts.js'
+import type {JoinMode} from '../access/join-policies.js'
 import type {Lock, LockKind} from '../access/locks.js'
 import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
@@ -118,8 +119,8 @@ export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit
 
 export type SystemRole = 'auth' | 'proxy' | 'node'
 
-/** observer: sees. moderator: sees, and may end the session. peer: types too. */
-export type ParticipantMode = 'observer' | 'moderator' | 'peer'
+/** How somebody takes part in the session of another. */
+export type ParticipantMode = JoinMode
 
 export interface Participant {
   id: string
@@ -137,6 +138,8 @@ export interface SessionTracker {
   state: 'pending' | 'running' | 'terminated'
   /** Whose session it is. */
   user: string
+  /** The roles of the user when it began. */
+  roles: string[]
   login: string
   host: string
   /** The address dialled, `ip:port`. */
@@ -144,12 +147,31 @@ export interface SessionTracker {
   /** Of the host in the inventory, where it is one of it. */
   hostId?: string
   interactive: boolean
+  /** The beginning of the command. */
   command?: string
   /** Unix ms. */
   started: number
+  /** Those who have joined; whose session it is is not among them. */
   participants: Participant[]
+  /** Of a pending session: who has to join before it goes on. */
+  waitsFor?: string
   /** UUID or name of the proxy or node that holds it. */
   heldBy: string
+}
+
+/** Somebody has ended the session; whoever holds it sees to that. */
+export interface SessionEnding {
+  sid: string
+  by: string
+  reason?: string
+}
+
+/** What the holder of a session needs to let somebody join it. */
+export interface JoinPermit {
+  tracker: SessionTracker
+  /** The name and roles that whoever joins still has. */
+  user: string
+  roles: string[]
 }
 
 /** A role and which version of it this is. */
@@ -271,7 +293,25 @@ export interface AuthApi {
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
 
+  // sessions that run now
+  /** The oldest first: one's own, those that one may join, and all of them with the right to list sessions. */
+  listTrackers(): Promise<SessionTracker[]>
+  /** Has whoever holds the session end it. Throws `not_found`; `access_denied` for who may not moderate it. */
+  endSession(request: {sid: string; reason?: string}): Promise<void>
+
   // system roles only
+  /** Durable when it resolves. Of a machine elsewhere only for what that machine holds itself. */
+  upsertTracker(tracker: SessionTracker): Promise<void>
+  removeTracker(sid: string): Promise<void>
+  /** All that an earlier process of this holder has left: its sessions ended with it. */
+  dropTrackers(heldBy: string): Promise<void>
+  /**
+   * Whether a user may join a session in this mode; a refusal is audited. Throws `not_found` also where the user may not
+   * know of the session, `access_denied` for the mode.
+   */
+  permitJoin(request: {identity: Identity; sid: string; mode: ParticipantMode}): Promise<JoinPermit>
+  /** Sessions to be ended: all of the last minutes at once, and again after each change, until the signal. */
+  watchEndings(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly SessionEnding[]>>
   /** Public CA keys as blobs, to check certificates with. */
   trustedAuthorities(): Promise<{user: Buffer[]; host: Buffer[]; openssh: Buffer[]}>
   /** Host certificate by which the recording proxy stands in for `name`; short-lived, public key is the proxy's own. */

@@ -89,4 +89,6 @@ export const methodInputs = {
     limit,
   }),
   openRecording: name,
+  listTrackers: z.undefined(),
+  endSession: z.strictObject({sid: name, reason: z.string().max(1024).optional()}),
 } as const satisfies Record<RemoteMethod, z.ZodType>

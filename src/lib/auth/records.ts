@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {lockKinds} from '../access/index.js'
+import {joinModes, lockKinds, sessionKinds} from '../access/index.js'
 import type {Backend, Item, Write} from '../backend/index.js'
 import {problem} from '../errors/index.js'
 
@@ -142,3 +142,46 @@ export const lockSchema = z.strictObject({
   expires: z.number().optional(),
 })
 export type StoredLock = z.output<typeof lockSchema>
+
+const bounded = z.string().max(1024)
+
+/** What whoever holds a session says of it. */
+export const sessionTrackerSchema = z.strictObject({
+  sid: z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'is not a session ID'),
+  kind: z.enum(sessionKinds),
+  state: z.enum(['pending', 'running', 'terminated']),
+  user: bounded,
+  roles: z.array(bounded).max(256),
+  login: bounded,
+  host: bounded,
+  address: bounded,
+  hostId: bounded.optional(),
+  interactive: z.boolean(),
+  command: bounded.optional(),
+  /** Unix ms. */
+  started: z.number(),
+  participants: z
+    .array(
+      z.strictObject({
+        id: bounded,
+        user: bounded,
+        mode: z.enum(joinModes),
+        /** Unix ms. */
+        joined: z.number(),
+        lastActive: z.number(),
+      }),
+    )
+    .max(256),
+  waitsFor: z.string().max(4096).optional(),
+  heldBy: bounded,
+})
+
+export const trackerSchema = sessionTrackerSchema.extend({version: z.literal(1)})
+export type StoredTracker = z.output<typeof trackerSchema>
+
+export const endingSchema = z.strictObject({
+  version: z.literal(1),
+  by: z.string(),
+  reason: z.string().optional(),
+})
+export type StoredEnding = z.output<typeof endingSchema>

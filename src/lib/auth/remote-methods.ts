@@ -33,6 +33,8 @@ export const remoteMethods = [
   'listRecordings',
   'searchRecordings',
   'openRecording',
+  'listTrackers',
+  'endSession',
 ] as const satisfies readonly (keyof AuthApi)[]
 
 export type RemoteMethod = (typeof remoteMethods)[number]

@@ -11,6 +11,7 @@ import {
 import {choice, duration, formatDuration, yesNo} from '../config/index.js'
 import {isPrincipal} from '../sshcert/index.js'
 import type {RoleConditionsResource, RoleOptionsResource, RoleResource} from './resource-types.js'
+import {joinSessions, requireSessionJoin, writeJoinPolicy, writeJoinRequirement} from './role-joining.js'
 
 /** Far more than anybody reads. */
 const maxEntries = 256
@@ -100,7 +101,7 @@ const conditions = z.strictObject({
       verbs: listOf(word(ruleVerbs)).min(1, 'names at least one verb'),
     }),
   ).nullish(),
-  join_sessions: notYet('rules for joining sessions'),
+  join_sessions: joinSessions,
   request: notYet('access requests'),
 })
 
@@ -157,7 +158,7 @@ export const roleSchema = z
       description: z.string().max(maxDescription, `at most ${maxDescription} characters`).optional(),
     }),
     spec: z.strictObject({
-      allow: conditions.nullish(),
+      allow: conditions.extend({require_session_join: requireSessionJoin}).nullish(),
       deny: conditions.nullish(),
       options: options.nullish(),
     }),
@@ -167,7 +168,12 @@ export const roleSchema = z
       kind: 'role',
       role: {
         name: metadata.name,
-        allow: readConditions(spec.allow),
+        allow: {
+          ...readConditions(spec.allow),
+          ...(spec.allow?.require_session_join?.length && {
+            requireSessionJoin: spec.allow.require_session_join,
+          }),
+        },
         deny: readConditions(spec.deny),
         options: readOptions(spec.options ?? {}),
       },
@@ -185,6 +191,7 @@ const readConditions = (given: z.output<typeof conditions> | null | undefined): 
   logins: given?.logins ?? [],
   nodeLabels: given?.node_labels ?? {},
   rules: given?.rules ?? [],
+  ...(given?.join_sessions?.length && {joinSessions: given.join_sessions}),
 })
 
 const readOptions = (given: z.output<typeof options>): RoleOptions =>
@@ -219,7 +226,13 @@ export function roleResource({role, description}: Omit<RoleDefinition, 'kind'>):
   }
 }
 
-const writeConditions = ({logins, nodeLabels: labels, rules}: RoleConditions): RoleConditionsResource => ({
+const writeConditions = ({
+  logins,
+  nodeLabels: labels,
+  rules,
+  joinSessions: joins = [],
+  requireSessionJoin: required = [],
+}: RoleConditions): RoleConditionsResource => ({
   ...(logins.length > 0 && {logins}),
   ...(Object.keys(labels).length > 0 && {
     node_labels: Object.fromEntries(
@@ -230,6 +243,8 @@ const writeConditions = ({logins, nodeLabels: labels, rules}: RoleConditions): R
     ),
   }),
   ...(rules.length > 0 && {rules}),
+  ...(joins.length > 0 && {join_sessions: joins.map(writeJoinPolicy)}),
+  ...(required.length > 0 && {require_session_join: required.map(writeJoinRequirement)}),
 })
 
 const writeOptions = (given: RoleOptions): RoleOptionsResource =>

@@ -22,18 +22,21 @@ import {createOneTimePasswords} from './otp.js'
 import {createPasswords} from './passwords.js'
 import {
   createRecords,
+  endingSchema,
   failuresSchema,
   hostSchema,
   inviteSchema,
   lockSchema,
   otpUseSchema,
   storedRoleSchema,
+  trackerSchema,
   userSchema,
 } from './records.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
+import {trackerMethods} from './trackers.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -68,6 +71,8 @@ function createContext(options: AuthServiceOptions): AuthContext {
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
     inventory: createInventory(backend, createRecords(backend, 'hosts', hostSchema), now),
+    trackers: createRecords(backend, 'trackers', trackerSchema),
+    endings: createRecords(backend, 'endings', endingSchema),
     emit: input => audit.emit(input),
   }
 }
@@ -100,6 +105,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...hostMethods(context, caller, roles),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...trackerMethods(context, caller, roles),
   }
 }
 
