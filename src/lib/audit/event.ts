@@ -25,6 +25,9 @@ export const eventCodes = {
   'role.created': {ok: 'T9000I'},
   'role.deleted': {ok: 'T9001I'},
   'role.updated': {ok: 'T9002I'},
+  'node.created': {ok: 'TND00I'},
+  'node.updated': {ok: 'TND01I'},
+  'node.deleted': {ok: 'TND02I'},
   'lock.created': {ok: 'TLK00I'},
   'lock.deleted': {ok: 'TLK01I'},
   'cert.create': {ok: 'TC000I', failed: 'TC000W'},
@@ -93,6 +96,8 @@ export interface AuditInput {
   server_id?: string
   server_hostname?: string
   server_addr?: string
+  /** Of the host in the inventory, as they were when the session began. */
+  server_labels?: Record<string, string>
   forwarded_by?: string
   'addr.local'?: string
   'addr.remote'?: string

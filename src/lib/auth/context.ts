@@ -1,9 +1,10 @@
-import type {ClusterAccess} from '../access/index.js'
+import type {ClusterAccess, RoutingStrategy} from '../access/index.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import type {Ping, SecondFactor} from './contract.js'
+import type {Inventory} from './inventory.js'
 import type {Joining, StaticToken} from './joining.js'
 import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
@@ -21,6 +22,8 @@ export interface AuthSettings {
   access: ClusterAccess
   /** From the configuration: good for as long as they stand there. */
   staticTokens?: readonly StaticToken[]
+  /** What becomes of a name that several hosts have; unambiguous_match where nothing is said. */
+  routingStrategy?: RoutingStrategy
 }
 
 /** The parts that every method of the service works with. */
@@ -43,6 +46,7 @@ export interface AuthContext {
   roles: StoredRoles
   locks: StoredLocks
   joining: Joining
+  inventory: Inventory
   trackers: Records<StoredTracker>
   endings: Records<StoredEnding>
   emit(input: AuditInput): Promise<AuditEvent>

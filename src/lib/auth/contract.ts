@@ -1,10 +1,12 @@
+import type {HostRecord} from '../access/hosts.js'
 import type {JoinMode} from '../access/join-policies.js'
 import type {Lock, LockKind} from '../access/locks.js'
+import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
-import type {Resource, RoleResource} from './resource-types.js'
+import type {NodeResource, Resource, RoleResource} from './resource-types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -236,8 +238,36 @@ export interface AccessExplanation extends Explanation {
   user: string
   login: string
   host: string
+  /** UUID and name of the host that it is in the inventory. */
+  hostId?: string
+  hostname?: string
   /** Roles that the user has by name and that do not exist. */
   missingRoles: string[]
+}
+
+export interface HostsQuery {
+  /** Words, each of which is in the UUID, name, address or a `label=value`; in any case of letters. */
+  search?: string
+  /** Each label with this value; `*` is any. */
+  labels?: Record<string, string>
+}
+
+/** A registered host and which version of it this is. */
+export interface RegisteredHost {
+  resource: NodeResource
+  revision: number
+}
+
+/** What somebody asked the proxy for; see `RouteRequest`. */
+export interface HostRouteRequest {
+  /** Who is to be led there, by the certificate of the connection. */
+  identity: Identity
+  /** Canonical. */
+  host: string
+  /** 0: whichever the host has. */
+  port: number
+  /** What the name resolves to. */
+  addresses?: string[]
 }
 
 /**
@@ -278,6 +308,17 @@ export interface AuthApi {
   createLock(request: {kind: LockKind; name: string; message?: string; ttlSeconds?: number}): Promise<Lock>
   listLocks(): Promise<Lock[]>
   removeLock(id: string): Promise<void>
+  /**
+   * The hosts of the inventory, by name, those that are offline among them. Users see the hosts that some login of theirs
+   * may reach; all of them with the right to list nodes.
+   */
+  listHosts(query: HostsQuery): Promise<HostRecord[]>
+  /** A registered host by its UUID, or by its name where only one has it. @throws not_found, host_ambiguous */
+  getHost(name: string): Promise<RegisteredHost>
+  /** Replaces what is registered if it still is at this revision. */
+  updateHost(request: {resource: NodeResource; revision: number}): Promise<RegisteredHost>
+  /** Takes a host out of the inventory, by UUID or unique name. A node that still runs is back with its next heartbeat. */
+  removeHost(name: string): Promise<void>
   /** Users may ask about themselves. `host` in any spelling that ssh takes. */
   explainAccess(request: {user: string; login: string; host: string}): Promise<AccessExplanation>
   listAuthorities(): Promise<Authority[]>
@@ -335,6 +376,10 @@ export interface AuthApi {
   issueNodeHostCertificate(request: {nodename: string; publicKey: Buffer}): Promise<Buffer>
   /** A new certificate for the role that asks, over the key that its machine joined with. */
   renewHostCertificates(request: {publicKey: string}): Promise<HostCertificates>
+  /** A node says that it is there, at least every ten minutes, and what it is like; of itself alone. */
+  heartbeat(host: HostRecord): Promise<void>
+  /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
+  routeHost(request: HostRouteRequest): Promise<Route>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that

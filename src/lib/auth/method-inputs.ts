@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {lockKinds} from '../access/index.js'
+import {lockKinds, maxLabelName, maxLabelValue} from '../access/index.js'
 import type {RemoteMethod} from './remote-methods.js'
 import {maxResources} from './resource.js'
 
@@ -45,6 +45,13 @@ export const methodInputs = {
   }),
   listLocks: z.undefined(),
   removeLock: name,
+  listHosts: z.strictObject({
+    search: name.optional(),
+    labels: z.record(z.string().max(maxLabelName), z.string().max(maxLabelValue)).optional(),
+  }),
+  getHost: name,
+  updateHost: z.strictObject({resource, revision: z.number().int()}),
+  removeHost: name,
   explainAccess: z.strictObject({user: name, login: name, host: name}),
   listAuthorities: z.undefined(),
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),

@@ -119,6 +119,23 @@ export const storedRoleSchema = z.strictObject({
 })
 export type StoredRole = z.output<typeof storedRoleSchema>
 
+export const hostSchema = z.strictObject({
+  version: z.literal(1),
+  subKind: z.enum(['node', 'openssh']),
+  hostname: z.string(),
+  /** `host:port` */
+  address: z.string().optional(),
+  labels: z.record(z.string(), z.string()),
+  tunnel: z.boolean().optional(),
+  /** Of the program that a node runs. */
+  release: z.string().optional(),
+  /** Unix ms, of a node. */
+  lastSeen: z.number().optional(),
+  /** Unix ms, of a registered host. */
+  registered: z.number().optional(),
+})
+export type StoredHost = z.output<typeof hostSchema>
+
 export const lockSchema = z.strictObject({
   version: z.literal(1),
   kind: z.enum(lockKinds),
