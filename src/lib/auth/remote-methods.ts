@@ -21,14 +21,23 @@ export const remoteMethods = [
   'createLock',
   'listLocks',
   'removeLock',
+  'listHosts',
+  'getHost',
+  'updateHost',
+  'removeHost',
   'explainAccess',
   'listAuthorities',
   'signHost',
   'signUser',
+  'createToken',
+  'listTokens',
+  'removeToken',
   'listEvents',
   'listRecordings',
   'searchRecordings',
   'openRecording',
+  'listTrackers',
+  'endSession',
 ] as const satisfies readonly (keyof AuthApi)[]
 
 export type RemoteMethod = (typeof remoteMethods)[number]
