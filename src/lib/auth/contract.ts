@@ -6,7 +6,24 @@ import type {AccessDecision, AccessRequest, Explanation, Identity} from '../acce
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
-import type {NodeResource, Resource, RoleResource} from './resource-types.js'
+import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
+import type {
+  ForeignAdmission,
+  ForeignRequest,
+  RemoteCluster,
+  TrustAnswer,
+  TrustedCluster,
+  TrustRequest,
+} from './trust-types.js'
+
+export type {
+  ForeignAdmission,
+  ForeignRequest,
+  RemoteCluster,
+  TrustAnswer,
+  TrustedCluster,
+  TrustRequest,
+} from './trust-types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -162,24 +179,28 @@ export interface SessionTracker {
 /** What a machine can join the cluster as. */
 export type JoinRole = Exclude<SystemRole, 'auth'>
 
+/** What a token is good for: to join as a role, or to become a leaf of this cluster. */
+export type TokenRole = JoinRole | 'trusted_cluster'
+
 /** A token to join with. It is shown this once. */
 export interface CreatedToken {
   /** To name it by; tells nothing about the token. */
   id: string
   token: string
-  roles: JoinRole[]
+  roles: TokenRole[]
   /** Unix ms. */
   expires: number
   /** What `--ca-pin` takes: all of them while authorities are rotated. */
   caPins: string[]
   /** `host:port` of the auth service as other machines reach it. */
   authServer: string
+  clusterName: string
 }
 
 export interface JoinTokenSummary {
   /** Absent for one from the configuration, which stays good and cannot be removed. */
   id?: string
-  roles: JoinRole[]
+  roles: TokenRole[]
   /** Unix ms. */
   expires?: number
   createdBy: string
@@ -308,6 +329,15 @@ export interface AuthApi {
   createLock(request: {kind: LockKind; name: string; message?: string; ttlSeconds?: number}): Promise<Lock>
   listLocks(): Promise<Lock[]>
   removeLock(id: string): Promise<void>
+  /** Becomes a leaf of this cluster. @throws token_invalid, access_denied, already_exists, invalid_input */
+  establishTrust(request: TrustRequest): Promise<TrustAnswer>
+  /** The leaves of this cluster. */
+  listRemoteClusters(): Promise<RemoteCluster[]>
+  /** A leaf that is removed can no longer keep a tunnel. */
+  removeRemoteCluster(name: string): Promise<void>
+  /** The roots of this cluster, without what is secret. */
+  listTrustedClusters(): Promise<TrustedClusterResource[]>
+  removeTrustedCluster(name: string): Promise<void>
   /**
    * The hosts of the inventory, by name, those that are offline among them. Users see the hosts that some login of theirs
    * may reach; all of them with the right to list nodes.
@@ -330,7 +360,7 @@ export interface AuthApi {
   signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
 
   /** A token for another machine to join with. A `value` of one's own has at least 16 characters. */
-  createToken(request: {roles: JoinRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
+  createToken(request: {roles: TokenRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
   listTokens(): Promise<JoinTokenSummary[]>
   /** By its ID, or by itself. */
   removeToken(idOrToken: string): Promise<void>
@@ -378,6 +408,10 @@ export interface AuthApi {
   renewHostCertificates(request: {publicKey: string}): Promise<HostCertificates>
   /** A node says that it is there, at least every ten minutes, and what it is like; of itself alone. */
   heartbeat(host: HostRecord): Promise<void>
+  /** All roots: at once, and again after each change, until the signal. */
+  watchTrustedClusters(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly TrustedCluster[]>>
+  /** Whether a user of a root may go where they want to, and where that is. Proxies only. */
+  admitForeign(request: ForeignRequest): Promise<ForeignAdmission>
   /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
   routeHost(request: HostRouteRequest): Promise<Route>
   decide(request: AccessRequest): Promise<AccessDecision>
