@@ -2,6 +2,7 @@ import type {Lock, LockKind} from '../access/locks.js'
 import type {AccessDecision, AccessRequest, Explanation} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
+import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
 import type {Resource, RoleResource} from './resource-types.js'
 
@@ -95,9 +96,11 @@ export interface RecordingsQuery {
   after?: string
   /** Newest first, at most this many, never more than 1000. Default 200. */
   limit?: number
+  /** Only those under legal hold. */
+  held?: boolean
 }
 
-export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit'> {
+export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit' | 'held'> {
   /** What stood in one line of the screen, at most 256 characters. */
   text: string
   /** The text is a regular expression: ECMAScript, with `u`. */
@@ -222,6 +225,15 @@ export interface AuthApi {
   searchRecordings(query: RecordingsSearch): Promise<RecordingSearchAnswer>
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
+
+  // what is kept of it
+  /** For good, but for a tombstone. Throws `access_denied` while it is held, `unavailable` while it has no end. */
+  removeRecording(request: {sid: string; reason?: string}): Promise<Tombstone>
+  /** What stayed of a recording that was removed, as text for `tombstoneFault`; for those who could have seen it. */
+  getTombstone(sid: string): Promise<string>
+  /** Nobody can remove the recording, and retention passes over it, until it is released. */
+  holdRecording(request: {sid: string; reason?: string}): Promise<RecordingSummary>
+  releaseRecording(request: {sid: string; reason?: string}): Promise<void>
 
   // system roles only
   /** Public CA keys as blobs, to check certificates with. */

@@ -29,6 +29,10 @@ export const remoteMethods = [
   'listRecordings',
   'searchRecordings',
   'openRecording',
+  'removeRecording',
+  'getTombstone',
+  'holdRecording',
+  'releaseRecording',
 ] as const satisfies readonly (keyof AuthApi)[]
 
 export type RemoteMethod = (typeof remoteMethods)[number]

@@ -41,6 +41,11 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   listRecordings: 'known',
   searchRecordings: 'known',
   openRecording: 'known',
+  // Evidence is removed and released by administrators alone, unless a role of their own making says otherwise.
+  removeRecording: ['session', 'delete'],
+  getTombstone: 'known',
+  holdRecording: ['session', 'update'],
+  releaseRecording: ['session', 'update'],
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',
   decide: 'system',

@@ -12,6 +12,7 @@ import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
 import {historyMethods} from './history.js'
 import {createTurns} from './in-turn.js'
 import {inviteMethods} from './invites.js'
+import {keepMethods} from './keep.js'
 import {createLockout} from './lockout.js'
 import {lockMethods} from './locks.js'
 import {loginMethod} from './login.js'
@@ -94,6 +95,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...lockMethods(context, actor),
     ...certificateMethods(context, actor),
     ...historyMethods(context, caller, roles),
+    ...keepMethods(context, caller, roles),
   }
 }
 

@@ -42,6 +42,8 @@ export interface AuthConfig {
   clientIdleTimeoutMs: number
   disconnectExpiredCert: boolean
   sessionControlTimeoutMs: number
+  /** Recordings whose session ended so long ago are removed. */
+  recordingRetentionMs: number
 }
 
 export interface ProxyConfig {
