@@ -1,15 +1,14 @@
 import {Flags} from '@oclif/core'
 import {
-  adminFlags,
+  accessFlags,
   BaseCommand,
-  clientFlags,
   formatFlag,
   paint,
   render,
   safe,
+  sessionFlags,
   table,
   tableWidth,
-  timeFlags,
 } from '../../lib/cli/index.js'
 import type {RecordingSummary} from '../../lib/recording/index.js'
 
@@ -25,16 +24,10 @@ truncated when it was cut short. There are more when as many come as --limit say
   ]
   static override flags = {
     format: formatFlag(),
-    user: Flags.string({description: 'only sessions of this user', helpValue: 'NAME'}),
-    host: Flags.string({description: 'only sessions on this host', helpValue: 'NAME'}),
-    login: Flags.string({description: 'only sessions as this account of the host', helpValue: 'NAME'}),
-    ...timeFlags,
+    ...sessionFlags,
     limit: Flags.integer({description: 'at most this many', default: 200, min: 1, max: 1000, helpValue: 'N'}),
     after: Flags.string({description: 'the next ones after this session', helpValue: 'SESSION'}),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises'
 import {basename} from 'node:path'
 import {Args, Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, clientFlags, formatFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 import {problem} from '../../lib/errors/index.js'
 import type {RecordingIndex, RecordingVerdict} from '../../lib/recording/index.js'
 
@@ -22,10 +22,7 @@ used where there is one.`
     key: Flags.string({description: 'file with the public keys to verify with', helpValue: 'FILE'}),
     index: Flags.string({description: "the recording's index file", helpValue: 'FILE'}),
     format: formatFlag(),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

@@ -100,6 +100,12 @@ export interface AuditInput {
   proto?: 'ssh' | 'https' | 'unix'
   /** Fields of one kind of event: `command`, `exitCode`, `size`, … JSON values only. */
   fields?: Record<string, unknown>
+  /** UUID, from an emitter that may have to tell it again: it is on record once. Otherwise the log chooses it. */
+  uid?: string
+  /** When it happened, Unix ms, from an emitter that tells it later. The future counts as now. */
+  time?: number
+  /** UUID of the machine that told it, where that is another one; set by the auth service. */
+  reported_by?: string
 }
 
 /** One record of the log, as stored and as shown. Times are ISO 8601 with milliseconds, UTC. */
@@ -114,6 +120,8 @@ export interface AuditEvent {
   uid: string
   code: string
   time: string
+  /** When it came to the log; of an event that was told late. */
+  received?: string
   cluster_name: string
   success: boolean
   user?: string

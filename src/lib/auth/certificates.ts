@@ -2,9 +2,10 @@ import {asProblem, problem} from '../errors/index.js'
 import type {HostCertificateWish} from '../pki/index.js'
 import {formatAuthorizedKey} from '../sshcert/index.js'
 import type {AuthContext} from './context.js'
-import type {AuthApi} from './contract.js'
+import type {AuthApi, Caller} from './contract.js'
 import {issueFor, readPublicKey} from './login.js'
 import {userKey} from './names.js'
+import {nodeHostTtlSeconds, nodePrincipals} from './node-names.js'
 
 /** A fleet is not re-enrolled every month; a stolen host key is answered by rotating the host CA. */
 const defaultHostTtlSeconds = 365 * 24 * 3600
@@ -16,14 +17,23 @@ type CertificateMethods = Pick<
   | 'signHost'
   | 'signUser'
   | 'issueProxyHostCertificate'
+  | 'issueNodeHostCertificate'
   | 'trustedAuthorities'
   | 'exportAuthorities'
   | 'listAuthorities'
 >
 
+/** What a host certificate says about the part its holder plays, under the names that Teleport uses. */
+const roleExtensions = (role: 'Proxy' | 'Node', clusterName: string): Map<string, string> =>
+  new Map([
+    ['x-teleport-authority', clusterName],
+    ['x-teleport-role', role],
+  ])
+
 /** Certificates that are not for somebody logging in, and the public half of the authorities. */
-export function certificateMethods(context: AuthContext, actor: string): CertificateMethods {
+export function certificateMethods(context: AuthContext, actor: string, caller: Caller): CertificateMethods {
   const {authorities, emit, now} = context
+  const {clusterName} = context.settings
   const validBefore = (ttlSeconds: number): bigint =>
     BigInt(Math.floor(now() / 1000) + Math.floor(ttlSeconds))
   /** Puts a refusal on record with what was asked for. */
@@ -61,9 +71,16 @@ export function certificateMethods(context: AuthContext, actor: string): Certifi
       })
     },
     issueProxyHostCertificate({principals, publicKey}) {
-      const extensions = new Map([['x-teleport-role', 'Proxy']])
+      const extensions = roleExtensions('Proxy', clusterName)
       const wish = {principals, publicKey, validBefore: validBefore(proxyHostTtlSeconds), extensions}
       return issueHost({...wish, keyId: 'proxy'}, {cert_type: 'host', by: 'proxy', principals})
+    },
+    async issueNodeHostCertificate({nodename, publicKey}) {
+      const fields = {cert_type: 'host', by: 'node', name: nodename.slice(0, 255)}
+      const principals = await refusals(fields, async () => nodePrincipals(caller, nodename, clusterName))
+      const extensions = roleExtensions('Node', clusterName)
+      const wish = {principals, publicKey, validBefore: validBefore(nodeHostTtlSeconds), extensions}
+      return issueHost({...wish, keyId: principals[0] ?? 'node'}, {...fields, principals})
     },
     async trustedAuthorities() {
       return {

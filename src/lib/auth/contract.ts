@@ -11,7 +11,14 @@ export type Caller =
   /** The Unix socket of the auth host: whoever may open it is an administrator. */
   | {kind: 'admin'}
   /** A role of this cluster, in this process or over mTLS. */
-  | {kind: 'system'; role: 'proxy' | 'node'}
+  | {
+      kind: 'system'
+      role: 'proxy' | 'node'
+      /** UUID of its machine, without which it is nobody; from its certificate where it calls from another machine. */
+      hostId?: string
+      /** `ip:port` that it calls from; absent in this process. */
+      address?: string
+    }
   /** A user known by an SSH certificate that the proxy verified. */
   | {kind: 'user'; name: string; roles: string[]; logins: string[]}
   /** Nobody yet: sign-up and login. */
@@ -240,6 +247,11 @@ export interface AuthApi {
   trustedAuthorities(): Promise<{user: Buffer[]; host: Buffer[]; openssh: Buffer[]}>
   /** Host certificate by which the recording proxy stands in for `name`; short-lived, public key is the proxy's own. */
   issueProxyHostCertificate(request: {principals: string[]; publicKey: Buffer}): Promise<Buffer>
+  /**
+   * Host certificate of a node, over its own key and for its own names: the UUID by which the transport knows it, and the
+   * name it goes by. Short-lived: the node asks again in time.
+   */
+  issueNodeHostCertificate(request: {nodename: string; publicKey: Buffer}): Promise<Buffer>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
@@ -247,6 +259,8 @@ export interface AuthApi {
    */
   watchLocks(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly Lock[]>>
   emit(input: AuditInput): Promise<AuditEvent>
+  /** Several at once, in this order. Each has a uid: when it fails, some may be on record, and all are told again. */
+  emitAll(inputs: readonly AuditInput[]): Promise<void>
   beginRecording(meta: RecordingMeta): Promise<void>
   appendRecording(sid: string, chunk: RecordingChunk): Promise<void>
   sealRecording(sid: string, end: RecordingEnd): Promise<void>

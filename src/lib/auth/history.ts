@@ -11,6 +11,7 @@ type HistoryMethods = Pick<
   | 'searchRecordings'
   | 'openRecording'
   | 'emit'
+  | 'emitAll'
   | 'beginRecording'
   | 'appendRecording'
   | 'sealRecording'
@@ -99,6 +100,9 @@ export function historyMethods(context: AuthContext, caller: Caller, roles: read
       return opened
     },
     emit: input => audit.emit(input),
+    async emitAll(inputs) {
+      await Promise.all(inputs.map(input => audit.emit(input)))
+    },
     beginRecording: meta => recordings.begin(meta),
     appendRecording: (sid, chunk) => recordings.append(sid, chunk),
     sealRecording: (sid, end) => recordings.seal(sid, end),

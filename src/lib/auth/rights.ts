@@ -48,9 +48,11 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   releaseRecording: ['session', 'update'],
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',
+  issueNodeHostCertificate: 'system',
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',
+  emitAll: 'system',
   beginRecording: 'system',
   appendRecording: 'system',
   sealRecording: 'system',
@@ -58,6 +60,8 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
 
 /** Methods that only a proxy may call, not a node. */
 const proxyOnly: ReadonlySet<keyof AuthApi> = new Set(['issueProxyHostCertificate'])
+/** And the reverse. */
+const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate'])
 
 /** Decides whether `caller`, who as a user has these roles, may call `method` at all. Pure. */
 export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): boolean {
@@ -69,7 +73,7 @@ export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly R
     case 'admin':
       return right !== 'system'
     case 'system':
-      return right === 'system' && (caller.role === 'proxy' || !proxyOnly.has(method))
+      return right === 'system' && !(caller.role === 'proxy' ? nodeOnly : proxyOnly).has(method)
     case 'user':
       if (right === 'known') return true
       return right !== 'system' && right !== 'admin' && mayUse(roles, right[0], right[1])

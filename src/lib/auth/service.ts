@@ -93,7 +93,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...roleMethods(context, actor),
     ...createResourcesMethod(context, caller, roles),
     ...lockMethods(context, actor),
-    ...certificateMethods(context, actor),
+    ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
     ...keepMethods(context, caller, roles),
   }

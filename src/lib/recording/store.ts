@@ -117,7 +117,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     const {data: meta, error} = metaSchema.safeParse(boundMeta(given))
     if (error) throw problem('invalid_input', 'the facts of the recording are not valid', {cause: error})
     const existing = await findRecording(directory, meta.sid)
-    if (existing) return await requireUnwritten(existing, meta, live)
+    if (existing) return await beginAgain(existing, meta)
     if (await findRemoved(directory, meta.sid))
       throw problem('already_exists', `session ${meta.sid} had a recording, which was removed`)
     const at = now()
@@ -131,6 +131,16 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
       meta.sid,
       liveRecording(paths, {meta, chunks: [], tornBytes: 0, indexBytes: Buffer.byteLength(firstLine)}),
     )
+  }
+
+  /** A `begin` sent again is fine when it is of the same recording, however far that has come since. */
+  const beginAgain = async (paths: RecordingPaths, meta: RecordingMeta): Promise<void> => {
+    const index = await readIndexFile(paths)
+    if (!isDeepStrictEqual(index.meta, meta))
+      throw problem('already_exists', `session ${meta.sid} has a recording already`)
+    if (index.seal || live.has(meta.sid)) return
+    live.set(meta.sid, liveRecording(paths, index))
+    unsealed.set(meta.sid, meta.startedAt)
   }
 
   /** The recording to go on with; after a restart it is taken up from its index. */
@@ -267,18 +277,6 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
 }
 
 const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))
-
-/** A `begin` sent again is fine as long as nothing followed it. */
-async function requireUnwritten(
-  paths: RecordingPaths,
-  meta: RecordingMeta,
-  live: Map<string, LiveRecording>,
-): Promise<void> {
-  const index = await readIndexFile(paths)
-  if (!isDeepStrictEqual(index.meta, meta) || index.chunks.length > 0 || index.seal)
-    throw problem('already_exists', `session ${meta.sid} has a recording already`)
-  if (!live.has(meta.sid)) live.set(meta.sid, liveRecording(paths, index))
-}
 
 /** Runs the steps of each session one after the other, whatever order their promises settle in. */
 function createQueues() {

@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from 'vitest'
+import type {Caller} from '../../../src/lib/auth/index.js'
 import {parseAuthorizedKey, parseCertificate} from '../../../src/lib/sshcert/index.js'
 import {sshKeygen} from '../../support/openssh.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
@@ -90,6 +91,50 @@ describe('the proxy', () => {
 
   test.each(['*', '', 'a,b', 'a b', 'a\n'])('gets none for %j', async name => {
     expect((await failure(issue([name]))).code).toBe('invalid_input')
+  })
+})
+
+describe('a node', () => {
+  const hostId = '6f4c1a56-1f0e-4a8e-9a35-0d9c1c0d7c11'
+  const publicKey = parseAuthorizedKey(newKeyLine()).blob
+  const issue = (nodename: string, caller: Caller = {kind: 'system', role: 'node', hostId}) =>
+    auth.service.as(caller).issueNodeHostCertificate({nodename, publicKey})
+
+  test('gets a certificate for its own names, which says that it is a node, for a day, on record', async () => {
+    const certificate = parseCertificate(await issue('DB1'))
+    expect(certificate).toMatchObject({kind: 'host', publicKey})
+    expect(certificate.principals).toEqual([
+      ...[`${hostId}.acme.example`, hostId, 'db1.acme.example', 'db1', 'localhost', '127.0.0.1', '::1'],
+    ])
+    expect([...certificate.extensions]).toEqual([
+      ['x-teleport-authority', 'acme.example'],
+      ['x-teleport-role', 'Node'],
+    ])
+    expect(Number(certificate.validBefore) * 1000 - auth.clock.now).toBeLessThanOrEqual(day * 1000)
+    expect((await auth.events())[0]).toMatchObject({event: 'cert.create', by: 'node', name: 'DB1'})
+  })
+
+  test.each(['', '*', 'a,b', 'a b', 'localhost', '127.0.0.1', '::1', '-a', 'a.', 'ä'])(
+    'may not be called %j',
+    async name => {
+      expect((await failure(issue(name))).code).toBe('invalid_input')
+      expect((await auth.events('cert.create'))[0]).toMatchObject({success: false})
+    },
+  )
+
+  test.each(['7f4c1a56-1f0e-4a8e-9a35-0d9c1c0d7c11', '7F4C1A56-1f0e-4a8e-9a35-0d9c1c0d7c11.acme.example'])(
+    'may not be called by the UUID of another one, %s',
+    async name => {
+      expect((await failure(issue(name))).code).toBe('access_denied')
+    },
+  )
+
+  test.each<Caller>([
+    {kind: 'system', role: 'node'},
+    {kind: 'system', role: 'node', hostId: 'db2'},
+    {kind: 'system', role: 'proxy', hostId},
+  ])('is nobody as %j', async caller => {
+    expect((await failure(issue('db1', caller))).code).toBe('access_denied')
   })
 })
 

@@ -240,19 +240,21 @@ describe('after the service was killed', () => {
   it('a stop in the middle of one waits until it is whole', async () => {
     const left = await session(await boot(), 'output')
     const process = await boot()
-    let closing: Promise<void> | undefined
+    let stop: () => void = () => undefined
+    const stopped = new Promise<void>(resolve => {
+      stop = () => resolve(completion.close())
+    })
     const completion = process.complete({
       audit: {
         ...process.audit,
         emit(input) {
-          closing ??= completion.close()
+          stop()
           return process.audit.emit(input)
         },
       },
     })
     void completion.start()
-    await expect.poll(() => closing !== undefined).toBe(true)
-    await closing
+    await stopped
     expect(count(left, 'session.upload')).toBe(1)
     expect(count(left, 'session.end')).toBe(1)
   })

@@ -6,6 +6,7 @@ import {describe, expect, test} from 'vitest'
 import {startAdminSocket} from '../../../src/lib/service/admin-socket.js'
 import {prepareDataDir} from '../../../src/lib/service/data-dir.js'
 import {startDiagnostics} from '../../../src/lib/service/diagnostics.js'
+import {hostUuid} from '../../../src/lib/service/host-uuid.js'
 import {createResources} from '../../../src/lib/service/resources.js'
 import {stopSignal} from '../../../src/lib/service/stop.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
@@ -34,6 +35,26 @@ describe('the data directory', () => {
     const dataDir = join(temporaryDirectory(), 'x'.repeat(120))
     await expect(prepareDataDir(dataDir)).rejects.toThrow(/too long for a Unix socket/)
     expect(existsSync(dataDir)).toBe(false)
+  })
+})
+
+describe('the UUID of the machine', () => {
+  test('is made once, however many ask at a time, and kept', async () => {
+    const dataDir = temporaryDirectory()
+    const answers = await Promise.all(Array.from({length: 8}, () => hostUuid(dataDir)))
+    expect(new Set([...answers, await hostUuid(dataDir)]).size).toBe(1)
+    expect(answers[0]).toMatch(/^[0-9a-f-]{36}$/)
+    expect(statSync(join(dataDir, 'host_uuid')).mode & 0o777).toBe(0o600)
+  })
+
+  test('that was spoilt is not replaced by another one', async () => {
+    const dataDir = temporaryDirectory()
+    writeFileSync(join(dataDir, 'host_uuid'), 'db1')
+    await expect(hostUuid(dataDir)).rejects.toMatchObject({code: 'store_failed'})
+  })
+
+  test('is missed where it cannot be kept', async () => {
+    await expect(hostUuid(join(temporaryDirectory(), 'none'))).rejects.toMatchObject({code: 'store_failed'})
   })
 })
 
