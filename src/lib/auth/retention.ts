@@ -68,6 +68,7 @@ export function createRetention({
   }
 
   const again = (milliseconds: number): void => {
+    clearTimeout(timer)
     timer = setTimeout(() => {
       sweeping = sweep().catch(failed)
     }, milliseconds).unref()

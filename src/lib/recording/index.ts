@@ -39,4 +39,5 @@ export type {
   RecordingSummary,
 } from './types.js'
 export {type RecordingVerdict, verifyRecording} from './verify.js'
+export {againstLog, tombstoneAgainstLog, type Vouched, vouchedBy} from './vouched.js'
 export {createRecordingWriter, type RecordingWriter, type RecordingWriterOptions} from './writer.js'

@@ -44,6 +44,7 @@ describe('defaults', () => {
         clientIdleTimeoutMs: 0,
         disconnectExpiredCert: false,
         sessionControlTimeoutMs: 120_000,
+        recordingRetentionMs: 0,
       },
       proxy: {
         listen: {host: '0.0.0.0', port: 3023},
