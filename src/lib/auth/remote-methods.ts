@@ -21,10 +21,17 @@ export const remoteMethods = [
   'createLock',
   'listLocks',
   'removeLock',
+  'listHosts',
+  'getHost',
+  'updateHost',
+  'removeHost',
   'explainAccess',
   'listAuthorities',
   'signHost',
   'signUser',
+  'createToken',
+  'listTokens',
+  'removeToken',
   'listEvents',
   'listRecordings',
   'searchRecordings',
@@ -33,6 +40,8 @@ export const remoteMethods = [
   'getTombstone',
   'holdRecording',
   'releaseRecording',
+  'listTrackers',
+  'endSession',
 ] as const satisfies readonly (keyof AuthApi)[]
 
 export type RemoteMethod = (typeof remoteMethods)[number]
