@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, clientFlags, jsonLine, writeOut} from '../lib/cli/index.js'
+import {accessFlags, BaseCommand, jsonLine, writeOut} from '../lib/cli/index.js'
 import {problem} from '../lib/errors/index.js'
 import type {Cast, CastEnd} from '../lib/recording/index.js'
 
@@ -45,10 +45,7 @@ raw the bytes as they went over the wire.`
       options: ['stdout', 'stderr'] as const,
       description: 'with raw: only what went to this stream',
     })(),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

@@ -1,6 +1,5 @@
-import {Flags} from '@oclif/core'
 import type {AuthApi} from '../../lib/auth/contract.js'
-import {adminFlags, BaseCommand, clientFlags, eventFlags, jsonLine, writeOut} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, eventFlags, jsonLine, outFlags, writeOut} from '../../lib/cli/index.js'
 
 type Event = Awaited<ReturnType<AuthApi['listEvents']>>[number]
 
@@ -14,16 +13,8 @@ export default class AuditExport extends BaseCommand {
   ]
   static override flags = {
     ...eventFlags,
-    out: Flags.string({
-      char: 'o',
-      description: 'file to write; standard output without it',
-      helpValue: 'FILE',
-    }),
-    overwrite: Flags.boolean({description: 'replace an existing file'}),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...outFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

@@ -2,9 +2,8 @@ import {setTimeout as delay} from 'node:timers/promises'
 import {Flags} from '@oclif/core'
 import type {AuthApi} from '../../lib/auth/contract.js'
 import {
-  adminFlags,
+  accessFlags,
   BaseCommand,
-  clientFlags,
   eventFlags,
   formatFlag,
   jsonLine,
@@ -40,10 +39,7 @@ export default class AuditLs extends BaseCommand {
       max: 10_000,
       helpValue: 'N',
     }),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

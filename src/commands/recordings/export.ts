@@ -1,6 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import type {AuthApi} from '../../lib/auth/contract.js'
-import {adminFlags, BaseCommand, clientFlags, writeOut} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, outFlags, writeOut} from '../../lib/cli/index.js'
 import {problem} from '../../lib/errors/index.js'
 import type {CastEnd, RecordingSummary, SessionEnd} from '../../lib/recording/index.js'
 
@@ -31,16 +31,8 @@ Of html and text, nothing reaches outside of the screen; the others hold everyth
   static override args = {session: Args.string({description: 'session ID', required: true})}
   static override flags = {
     format: Flags.option({options: formats, default: 'cast' as const, description: 'what is written'})(),
-    out: Flags.string({
-      char: 'o',
-      description: 'file to write; standard output without it',
-      helpValue: 'FILE',
-    }),
-    overwrite: Flags.boolean({description: 'replace an existing file'}),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...outFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

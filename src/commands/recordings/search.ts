@@ -1,15 +1,14 @@
 import {Args, Flags} from '@oclif/core'
 import type {AuthApi} from '../../lib/auth/contract.js'
 import {
-  adminFlags,
+  accessFlags,
   BaseCommand,
-  clientFlags,
   formatFlag,
   paint,
   render,
+  sessionFlags,
   table,
   tableWidth,
-  timeFlags,
 } from '../../lib/cli/index.js'
 
 type Answer = Awaited<ReturnType<AuthApi['searchRecordings']>>
@@ -30,10 +29,7 @@ was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT 
     regex: Flags.boolean({char: 'E', description: 'the text is a regular expression'}),
     'ignore-case': Flags.boolean({description: 'capitals and small letters are the same'}),
     format: formatFlag(),
-    user: Flags.string({description: 'only sessions of this user', helpValue: 'NAME'}),
-    host: Flags.string({description: 'only sessions on this host', helpValue: 'NAME'}),
-    login: Flags.string({description: 'only sessions as this account of the host', helpValue: 'NAME'}),
-    ...timeFlags,
+    ...sessionFlags,
     limit: Flags.integer({
       description: 'at most this many lines',
       default: 100,
@@ -41,10 +37,7 @@ was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT 
       max: 1000,
       helpValue: 'N',
     }),
-    proxy: clientFlags.proxy,
-    identity: clientFlags.identity,
-    insecure: clientFlags.insecure,
-    ...adminFlags,
+    ...accessFlags,
   }
 
   async run(): Promise<void> {

@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import {adminFlags, BaseCommand, formatFlag, inviteTtlFlag, render} from '../../lib/cli/index.js'
 
 export default class UsersAdd extends BaseCommand {
   static override summary = 'Create a user, and print the link to sign up with'
@@ -16,17 +16,14 @@ export default class UsersAdd extends BaseCommand {
   static override flags = {
     logins: Flags.string({description: 'the same as LOGINS', helpValue: 'A,B'}),
     roles: Flags.string({description: 'roles, separated by commas (default access)', helpValue: 'A,B'}),
-    ttl: Flags.string({
-      description: 'how long the link is good for (default 1h, at most 48h)',
-      helpValue: 'DURATION',
-    }),
+    ttl: inviteTtlFlag,
     ...adminFlags,
     format: formatFlag(),
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersAdd)
-    const {durationSeconds, formatRemaining, list, withAuthApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, inviteLines, list, withAuthApi} = await import('../../lib/client/index.js')
     const logins = [...list(args.logins), ...list(flags.logins)]
     const request = {
       ...{name: args.name, logins: logins.length === 0 ? [args.name] : [...new Set(logins)]},
@@ -34,15 +31,7 @@ export default class UsersAdd extends BaseCommand {
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
     const invite = await withAuthApi(flags, api => api.createUser(request))
-    const lifetime = formatRemaining(invite.expires - Date.now() + 999)
-    await render(invite, {
-      format: flags.format,
-      text: () =>
-        [
-          `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`,
-          `Give this link to ${invite.user}; it is good for ${lifetime}, and once:`,
-          invite.url,
-        ].join('\n'),
-    })
+    const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`
+    await render(invite, {format: flags.format, text: () => inviteLines(done, invite, Date.now())})
   }
 }

@@ -1,5 +1,5 @@
-import {Args, Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import {Args} from '@oclif/core'
+import {adminFlags, BaseCommand, formatFlag, inviteTtlFlag, render} from '../../lib/cli/index.js'
 
 export default class UsersReset extends BaseCommand {
   static override summary = 'Take password and second factor away, and print a new link to sign up with'
@@ -11,28 +11,17 @@ export default class UsersReset extends BaseCommand {
   ]
   static override args = {name: Args.string({description: 'name of the user', required: true})}
   static override flags = {
-    ttl: Flags.string({
-      description: 'how long the link is good for (default 1h, at most 48h)',
-      helpValue: 'DURATION',
-    }),
+    ttl: inviteTtlFlag,
     ...adminFlags,
     format: formatFlag(),
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersReset)
-    const {durationSeconds, formatRemaining, withAuthApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, inviteLines, withAuthApi} = await import('../../lib/client/index.js')
     const ttl = flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}
     const invite = await withAuthApi(flags, api => api.resetUser({name: args.name, ...ttl}))
-    const lifetime = formatRemaining(invite.expires - Date.now() + 999)
-    await render(invite, {
-      format: flags.format,
-      text: () =>
-        [
-          `User ${invite.user} has been reset.`,
-          `Give this link to ${invite.user}; it is good for ${lifetime}, and once:`,
-          invite.url,
-        ].join('\n'),
-    })
+    const done = `User ${invite.user} has been reset.`
+    await render(invite, {format: flags.format, text: () => inviteLines(done, invite, Date.now())})
   }
 }

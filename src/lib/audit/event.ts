@@ -19,14 +19,20 @@ export const eventCodes = {
   'trusted_cluster.create': {ok: 'T7000I'},
   'trusted_cluster.delete': {ok: 'T7001I'},
   'join_token.create': {ok: 'TJT00I'},
+  'join_token.delete': {ok: 'TJT01I'},
+  /** A machine joined the cluster, or tried to. */
+  'instance.join': {ok: 'TJ002I', failed: 'TJ002E'},
   'role.created': {ok: 'T9000I'},
   'role.deleted': {ok: 'T9001I'},
   'role.updated': {ok: 'T9002I'},
+  'node.created': {ok: 'TND00I'},
+  'node.updated': {ok: 'TND01I'},
+  'node.deleted': {ok: 'TND02I'},
   'lock.created': {ok: 'TLK00I'},
   'lock.deleted': {ok: 'TLK01I'},
   'cert.create': {ok: 'TC000I', failed: 'TC000W'},
   'session.start': {ok: 'T2000I'},
-  'session.join': {ok: 'T2001I'},
+  'session.join': {ok: 'T2001I', failed: 'T2001W'},
   resize: {ok: 'T2002I'},
   'session.leave': {ok: 'T2003I'},
   'session.end': {ok: 'T2004I'},
@@ -35,7 +41,11 @@ export const eventCodes = {
   'session.connect': {ok: 'T2010I', failed: 'T2010E'},
   'session.recording.access': {ok: 'T2012I', failed: 'T2012W'},
   /** Somebody looked for something on the screens of sessions. */
-  'session.recording.search': {ok: 'TSR00I'},
+  'session.recording.search': {ok: 'TSR02I'},
+  /** A recording was removed, or is about to be. */
+  'session.recording.delete': {ok: 'TSR03I', failed: 'TSR03E'},
+  'session.recording.hold': {ok: 'TSR04I'},
+  'session.recording.release': {ok: 'TSR05I'},
   'session.rejected': {failed: 'T1006W'},
   subsystem: {ok: 'T3001I', failed: 'T3001E'},
   exec: {ok: 'T3002I', failed: 'T3002E'},
@@ -90,12 +100,20 @@ export interface AuditInput {
   server_id?: string
   server_hostname?: string
   server_addr?: string
+  /** Of the host in the inventory, as they were when the session began. */
+  server_labels?: Record<string, string>
   forwarded_by?: string
   'addr.local'?: string
   'addr.remote'?: string
   proto?: 'ssh' | 'https' | 'unix'
   /** Fields of one kind of event: `command`, `exitCode`, `size`, … JSON values only. */
   fields?: Record<string, unknown>
+  /** UUID, from an emitter that may have to tell it again: it is on record once. Otherwise the log chooses it. */
+  uid?: string
+  /** When it happened, Unix ms, from an emitter that tells it later. The future counts as now. */
+  time?: number
+  /** UUID of the machine that told it, where that is another one; set by the auth service. */
+  reported_by?: string
 }
 
 /** One record of the log, as stored and as shown. Times are ISO 8601 with milliseconds, UTC. */
@@ -110,6 +128,8 @@ export interface AuditEvent {
   uid: string
   code: string
   time: string
+  /** When it came to the log; of an event that was told late. */
+  received?: string
   cluster_name: string
   success: boolean
   user?: string

@@ -5,7 +5,9 @@ import {problem, SallyportError} from '../errors/index.js'
 import {createAppender} from './appender.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from './event.js'
 import {listLogFiles, recordHash} from './files.js'
+import {createOnce} from './once.js'
 import {type AuditScan, queryFiles, scanFiles} from './query.js'
+import {readRecentUids} from './recent-uids.js'
 import {buildRecord} from './record.js'
 import {type ChainHead, recoverTail} from './tail.js'
 
@@ -36,7 +38,9 @@ export interface AuditLog extends AuditSink {
 interface Waiting {
   input: AuditInput
   uid: string
+  /** When it happened and when it came, Unix ms. */
   time: number
+  received: number
   resolve: (event: AuditEvent) => void
   reject: (error: SallyportError) => void
 }
@@ -61,12 +65,13 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   const build = (batch: Waiting[]) => {
     let {sequence, hash} = head
     const counted = new Map<string, number>()
-    const records = batch.map(({input, uid, time}) => {
+    const records = batch.map(({input, uid, time, received}) => {
       const {sid} = input
       const ei = sid === undefined ? 0 : (counted.get(sid) ?? counters.get(sid) ?? 0)
       if (sid !== undefined) counted.set(sid, ei + 1)
       sequence += 1
-      const record = buildRecord(input, {seq: sequence, prev: hash, ei, uid, time, clusterName})
+      const facts = {seq: sequence, prev: hash, ei, uid, time, received, clusterName}
+      const record = buildRecord(input, facts)
       hash = recordHash(record.line)
       return record
     })
@@ -77,7 +82,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   const write = async (batch: Waiting[]): Promise<AuditEvent[]> => {
     const {records, head: next, counted} = build(batch)
     const text = records.map(({line}) => `${line}\n`).join('')
-    const day = new Date(batch[0]?.time ?? now()).toISOString().slice(0, 10)
+    const day = new Date(batch[0]?.received ?? now()).toISOString().slice(0, 10)
     await appender.append(text, head.sequence + 1, day)
     head = next
     remember(counters, counted)
@@ -102,12 +107,29 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
     draining = undefined
   }
 
-  const emit = (input: AuditInput): Promise<AuditEvent> =>
+  const enqueue = (input: AuditInput, uid: string): Promise<AuditEvent> =>
     new Promise((resolve, reject) => {
       if (closed) return reject(problem('unavailable', 'the audit log is closed'))
-      queue.push({input, uid: uuid(), time: now(), resolve, reject})
+      const received = now()
+      const time = Math.min(input.time ?? received, received)
+      queue.push({input, uid, time, received, resolve, reject})
       draining ??= drain()
     })
+
+  const query = async (wanted: AuditQuery): Promise<AuditEvent[]> =>
+    queryFiles(await listLogFiles(directory), wanted, appender.active, onDamage)
+
+  const emitOnce = createOnce({
+    enqueue,
+    recent: async () => readRecentUids(await listLogFiles(directory), appender.active?.size),
+    find: async seq => (await query({after: seq - 1, order: 'oldest', limit: 1}))[0],
+  })
+
+  const emit = async (input: AuditInput): Promise<AuditEvent> => {
+    if (input.time !== undefined && !isTime(input.time))
+      throw problem('invalid_input', 'the time of the event is none')
+    return input.uid === undefined ? enqueue(input, uuid()) : emitOnce(input, input.uid)
+  }
 
   if (tail.torn) {
     const kept = `torn-after-${head.sequence}.bin`
@@ -119,7 +141,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   return {
     emit,
     head: () => ({...head}),
-    query: async query => queryFiles(await listLogFiles(directory), query, appender.active, onDamage),
+    query,
     async *scan(scan) {
       yield* scanFiles(await listLogFiles(directory), scan)
     },
@@ -130,6 +152,8 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
     },
   }
 }
+
+const isTime = (ms: number): boolean => ms >= 0 && ms <= 8.64e15
 
 function remember(counters: Map<string, number>, counted: Map<string, number>): void {
   for (const [sid, next] of counted) {

@@ -49,11 +49,12 @@ async function* newestFirst(
 ): AsyncGenerator<FileLine> {
   for (const [at, file] of [...files.entries()].reverse()) {
     if (query.after !== undefined && endsBy(files, at, query.after)) return
-    if (!mayHold(file, query)) continue
+    const held = mayHold(file, query)
+    if (held === 'nothing') continue
     const end = active?.file.path === file.path ? active.size : undefined
     for await (const line of readLinesBackward(file.path, end)) {
       if (query.after !== undefined && isBy(line, query.after)) return
-      yield {...line, file}
+      if (held === 'all' || isLate(line)) yield {...line, file}
     }
   }
 }
@@ -65,11 +66,12 @@ async function* oldestFirst(
 ): AsyncGenerator<FileLine> {
   const {after = 0} = query
   for (const [at, file] of files.entries()) {
-    if (endsBy(files, at, after) || !mayHold(file, query)) continue
+    const held = mayHold(file, query)
+    if (endsBy(files, at, after) || held === 'nothing') continue
     const end = active?.file.path === file.path ? active.size : Number.POSITIVE_INFINITY
     for await (const line of readLines(file.path, await placeAfter(file, after))) {
       if (line.offset >= end) break
-      if (line.whole && !isBy(line, after)) yield {...line, file}
+      if (line.whole && !isBy(line, after) && (held === 'all' || isLate(line))) yield {...line, file}
     }
   }
 }
@@ -126,7 +128,7 @@ export async function* scanFiles(
 ): AsyncGenerator<AuditEvent> {
   for (const file of files) {
     if (file.firstSequence > upTo) return
-    if (!mayHold(file, {from: new Date(since)})) continue
+    if (mayHold(file, {from: new Date(since)}) === 'nothing') continue
     for await (const {bytes} of readLines(file.path)) {
       const event = bytes.includes(containing) ? parseRecord(bytes) : undefined
       if (event && event.seq <= upTo) yield event
@@ -134,13 +136,18 @@ export async function* scanFiles(
   }
 }
 
-/** A file holds the events of its day; a day more on either side allows for a clock that was set. */
-function mayHold(file: LogFile, {from, to}: AuditQuery): boolean {
+/**
+ * A file holds the events that came on its day; a day more on either side allows for a clock that was set. Of what
+ * happened before that it holds what was told late.
+ */
+function mayHold(file: LogFile, {from, to}: AuditQuery): 'all' | 'late' | 'nothing' {
   const start = Date.parse(`${file.day}T00:00:00Z`)
-  const before = to !== undefined && start - DAY_MS >= to.getTime()
-  const after = from !== undefined && start + 2 * DAY_MS <= from.getTime()
-  return !before && !after
+  if (from !== undefined && start + 2 * DAY_MS <= from.getTime()) return 'nothing'
+  return to !== undefined && start - DAY_MS >= to.getTime() ? 'late' : 'all'
 }
+
+/** Only a field is spelt like this: within a text its quotation marks are escaped. */
+const isLate = ({bytes}: Line): boolean => bytes.includes('"received":"')
 
 /** Spares parsing a line that cannot match. */
 const mentions = (line: Buffer, value: string | undefined): boolean =>

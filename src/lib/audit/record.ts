@@ -50,13 +50,18 @@ function boundedObject(value: object, depth: number): unknown {
 /** Longest record. Within the other limits a record could still grow to megabytes. */
 export const RECORD_BYTES = 64 * 1024
 
+/** An event that is older than this when it comes to the log is late, and says when it came. */
+const LATE_MS = 60_000
+
 export interface RecordFacts {
   seq: number
   prev: string
   ei: number
   uid: string
-  /** Unix ms. */
+  /** When it happened, Unix ms. */
   time: number
+  /** When it came, Unix ms. */
+  received: number
   clusterName: string
 }
 
@@ -65,7 +70,7 @@ export interface RecordFacts {
  * ones; a record above RECORD_BYTES loses its own fields and says so.
  */
 export function buildRecord(input: AuditInput, facts: RecordFacts): {event: AuditEvent; line: string} {
-  const {fields = {}, event: name, success: given, ...common} = input
+  const {fields = {}, event: name, success: given, uid: _uid, time: _time, ...common} = input
   const codes: {ok?: string; failed?: string} = eventCodes[name]
   // Some events have one outcome only; that code then stands for both.
   const success = given ?? codes.ok !== undefined
@@ -79,6 +84,7 @@ export function buildRecord(input: AuditInput, facts: RecordFacts): {event: Audi
     uid,
     code,
     time: new Date(facts.time).toISOString(),
+    ...(facts.received - facts.time > LATE_MS && {received: new Date(facts.received).toISOString()}),
     cluster_name: clusterName,
     success,
     ...(bounded(common) as object),
@@ -99,6 +105,7 @@ const reserved = new Set([
   'uid',
   'code',
   'time',
+  'received',
   'cluster_name',
   'success',
   'error',
@@ -108,7 +115,9 @@ const reserved = new Set([
   'server_id',
   'server_hostname',
   'server_addr',
+  'server_labels',
   'forwarded_by',
+  'reported_by',
   'addr.local',
   'addr.remote',
   'proto',

@@ -10,6 +10,26 @@ export interface RoleConditionsResource {
   logins?: readonly string[]
   node_labels?: Readonly<Record<string, string | readonly string[]>>
   rules?: readonly {resources: readonly string[]; verbs: readonly string[]}[]
+  join_sessions?: readonly JoinPolicyResource[]
+  /** Of `allow` alone. */
+  require_session_join?: readonly JoinRequirementResource[]
+}
+
+export interface JoinPolicyResource {
+  name: string
+  roles: readonly string[]
+  kinds: readonly string[]
+  modes: readonly string[]
+}
+
+export interface JoinRequirementResource {
+  name: string
+  /** Roles. */
+  filter: readonly string[]
+  kinds: readonly string[]
+  modes: readonly string[]
+  count: number
+  on_leave: 'terminate' | 'pause'
 }
 
 /** Durations as `8h` or `never`. */
@@ -34,4 +54,15 @@ export interface UserResource {
   spec: {logins: readonly string[]; roles: readonly string[]}
 }
 
-export type Resource = RoleResource | UserResource
+/** A registered OpenSSH host. */
+export interface NodeResource {
+  kind: 'node'
+  sub_kind: 'openssh'
+  version: 'v1'
+  /** The name is a UUID; in what is to be created it may be absent. */
+  metadata: {name: string; labels?: Readonly<Record<string, string>>}
+  /** `addr` is `host:port`. */
+  spec: {hostname: string; addr: string}
+}
+
+export type Resource = RoleResource | UserResource | NodeResource

@@ -21,6 +21,14 @@ export const timeFlags = {
   last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),
 }
 
+/** Narrows recorded sessions. */
+export const sessionFlags = {
+  user: Flags.string({description: 'only sessions of this user', helpValue: 'NAME'}),
+  host: Flags.string({description: 'only sessions on this host', helpValue: 'NAME'}),
+  login: Flags.string({description: 'only sessions as this account of the host', helpValue: 'NAME'}),
+  ...timeFlags,
+}
+
 /** Narrows the audit log. */
 export const eventFlags = {
   event: Flags.string({description: 'only this event; may be repeated', multiple: true, helpValue: 'NAME'}),
@@ -65,6 +73,22 @@ export const accessFlags = {
   insecure: clientFlags.insecure,
   ...adminFlags,
 }
+
+/** Where commands write that save something for others. */
+export const outFlags = {
+  out: Flags.string({
+    char: 'o',
+    description: 'file to write; standard output without it',
+    helpValue: 'FILE',
+  }),
+  overwrite: Flags.boolean({description: 'replace an existing file'}),
+}
+
+/** How long a link to sign up with is good for. */
+export const inviteTtlFlag = Flags.string({
+  description: 'how long the link is good for (default 1h, at most 48h)',
+  helpValue: 'DURATION',
+})
 
 /** Which keys go into the running ssh-agent. */
 export const agentFlags = {

@@ -1,7 +1,18 @@
 // What commands are made of: the base command, output, prompts, shared flags. Knows no other room but errors.
 export {BaseCommand} from './base-command.js'
 export {paint} from './colour.js'
-export {accessFlags, adminFlags, agentFlags, clientFlags, eventFlags, formatFlag, timeFlags} from './flags.js'
+export {
+  accessFlags,
+  adminFlags,
+  agentFlags,
+  clientFlags,
+  eventFlags,
+  formatFlag,
+  inviteTtlFlag,
+  outFlags,
+  sessionFlags,
+  timeFlags,
+} from './flags.js'
 export {type Format, jsonLine, jsonText, render, renderAll, tableWidth, yamlText} from './output.js'
 export {askNewPassword, askOtp, askPassword, askText, confirm, readSecret} from './prompt.js'
 export {atDashes} from './remote-argv.js'

@@ -104,8 +104,30 @@ describe('keeping a recording', () => {
     await store.seal(facts.sid, endOf(all))
     await store.append(facts.sid, all[1] as RecordingChunk)
     await store.seal(facts.sid, endOf(all))
+    await store.begin(facts)
     expect((await store.readIndex(facts.sid)).chunks).toHaveLength(3)
-    await expect(store.begin(facts)).rejects.toMatchObject({code: 'already_exists'})
+    expect((await store.list())[0]).toMatchObject({state: 'sealed'})
+  })
+
+  it('takes all steps from the beginning again, and goes on, also after a restart', async () => {
+    const facts = meta()
+    const all = chunks(3)
+    await store.begin(facts)
+    for (const chunk of all.slice(0, 2)) await store.append(facts.sid, chunk)
+    await store.close()
+    store = await openStore(directory)
+    await store.begin(facts)
+    expect((await store.list())[0]).toMatchObject({state: 'live'})
+    for (const chunk of all) await store.append(facts.sid, chunk)
+    await store.begin(facts)
+    await store.seal(facts.sid, endOf(all))
+    expect((await store.readIndex(facts.sid)).seal?.chunks).toBe(3)
+  })
+
+  it('refuses another recording of the same session', async () => {
+    const facts = meta()
+    await store.begin(facts)
+    await expect(store.begin({...facts, user: 'eve'})).rejects.toMatchObject({code: 'already_exists'})
   })
 
   it('keeps the order of steps that are not waited for', async () => {
