@@ -1,5 +1,4 @@
 import type {HostRecord} from '../access/hosts.js'
-import type {JoinMode} from '../access/join-policies.js'
 import type {Lock, LockKind} from '../access/locks.js'
 import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
@@ -7,7 +6,9 @@ import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
+import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
 import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
+import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
 import type {
   ForeignAdmission,
   ForeignRequest,
@@ -17,6 +18,22 @@ import type {
   TrustRequest,
 } from './trust-types.js'
 
+export type {
+  CreatedToken,
+  HostCertificates,
+  JoinRequest,
+  JoinRole,
+  JoinTokenSummary,
+  SystemRole,
+  TokenRole,
+} from './join-types.js'
+export type {
+  JoinPermit,
+  Participant,
+  ParticipantMode,
+  SessionEnding,
+  SessionTracker,
+} from './session-types.js'
 export type {
   ForeignAdmission,
   ForeignRequest,
@@ -135,112 +152,6 @@ export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit
   ignoreCase?: boolean
   /** Lines at most, never more than 1000. Default 100. */
   limit?: number
-}
-
-export type SystemRole = 'auth' | 'proxy' | 'node'
-
-/** How somebody takes part in the session of another. */
-export type ParticipantMode = JoinMode
-
-export interface Participant {
-  id: string
-  user: string
-  mode: ParticipantMode
-  /** Unix ms. */
-  joined: number
-  lastActive: number
-}
-
-/** A session that runs now. Whoever holds it renews its tracker; one that is not renewed is gone after 30 minutes. */
-export interface SessionTracker {
-  sid: string
-  kind: 'ssh'
-  state: 'pending' | 'running' | 'terminated'
-  /** Whose session it is. */
-  user: string
-  /** The roles of the user when it began. */
-  roles: string[]
-  login: string
-  host: string
-  /** The address dialled, `ip:port`. */
-  address: string
-  /** Of the host in the inventory, where it is one of it. */
-  hostId?: string
-  interactive: boolean
-  /** The beginning of the command. */
-  command?: string
-  /** Unix ms. */
-  started: number
-  /** Those who have joined; whose session it is is not among them. */
-  participants: Participant[]
-  /** Of a pending session: who has to join before it goes on. */
-  waitsFor?: string
-  /** UUID or name of the proxy or node that holds it. */
-  heldBy: string
-}
-
-/** What a machine can join the cluster as. */
-export type JoinRole = Exclude<SystemRole, 'auth'>
-
-/** What a token is good for: to join as a role, or to become a leaf of this cluster. */
-export type TokenRole = JoinRole | 'trusted_cluster'
-
-/** A token to join with. It is shown this once. */
-export interface CreatedToken {
-  /** To name it by; tells nothing about the token. */
-  id: string
-  token: string
-  roles: TokenRole[]
-  /** Unix ms. */
-  expires: number
-  /** What `--ca-pin` takes: all of them while authorities are rotated. */
-  caPins: string[]
-  /** `host:port` of the auth service as other machines reach it. */
-  authServer: string
-  clusterName: string
-}
-
-export interface JoinTokenSummary {
-  /** Absent for one from the configuration, which stays good and cannot be removed. */
-  id?: string
-  roles: TokenRole[]
-  /** Unix ms. */
-  expires?: number
-  createdBy: string
-}
-
-export interface JoinRequest {
-  token: string
-  /** UUID that the machine made for itself, in small letters. */
-  hostId: string
-  nodename: string
-  roles: JoinRole[]
-  /** P-256, SubjectPublicKeyInfo in PEM. One for all roles of the machine. */
-  publicKey: string
-}
-
-/** What a machine that has joined shows on its connections to the auth service, and what it believes itself. */
-export interface HostCertificates {
-  clusterName: string
-  /** X.509 certificates of the tls-host authority, PEM. */
-  authorities: string[]
-  /** X.509, PEM. */
-  certificates: {role: JoinRole; certificate: string}[]
-}
-
-/** Somebody has ended the session; whoever holds it sees to that. */
-export interface SessionEnding {
-  sid: string
-  by: string
-  reason?: string
-}
-
-/** What the holder of a session needs to let somebody join it. */
-export interface JoinPermit {
-  tracker: SessionTracker
-  /** The name and roles that whoever joins still has. */
-  user: string
-  roles: string[]
 }
 
 /** A role and which version of it this is. */
