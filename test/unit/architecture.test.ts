@@ -21,6 +21,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   session: ['errors', 'ssh', 'sshcert', 'recording', 'audit', 'access', 'auth/contract'],
   outbox: ['errors', 'durable', 'audit', 'recording', 'auth/contract'],
   forward: ['errors', 'ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
+  tunnel: ['errors', 'ssh', 'sshcert', 'session'],
   node: [
     'errors',
     'durable',
@@ -38,6 +39,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   proxy: [
     'errors',
     'session',
+    'tunnel',
     'forward',
     'ssh',
     'agent',
@@ -49,7 +51,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'auth/contract',
   ],
   web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
-  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'auth', 'config'],
+  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'auth', 'config', 'recording'],
   service: [
     'errors',
     'durable',
@@ -65,6 +67,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'outbox',
     'session',
     'forward',
+    'tunnel',
     'node',
     'auth',
     'proxy',

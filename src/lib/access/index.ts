@@ -1,8 +1,37 @@
 // Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
-export {decide, explain, mayUse} from './decide.js'
+export {rolesOfExtension} from './certificate-roles.js'
+export {decide, explain, mayReach, mayUse} from './decide.js'
+export {
+  type HostRecord,
+  isHostId,
+  isOnline,
+  labelNameProblem,
+  maxLabelName,
+  maxLabels,
+  maxLabelValue,
+  namesOf,
+  splitAddress,
+} from './hosts.js'
+export {
+  type JoinMode,
+  type JoinPolicy,
+  type JoinRequirement,
+  joinModes,
+  type Oversight,
+  sessionKinds,
+} from './join-policies.js'
+export {
+  type JoinableSession,
+  judgeOversight,
+  modesOf,
+  type Onlooker,
+  type OversightVerdict,
+  oversightOf,
+} from './joining.js'
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'
+export {mapRoles, type RoleMapping} from './role-map.js'
 export {
   isPreset,
   presetRoles,
@@ -12,6 +41,15 @@ export {
   type Rule,
   restrictionsOf,
 } from './roles.js'
+export {
+  ambiguousHost,
+  chooseHost,
+  type Found,
+  noSuchHost,
+  type Route,
+  type RouteRequest,
+  type RoutingStrategy,
+} from './route.js'
 export {templateProblem} from './templates.js'
 export type {
   AccessDecision,

@@ -1,3 +1,4 @@
+import {oversightOf} from './joining.js'
 import type {Role, RoleOptions} from './roles.js'
 import type {ClusterAccess, SessionOptions} from './types.js'
 
@@ -22,6 +23,7 @@ export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): Se
   const any = (key: 'forwardAgent' | 'disconnectExpiredCert' | 'permitX11Forwarding'): boolean =>
     valuesOf(roles, key).some(Boolean)
   const ports = valuesOf(roles, 'portForwarding')
+  const oversight = oversightOf(roles, 'ssh')
   const idle = [...valuesOf(roles, 'clientIdleTimeoutSeconds'), cluster.clientIdleTimeoutSeconds]
   return {
     agentForwarding: any('forwardAgent'),
@@ -36,6 +38,7 @@ export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): Se
     lock: valuesOf(roles, 'lock').includes('strict') ? 'strict' : 'best_effort',
     maxConnections: fewest(valuesOf(roles, 'maxConnections'), 0),
     maxSessions: fewest(valuesOf(roles, 'maxSessions'), defaultMaxSessions),
+    ...(oversight.length > 0 && {oversight}),
   }
 }
 

@@ -1,3 +1,4 @@
+import type {JoinPolicy, JoinRequirement} from './join-policies.js'
 import type {Strictness} from './types.js'
 
 /** A role as an administrator writes it (`kind: role`), with every field filled in. */
@@ -14,6 +15,10 @@ export interface RoleConditions {
   /** Label → accepted values: AND across labels, OR within one; literal, `*` glob or `^regex$`. */
   nodeLabels: Readonly<Record<string, readonly string[]>>
   rules: readonly Rule[]
+  /** Which sessions of others may be joined, and how. */
+  joinSessions?: readonly JoinPolicy[]
+  /** Who has to look on at sessions; of `allow` alone. */
+  requireSessionJoin?: readonly JoinRequirement[]
 }
 
 /** What a role may do with resources of a kind. */
@@ -48,7 +53,11 @@ export const presetRoles: Readonly<Record<string, Role>> = {
   },
   auditor: {
     name: 'auditor',
-    allow: {...nothing, rules: [{resources: ['session', 'event'], verbs: ['list', 'read']}]},
+    allow: {
+      ...nothing,
+      rules: [{resources: ['session', 'event'], verbs: ['list', 'read']}],
+      joinSessions: [{name: 'watch', roles: ['*'], kinds: ['*'], modes: ['observer']}],
+    },
     deny: nothing,
     options: {},
   },
@@ -58,7 +67,7 @@ export const presetRoles: Readonly<Record<string, Role>> = {
       ...nothing,
       rules: [
         {
-          resources: ['user', 'role', 'lock', 'cert_authority'],
+          resources: ['user', 'role', 'lock', 'cert_authority', 'node', 'token', 'trusted_cluster'],
           verbs: ['list', 'read', 'create', 'update', 'delete'],
         },
       ],
@@ -74,9 +83,15 @@ export const isPreset = (name: string): boolean => Object.hasOwn(presetRoles, na
  * What counts of a role that somebody has and their certificate does not name yet: what it forbids and limits, not
  * what it gives.
  */
-export function restrictionsOf({name, deny, options}: Role): Role {
+export function restrictionsOf({name, allow, deny, options}: Role): Role {
   const {forwardAgent: _agent, permitX11Forwarding: _x11, maxSessions, ...limits} = options
   // 0 lifts a limit.
   const sessions = maxSessions ? {maxSessions} : {}
-  return {name, allow: nothing, deny, options: {...limits, ...sessions, portForwarding: false}}
+  const {requireSessionJoin} = allow
+  return {
+    name,
+    allow: {...nothing, ...(requireSessionJoin && {requireSessionJoin})},
+    deny,
+    options: {...limits, ...sessions, portForwarding: false},
+  }
 }

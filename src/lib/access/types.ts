@@ -1,3 +1,4 @@
+import type {Oversight} from './join-policies.js'
 import type {Lock} from './locks.js'
 
 /** What a verified user certificate says about its holder; the only identity an access decision looks at. */
@@ -15,7 +16,12 @@ export interface AccessRequest {
   login: string
   /** The host as asked for, canonical. */
   host: string
+  /** Of the host in the inventory; absent where it is not one of it, and then it has no labels. */
+  hostId?: string
+  /** Of the host in the inventory: looked up by the auth service, whatever a request says. */
   labels?: Record<string, string>
+  /** Other names of the host, by which it may be locked. Looked up like the labels. */
+  aliases?: readonly string[]
 }
 
 /** How much is demanded where something that protects a session cannot be had. */
@@ -45,12 +51,22 @@ export interface SessionOptions {
   maxConnections: number
   /** Sessions at a time on one connection; 0 is no limit. */
   maxSessions: number
+  /** Who has to look on; absent: nobody. */
+  oversight?: Oversight
 }
 
 /** The decision and its reason, in words an administrator can act on. */
 export type AccessDecision =
   | {allowed: true; reason: string; options: SessionOptions}
-  | {allowed: false; reason: string}
+  | {
+      allowed: false
+      reason: string
+      /**
+       * Who asked must not learn whether there is such a host: no login of theirs may go there, or nothing is registered
+       * under that name.
+       */
+      hidden?: true
+    }
 
 /** What one role says to a request: which of its conditions fit the login, and which the host. */
 export interface RoleVerdict {
@@ -66,5 +82,7 @@ export interface Explanation {
   lock?: Lock
   /** Whether the certificate is for the login at all. */
   carriesLogin: boolean
+  /** Those that the roles' conditions were compared with; absent for a host that is not in the inventory. */
+  labels?: Record<string, string>
   roles: RoleVerdict[]
 }

@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {lockKinds} from '../access/index.js'
+import {joinModes, lockKinds, sessionKinds} from '../access/index.js'
 import type {Backend, Item, Write} from '../backend/index.js'
 import {problem} from '../errors/index.js'
 
@@ -15,8 +15,8 @@ export interface Records<Value> {
   list(): Promise<Value[]>
   entries(): Promise<{id: string; value: Value; revision: number}[]>
   /** Steps for a transaction that spans collections. */
-  creating(id: string, value: Value): Write
-  replacing(id: string, revision: number, value: Value): Write
+  creating(id: string, value: Value, expires?: number): Write
+  replacing(id: string, revision: number, value: Value, expires?: number): Write
   deleting(id: string, revision: number): Write
 }
 
@@ -58,8 +58,14 @@ export function createRecords<Value>(
       return (await backend.cas(key(id), revision, encode(value), lifetime(expires))) !== undefined
     },
     delete: id => backend.delete(key(id)),
-    creating: (id, value) => ({type: 'create', key: key(id), value: encode(value)}),
-    replacing: (id, revision, value) => ({type: 'cas', key: key(id), revision, value: encode(value)}),
+    creating: (id, value, expires) => ({
+      ...{type: 'create', key: key(id), value: encode(value)},
+      ...lifetime(expires),
+    }),
+    replacing: (id, revision, value, expires) => ({
+      ...{type: 'cas', key: key(id), revision, value: encode(value)},
+      ...lifetime(expires),
+    }),
     deleting: (id, revision) => ({type: 'delete', key: key(id), revision}),
     entries,
     list: async () => (await entries()).map(({value}) => value),
@@ -113,6 +119,23 @@ export const storedRoleSchema = z.strictObject({
 })
 export type StoredRole = z.output<typeof storedRoleSchema>
 
+export const hostSchema = z.strictObject({
+  version: z.literal(1),
+  subKind: z.enum(['node', 'openssh']),
+  hostname: z.string(),
+  /** `host:port` */
+  address: z.string().optional(),
+  labels: z.record(z.string(), z.string()),
+  tunnel: z.boolean().optional(),
+  /** Of the program that a node runs. */
+  release: z.string().optional(),
+  /** Unix ms, of a node. */
+  lastSeen: z.number().optional(),
+  /** Unix ms, of a registered host. */
+  registered: z.number().optional(),
+})
+export type StoredHost = z.output<typeof hostSchema>
+
 export const lockSchema = z.strictObject({
   version: z.literal(1),
   kind: z.enum(lockKinds),
@@ -125,3 +148,46 @@ export const lockSchema = z.strictObject({
   expires: z.number().optional(),
 })
 export type StoredLock = z.output<typeof lockSchema>
+
+const bounded = z.string().max(1024)
+
+/** What whoever holds a session says of it. */
+export const sessionTrackerSchema = z.strictObject({
+  sid: z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'is not a session ID'),
+  kind: z.enum(sessionKinds),
+  state: z.enum(['pending', 'running', 'terminated']),
+  user: bounded,
+  roles: z.array(bounded).max(256),
+  login: bounded,
+  host: bounded,
+  address: bounded,
+  hostId: bounded.optional(),
+  interactive: z.boolean(),
+  command: bounded.optional(),
+  /** Unix ms. */
+  started: z.number(),
+  participants: z
+    .array(
+      z.strictObject({
+        id: bounded,
+        user: bounded,
+        mode: z.enum(joinModes),
+        /** Unix ms. */
+        joined: z.number(),
+        lastActive: z.number(),
+      }),
+    )
+    .max(256),
+  waitsFor: z.string().max(4096).optional(),
+  heldBy: bounded,
+})
+
+export const trackerSchema = sessionTrackerSchema.extend({version: z.literal(1)})
+export type StoredTracker = z.output<typeof trackerSchema>
+
+export const endingSchema = z.strictObject({
+  version: z.literal(1),
+  by: z.string(),
+  reason: z.string().optional(),
+})
+export type StoredEnding = z.output<typeof endingSchema>

@@ -1,5 +1,6 @@
 import {z} from 'zod'
 import {
+  labelNameProblem,
   maxSessionTtlSeconds,
   patternProblem,
   type Role,
@@ -10,6 +11,7 @@ import {
 import {choice, duration, formatDuration, yesNo} from '../config/index.js'
 import {isPrincipal} from '../sshcert/index.js'
 import type {RoleConditionsResource, RoleOptionsResource, RoleResource} from './resource-types.js'
+import {joinSessions, requireSessionJoin, writeJoinPolicy, writeJoinRequirement} from './role-joining.js'
 
 /** Far more than anybody reads. */
 const maxEntries = 256
@@ -36,10 +38,8 @@ export const roleNameProblem = (name: string): string | undefined =>
     ? undefined
     : 'a name has letters, digits and . _ -, begins with a letter or digit, and is at most 64 long'
 
-const labelNameProblem = (name: string): string | undefined =>
-  name === '*' || (/^[A-Za-z_][A-Za-z0-9_./:-]{0,127}$/.test(name) && name !== '__proto__')
-    ? undefined
-    : 'a label has letters, digits and . _ / : -, and begins with a letter'
+const conditionNameProblem = (name: string): string | undefined =>
+  name === '*' ? undefined : labelNameProblem(name)
 
 const labelValues = (name: string, given: unknown): string[] | string => {
   const values: unknown[] = Array.isArray(given) ? given : [given]
@@ -57,14 +57,25 @@ const nodeLabels = z.unknown().transform((given, context): Record<string, string
   }
   const labels: Record<string, string[]> = {}
   for (const [name, value] of Object.entries(given)) {
-    const values = labelNameProblem(name) ?? labelValues(name, value)
+    const values = conditionNameProblem(name) ?? labelValues(name, value)
     if (typeof values === 'string') context.addIssue({code: 'custom', message: values, path: [name]})
     else labels[name] = values
   }
   return labels
 })
 
-const ruleResources = ['user', 'role', 'lock', 'session', 'event', 'cert_authority', '*'] as const
+const ruleResources = [
+  'user',
+  'role',
+  'lock',
+  'session',
+  'event',
+  'cert_authority',
+  'node',
+  'token',
+  'trusted_cluster',
+  '*',
+] as const
 const ruleVerbs = ['list', 'read', 'create', 'update', 'delete', '*'] as const
 
 const notYet = (what: string) =>
@@ -91,7 +102,7 @@ const conditions = z.strictObject({
       verbs: listOf(word(ruleVerbs)).min(1, 'names at least one verb'),
     }),
   ).nullish(),
-  join_sessions: notYet('rules for joining sessions'),
+  join_sessions: joinSessions,
   request: notYet('access requests'),
 })
 
@@ -148,7 +159,7 @@ export const roleSchema = z
       description: z.string().max(maxDescription, `at most ${maxDescription} characters`).optional(),
     }),
     spec: z.strictObject({
-      allow: conditions.nullish(),
+      allow: conditions.extend({require_session_join: requireSessionJoin}).nullish(),
       deny: conditions.nullish(),
       options: options.nullish(),
     }),
@@ -158,7 +169,12 @@ export const roleSchema = z
       kind: 'role',
       role: {
         name: metadata.name,
-        allow: readConditions(spec.allow),
+        allow: {
+          ...readConditions(spec.allow),
+          ...(spec.allow?.require_session_join?.length && {
+            requireSessionJoin: spec.allow.require_session_join,
+          }),
+        },
         deny: readConditions(spec.deny),
         options: readOptions(spec.options ?? {}),
       },
@@ -176,6 +192,7 @@ const readConditions = (given: z.output<typeof conditions> | null | undefined): 
   logins: given?.logins ?? [],
   nodeLabels: given?.node_labels ?? {},
   rules: given?.rules ?? [],
+  ...(given?.join_sessions?.length && {joinSessions: given.join_sessions}),
 })
 
 const readOptions = (given: z.output<typeof options>): RoleOptions =>
@@ -210,7 +227,13 @@ export function roleResource({role, description}: Omit<RoleDefinition, 'kind'>):
   }
 }
 
-const writeConditions = ({logins, nodeLabels: labels, rules}: RoleConditions): RoleConditionsResource => ({
+const writeConditions = ({
+  logins,
+  nodeLabels: labels,
+  rules,
+  joinSessions: joins = [],
+  requireSessionJoin: required = [],
+}: RoleConditions): RoleConditionsResource => ({
   ...(logins.length > 0 && {logins}),
   ...(Object.keys(labels).length > 0 && {
     node_labels: Object.fromEntries(
@@ -221,6 +244,8 @@ const writeConditions = ({logins, nodeLabels: labels, rules}: RoleConditions): R
     ),
   }),
   ...(rules.length > 0 && {rules}),
+  ...(joins.length > 0 && {join_sessions: joins.map(writeJoinPolicy)}),
+  ...(required.length > 0 && {require_session_join: required.map(writeJoinRequirement)}),
 })
 
 const writeOptions = (given: RoleOptions): RoleOptionsResource =>

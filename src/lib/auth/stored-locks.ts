@@ -1,6 +1,7 @@
 import type {Lock} from '../access/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Records, StoredLock} from './records.js'
+import {watchState} from './watch-state.js'
 
 const prefix = 'locks'
 
@@ -23,31 +24,7 @@ export function createStoredLocks(backend: Backend, records: Records<StoredLock>
   return {
     list,
     records,
-    async *watch(signal) {
-      let changed = true
-      let wake = (): void => undefined
-      const stop = backend.watch(`${prefix}/`, () => {
-        changed = true
-        wake()
-      })
-      const abort = (): void => wake()
-      signal.addEventListener('abort', abort)
-      try {
-        while (!signal.aborted) {
-          if (changed) {
-            changed = false
-            yield await list()
-          } else {
-            await new Promise<void>(resolve => {
-              wake = resolve
-            })
-          }
-        }
-      } finally {
-        stop()
-        signal.removeEventListener('abort', abort)
-      }
-    },
+    watch: signal => watchState({backend, prefix: `${prefix}/`, read: list, signal}),
   }
 }
 

@@ -180,6 +180,8 @@ class Session {
         record.resize(readWindowChange(request.data))
         return this.#pass(request)
       case 'x11-req':
+        // The host has a say in the session's ID, under which this goes on record.
+        await this.#connected()
         await onX11(options.x11Forwarding)
         return options.x11Forwarding && this.#pass(request)
       case 'shell':

@@ -1,6 +1,12 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {createSessionRecord, type SessionFacts} from '../session/index.js'
+import {
+  createSessionRecord,
+  type HostSession,
+  openHostSession,
+  type SessionFacts,
+  tellSessionId,
+} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {Admitted} from './admit.js'
 import type {AgentSource} from './agent-source.js'
@@ -44,25 +50,34 @@ export function createSessions(parameters: SessionsOptions): Sessions {
   let noMore = false
   let ended: SallyportError | undefined
 
-  const openRemote = async (): Promise<Channel> => {
+  const openRemote = async (sid: string): Promise<HostSession> => {
     agents.settle()
-    return (await link.reach()).connection.openChannel('session')
+    return openHostSession((await link.reach()).connection, sid)
   }
-  const start = (local: Channel, remote: () => Promise<Channel>): Promise<void> => {
+  const start = (local: Channel, sid: string, reach: () => Promise<HostSession>): Promise<void> => {
     let session: ForwardedSession | undefined
     const done = new Promise<void>(resolve => {
-      session = recordedSession(parameters, local, remote, resolve)
+      session = recordedSession(parameters, {local, sid, reach, onDone: resolve})
     })
     if (session) running.set(session, done)
     if (ended) session?.end(ended)
     return done.finally(() => session && running.delete(session))
   }
   const begin = async (open: ChannelOpen): Promise<void> => {
-    // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first.
-    if (ingress.outerAgent !== 'offered' && !link.asked) return start(open.accept(), openRemote)
-    let remote: Channel
+    const own = parameters.settings.sessionId()
+    // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first: the client
+    // is told the ID as soon as its first request has led to the host.
+    if (ingress.outerAgent !== 'offered' && !link.asked) {
+      const local = open.accept()
+      return start(local, own, async () => {
+        const remote = await openRemote(own)
+        tellSessionId(local, remote.sid)
+        return remote
+      })
+    }
+    let remote: HostSession
     try {
-      remote = await openRemote()
+      remote = await openRemote(own)
     } catch (error) {
       return rejectOpen(open, error)
     }
@@ -71,10 +86,11 @@ export function createSessions(parameters: SessionsOptions): Sessions {
       local = open.accept()
     } catch (error) {
       // The client has gone in the meantime.
-      remote.close()
+      remote.channel.close()
       throw error
     }
-    await start(local, () => Promise.resolve(remote))
+    tellSessionId(local, remote.sid)
+    await start(local, remote.sid, () => Promise.resolve(remote))
   }
   const refuse = async (open: ChannelOpen, error: SallyportError): Promise<void> => {
     await emit({event: 'session.rejected', success: false, error: error.message}).finally(() =>
@@ -111,15 +127,19 @@ export function createSessions(parameters: SessionsOptions): Sessions {
   }
 }
 
+interface Opened {
+  local: Channel
+  /** Until the host says otherwise. */
+  sid: string
+  /** To the session at the host. */
+  reach(): Promise<HostSession>
+  onDone(): void
+}
+
 /** One session with its recording and audit trail. */
-function recordedSession(
-  parameters: SessionsOptions,
-  local: Channel,
-  openRemote: () => Promise<Channel>,
-  onDone: () => void,
-): ForwardedSession {
+function recordedSession(parameters: SessionsOptions, {local, sid, reach, onDone}: Opened): ForwardedSession {
   const {settings, options, emit, link, agents} = parameters
-  const facts = {...parameters.facts, sid: settings.sessionId()}
+  const facts = {...parameters.facts, sid}
   const warn = (message: string) => (error: unknown) =>
     settings.log.warn({sid: facts.sid, error: problemLine(asProblem(error))}, message)
   const record = createSessionRecord({
@@ -146,9 +166,10 @@ function recordedSession(
       parameters.onAgentRequested()
     },
     async openRemote() {
-      const channel = await openRemote()
+      const remote = await reach()
+      facts.sid = remote.sid
       facts.server_addr = (await link.reach()).address
-      return channel
+      return remote.channel
     },
     async onSubsystem(name) {
       await emit({...facts, event: 'subsystem', fields: {name}})

@@ -1,6 +1,8 @@
 import {asProblem, problem, SallyportError} from '../errors/index.js'
+import {forwarderProofRequest, makeForwarderProof} from '../session/index.js'
 import {type Credential, connect, type SshConnection} from '../ssh/index.js'
 import {hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
+
 import {judgeHostKey} from './host-key.js'
 import type {ForwardSettings, Target} from './types.js'
 
@@ -25,7 +27,10 @@ export async function connectTarget(
   credentials: () => Promise<readonly Credential[]>,
   abandoned: Promise<unknown>,
 ): Promise<TargetConnection> {
-  const authorities = (await settings.auth.trustedAuthorities()).host
+  const [{host: authorities}, identity] = await Promise.all([
+    settings.auth.trustedAuthorities(),
+    settings.hostIdentity(settings.proxyId),
+  ])
   const {stream, address} = await target.dial()
   let handshaking = true
   void abandoned.then(() => handshaking && stream.destroy())
@@ -47,6 +52,9 @@ export async function connectTarget(
       timeoutMilliseconds: handshakeMilliseconds,
       keepAliveMilliseconds: settings.keepAliveMilliseconds,
     })
+    // Before anything is opened: a node that knows who its client is leaves the record of its sessions to us.
+    const proof = makeForwarderProof(identity, connection.sessionId())
+    void connection.request(forwarderProofRequest, proof, false)
     return {connection, address}
   } catch (error) {
     throw explainTarget(asProblem(error, 'host_unreachable'), target)

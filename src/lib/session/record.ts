@@ -23,6 +23,8 @@ export interface SessionRecordOptions {
   clusterName: string
   facts: SessionFacts
   now: () => number
+  /** Where the session is recorded; `off`: nowhere, its events are written all the same. Default: proxy. */
+  place?: 'proxy' | 'node' | 'off'
   /** `strict`: no recording, no session. */
   mode: 'strict' | 'best_effort'
   /** The recording failed while the session runs; called once. */
@@ -49,7 +51,7 @@ export interface SessionRecord {
 const maxResizeEvents = 1000
 
 export function createSessionRecord(options: SessionRecordOptions): SessionRecord {
-  const {facts, now} = options
+  const {facts, now, place = 'proxy'} = options
   let writer: RecordingWriter | undefined
   let started: SessionStart | undefined
   let startedAt = 0
@@ -59,13 +61,13 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
   const emit: Emit = (event, fields, success = true) =>
     options.auth.emit({
       ...{...facts, event, success, proto: 'ssh'},
-      fields: {session_recording: 'proxy', ...fields},
+      fields: {session_recording: place, ...fields},
     })
   const resizes = announceResizes(emit, options.onProblem)
 
   const begin = async (start: SessionStart): Promise<void> => {
     startedAt = now()
-    writer = await openRecording(options, start, startedAt)
+    if (place !== 'off') writer = await openRecording(options, start, startedAt)
     try {
       await emit('session.start', {
         interactive: start.interactive,
@@ -85,14 +87,11 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
     // Whoever waits for `begin` is told why it failed.
     await beginning?.catch(() => undefined)
     if (!started) return
-    const sealed = await writer?.end().then(
-      () => true,
-      () => false,
-    )
+    const end = await writer?.end().catch(() => undefined)
     await resizes.settled()
     const problems: unknown[] = []
     const attempt: Emit = (...event) => emit(...event).catch(error => problems.push(error))
-    if (sealed) await attempt('session.upload', {})
+    if (end) await attempt('session.upload', {chunks: end.chunks, head: end.head})
     if (started.command !== undefined) {
       await attempt('exec', execFields(started.command, exit), exit?.code === 0)
     }
@@ -105,7 +104,7 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       ...(started.command !== undefined && {initial_command: started.command}),
       ...(exit?.code !== undefined && {exit_code: exit.code}),
       ...(exit?.signal !== undefined && {exit_signal: exit.signal}),
-      recorded: sealed === true,
+      recorded: end !== undefined,
     })
     if (problems.length > 0) throw problems[0]
   }
@@ -184,6 +183,8 @@ async function openRecording(
     return writer
   } catch (error) {
     if (options.mode === 'strict') throw error
+    // A host that shares its ID of the session could choose one that is taken, to go unrecorded.
+    if (asProblem(error).code === 'already_exists') throw error
     return undefined
   }
 }

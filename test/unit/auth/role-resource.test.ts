@@ -128,9 +128,22 @@ describe('a role is refused at the place of the mistake', () => {
       '4:52: spec.allow.rules.0.verbs.0: expected one of list, read, create, update, delete, *',
     ],
     [
-      'spec: {allow: {join_sessions: [{name: x}]}}',
-      '4:31: spec.allow.join_sessions: rules for joining sessions are not available yet; leave this out',
+      'spec: {allow: {join_sessions: [{name: x, roles: [a], modes: [peeker]}]}}',
+      '4:62: spec.allow.join_sessions.0.modes.0: expected one of observer, moderator, peer',
     ],
+    [
+      'spec: {deny: {join_sessions: [{name: x, roles: [], modes: [peer]}]}}',
+      '4:48: spec.deny.join_sessions.0.roles: names at least one role',
+    ],
+    [
+      "spec: {allow: {require_session_join: [{name: x, filter: 'user.name == a', modes: [peer], count: 1}]}}",
+      '4:57: spec.allow.require_session_join.0.filter: expected a list of roles, or contains(user.roles, "role"), several of them with || between',
+    ],
+    [
+      'spec: {allow: {require_session_join: [{name: x, filter: [a], modes: [peer], count: 0}]}}',
+      '4:84: spec.allow.require_session_join.0.count: at least 1',
+    ],
+    ['spec: {deny: {require_session_join: []}}', '4:15: spec.deny.require_session_join: unknown key'],
     [
       'spec: {deny: {request: {roles: [x]}}}',
       '4:24: spec.deny.request: access requests are not available yet; leave this out',
@@ -159,8 +172,8 @@ describe('a role is refused at the place of the mistake', () => {
   })
 
   test.each([
-    ['kind: rule\n', ['dev.yaml:1:7: kind: expected one of role, user']],
-    ['name: x\n', ['dev.yaml:1:1: kind: expected one of role, user']],
+    ['kind: rule\n', ['dev.yaml:1:7: kind: expected one of role, user, node, trusted_cluster']],
+    ['name: x\n', ['dev.yaml:1:1: kind: expected one of role, user, node, trusted_cluster']],
     ['', ['dev.yaml:1:1: there is no resource in this file']],
     ['# nothing\n', ['dev.yaml:1:1: there is no resource in this file']],
     [
@@ -183,6 +196,24 @@ describe('a role is refused at the place of the mistake', () => {
       'dev.yaml:8:18: metadata.name: role/dev is in this file twice',
     ])
   })
+})
+
+test('who has to join may be written as Teleport writes it', () => {
+  const text = `${head}spec:
+  allow:
+    require_session_join:
+      - name: oversight
+        filter: 'contains(user.spec.roles, "auditor") || contains(user.roles, "lead")'
+        kinds: [ssh]
+        modes: [moderator]
+        count: 2
+`
+  expect(roleOf(text).role.allow.requireSessionJoin).toEqual([
+    {
+      ...{name: 'oversight', roles: ['auditor', 'lead'], kinds: ['ssh'], modes: ['moderator'], count: 2},
+      onLeave: 'terminate',
+    },
+  ])
 })
 
 test('every preset reads back as it is written', () => {
@@ -209,6 +240,18 @@ test('any role reads back from YAML as it was written', () => {
       }),
     ),
   })
+  const list = <T>(item: fc.Arbitrary<T>) => fc.array(item, {minLength: 1, maxLength: 2})
+  const kinds = list(word('ssh', '*'))
+  const modes = list(word('observer', 'moderator', 'peer'))
+  const joinSessions = list(fc.record({name, roles: list(value), kinds, modes}))
+  const requireSessionJoin = list(
+    fc.record({
+      ...{name, roles: list(name), kinds, modes, count: fc.integer({min: 1, max: 16})},
+      onLeave: word('terminate', 'pause'),
+    }),
+  )
+  const joining = fc.record({joinSessions, requireSessionJoin}, {requiredKeys: []})
+  const allow = fc.tuple(conditions, joining).map(([one, other]) => ({...one, ...other}))
   const options = fc.record(
     {
       maxSessionTtlSeconds: fc.integer({min: 60, max: 108_000}),
@@ -224,7 +267,7 @@ test('any role reads back from YAML as it was written', () => {
     },
     {requiredKeys: []},
   )
-  const roles = fc.record({name, allow: conditions, deny: conditions, options}) as fc.Arbitrary<Role>
+  const roles = fc.record({name, allow, deny: conditions, options}) as fc.Arbitrary<Role>
   fc.assert(
     fc.property(roles, role => {
       expect(roleOf(stringify(roleResource({role}))).role).toEqual(role)

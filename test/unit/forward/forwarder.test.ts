@@ -64,7 +64,7 @@ async function world(wish: WorldOptions = {}) {
           const channel = open.accept()
           channel.onRequest = ({reply}) => reply(true)
         }
-        connection.onGlobalRequest = () => Buffer.from([0, 0, 0x1f, 0x90])
+        connection.onGlobalRequest = ({type}) => type === 'tcpip-forward' && Buffer.from([0, 0, 0x1f, 0x90])
         targets.push(connection)
         // The forwarder may leave before it has logged in.
       },

@@ -1,0 +1,129 @@
+import {createServer, type Server, type Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
+import {pipeline} from 'node:stream/promises'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import type {Log} from '../session/index.js'
+import {type AlgorithmChoice, acceptConnection, type HostIdentity, openFailure} from '../ssh/index.js'
+import {firstProtocol} from './first-bytes.js'
+import {judgeTunnelPeer, type TunnelPeer, type TunnelTrust} from './peer.js'
+import {createRegistry} from './registry.js'
+import {type Transport, transportChannel, writeTransport} from './transport.js'
+
+export interface TunnelsOptions {
+  /** Port 0 picks a free one. */
+  listen: {host: string; port: number}
+  /** What the proxy presents; asked for each connection. */
+  hostIdentity(): Promise<HostIdentity>
+  /** Whom to believe, as things are now. */
+  trust(): Promise<TunnelTrust>
+  /** Connects to the auth service's TLS port, for machines that reach the cluster by this port alone. */
+  dialAuth(): Promise<Duplex>
+  /** Somebody was refused a tunnel; for the audit log. */
+  onRefused(event: {username: string; error: SallyportError; remoteAddress: string}): void
+  maxConnections: number
+  keepAliveMilliseconds: number
+  algorithms?: AlgorithmChoice
+  log: Log
+}
+
+/** The tunnels that are open to one proxy. */
+export interface Tunnels {
+  address: {host: string; port: number}
+  has(peer: TunnelPeer): boolean
+  /** A stream to the peer's end, to speak SSH on. @throws host_unreachable when it keeps no tunnel here */
+  dial(peer: TunnelPeer, transport: Transport): Promise<Duplex>
+  /** Names of the leaf clusters that can be reached. */
+  clusters(): string[]
+  close(): Promise<void>
+}
+
+/** As for every client of the proxy: a certificate needs no typing. */
+const graceMilliseconds = 30_000
+const firstByteMilliseconds = 10_000
+
+/**
+ * Listens for tunnels. What begins as TLS is no tunnel but somebody who wants to join or to talk to the auth service: it
+ * is handed to it as it is, so that both ends see each other's certificates and not ours.
+ */
+export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
+  const {log} = options
+  const registry = createRegistry()
+  const sockets = new Set<Socket>()
+  const server = createServer({noDelay: true}, socket => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    // A peer that resets must not end the process.
+    socket.on('error', () => socket.destroy())
+    take(socket).catch((error: unknown) => {
+      socket.destroy()
+      log.info({peer: addressOf(socket), error: problemLine(asProblem(error))}, 'no tunnel')
+    })
+  })
+  server.maxConnections = options.maxConnections
+  const take = async (socket: Socket): Promise<void> => {
+    const protocol = await firstProtocol(socket, firstByteMilliseconds)
+    if (protocol === 'ssh') return takeTunnel(socket)
+    if (protocol === 'tls') return passToAuth(socket, options.dialAuth)
+    socket.destroy()
+  }
+  const takeTunnel = async (socket: Socket): Promise<void> => {
+    const [identity, trust] = await Promise.all([options.hostIdentity(), options.trust()])
+    let peer: TunnelPeer | undefined
+    const {connection} = await acceptConnection({
+      stream: socket,
+      hostKeys: [identity],
+      graceMilliseconds,
+      keepAliveMilliseconds: options.keepAliveMilliseconds,
+      ...(options.algorithms && {algorithms: options.algorithms}),
+      judge: (username, certificate) => {
+        peer = judgeTunnelPeer(username, certificate, trust)
+      },
+      onRefused: (username, error) => options.onRefused({username, error, remoteAddress: addressOf(socket)}),
+    })
+    if (!peer) throw problem('internal', 'a tunnel was accepted without a decision')
+    connection.onChannelOpen = open =>
+      open.reject(openFailure.administrativelyProhibited, 'a tunnel is opened from one end only')
+    registry.add(peer, connection)
+    log.info({...peer, address: addressOf(socket)}, 'tunnel open')
+    const error = await connection.closed
+    log.info({...peer, ...(error && {error: problemLine(error)})}, 'tunnel closed')
+  }
+  const address = await listen(server, options.listen)
+  return {
+    address,
+    has: registry.has,
+    clusters: registry.clusters,
+    async dial(peer, transport) {
+      const channel = await registry.open(peer, transportChannel, writeTransport(transport))
+      channel.stderr.resume()
+      return channel
+    },
+    async close() {
+      const closed = new Promise(resolve => server.close(resolve))
+      registry.end()
+      for (const socket of sockets) socket.destroySoon()
+      await closed
+    },
+  }
+}
+
+async function passToAuth(socket: Socket, dial: () => Promise<Duplex>): Promise<void> {
+  const auth = await dial()
+  // Either end may break the connection; that is its end, and no news.
+  await Promise.allSettled([pipeline(socket, auth), pipeline(auth, socket)])
+}
+
+const addressOf = ({remoteAddress, remotePort}: Socket): string =>
+  `${(remoteAddress ?? '').replace(/^::ffff:/i, '')}:${remotePort}`
+
+function listen(server: Server, {host, port}: {host: string; port: number}): Promise<Tunnels['address']> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      const address = server.address()
+      if (address === null || typeof address === 'string')
+        return reject(problem('internal', 'no TCP address'))
+      resolve({host: address.address, port: address.port})
+    })
+  })
+}

@@ -1,0 +1,31 @@
+import {problem} from '../errors/index.js'
+import {WireReader, WireWriter} from '../sshcert/index.js'
+
+/** The channel type on which a proxy hands a connection through a tunnel. */
+export const transportChannel = 'transport@sallyport'
+
+/** What a proxy says about the connection that it hands through. */
+export interface Transport {
+  /** `ip:port` of the client at the proxy, and of the proxy as the client reached it; for records, not for decisions. */
+  remoteAddress: string
+  localAddress: string
+}
+
+const maxAddressBytes = 128
+
+/** `string remote address, string local address` (RFC 4251 §5). */
+export const writeTransport = ({remoteAddress, localAddress}: Transport): Buffer =>
+  new WireWriter().string(remoteAddress).string(localAddress).finish()
+
+/** @throws protocol_error */
+export function readTransport(data: Buffer): Transport {
+  const reader = new WireReader(data)
+  const address = (): string => {
+    const text = reader.text()
+    if (/^[0-9A-Za-z.:[\]]*$/.test(text) && text.length <= maxAddressBytes) return text
+    throw problem('protocol_error', 'an address in a tunnel is not one')
+  }
+  const transport = {remoteAddress: address(), localAddress: address()}
+  reader.end()
+  return transport
+}

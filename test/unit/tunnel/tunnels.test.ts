@@ -1,0 +1,179 @@
+import {once} from 'node:events'
+import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
+import {text} from 'node:stream/consumers'
+import {afterEach, describe, expect, it, vi} from 'vitest'
+import {publicKeyBlob, signerFromKey} from '../../../src/lib/sshcert/index.js'
+import {
+  keepTunnel,
+  readTransport,
+  startTunnels,
+  type Tunnel,
+  type TunnelPeer,
+  type Tunnels,
+  type TunnelsOptions,
+} from '../../../src/lib/tunnel/index.js'
+import {certify, hostAuthority, newKey} from '../ssh/fixture.js'
+
+const id = '5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c'
+const peer: TunnelPeer = {kind: 'node', id}
+const transport = {remoteAddress: '192.0.2.7:50022', localAddress: '192.0.2.1:3023'}
+const log = {info: () => undefined, warn: () => undefined}
+const role = (name: string) =>
+  new Map([
+    ['x-teleport-role', name],
+    ['x-teleport-authority', 'root.test'],
+  ])
+
+const ends: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end()
+})
+
+async function server(options: Partial<TunnelsOptions> = {}): Promise<Tunnels> {
+  const key = newKey()
+  const identity = {
+    privateKey: key,
+    publicBlob: await certify(key, 'host', {principals: ['root.test'], extensions: role('Proxy')}),
+  }
+  const tunnels = await startTunnels({
+    listen: {host: '127.0.0.1', port: 0},
+    hostIdentity: async () => identity,
+    trust: async () => ({
+      clusterName: 'root.test',
+      hostAuthorities: [hostAuthority.publicBlob],
+      leaves: new Map(),
+      now: Date.now(),
+    }),
+    dialAuth: () => Promise.reject(new Error('nobody asked for it')),
+    onRefused: () => undefined,
+    maxConnections: 100,
+    keepAliveMilliseconds: 0,
+    log,
+    ...options,
+  })
+  ends.push(tunnels.close)
+  return tunnels
+}
+
+/** A node's end that answers each connection with its own name. */
+async function node(port: number, name = 'node', as = 'Node'): Promise<Tunnel & {served: string[]}> {
+  const key = newKey()
+  const blob = await certify(key, 'host', {principals: [`${id}.root.test`, id], extensions: role(as)})
+  const served: string[] = []
+  const tunnel = keepTunnel({
+    address: {host: '127.0.0.1', port},
+    username: id,
+    credential: async () => ({blob, signer: signerFromKey(key)}),
+    cluster: async () => ({name: 'root.test', hostAuthorities: [hostAuthority.publicBlob]}),
+    serve: (stream, {remoteAddress}) => {
+      served.push(remoteAddress)
+      stream.end(name)
+      stream.resume()
+    },
+    keepAliveMilliseconds: 0,
+    random: () => 0,
+    log,
+    now: Date.now,
+  })
+  ends.push(tunnel.close)
+  return {...tunnel, served}
+}
+
+const answer = async (stream: Duplex): Promise<string> => {
+  stream.end()
+  return text(stream)
+}
+
+describe('a tunnel', () => {
+  it('leads back to who keeps it, and says who comes', async () => {
+    const tunnels = await server()
+    const kept = await node(tunnels.address.port)
+    await kept.opened
+    await vi.waitFor(() => expect(tunnels.has(peer)).toBe(true))
+    expect(await answer(await tunnels.dial(peer, transport))).toBe('node')
+    expect(kept.served).toEqual(['192.0.2.7:50022'])
+  })
+
+  it('is the newest of its keeper, and the one before when that breaks', async () => {
+    const tunnels = await server()
+    await (await node(tunnels.address.port, 'older')).opened
+    const newer = await node(tunnels.address.port, 'newer')
+    await newer.opened
+    await vi.waitFor(async () => expect(await answer(await tunnels.dial(peer, transport))).toBe('newer'))
+    await newer.close()
+    await vi.waitFor(async () => expect(await answer(await tunnels.dial(peer, transport))).toBe('older'))
+  })
+
+  it('is opened again when the proxy comes back', async () => {
+    const first = await server()
+    const {port} = first.address
+    const kept = await node(port)
+    await kept.opened
+    await first.close()
+    const second = await server({listen: {host: '127.0.0.1', port}})
+    await vi.waitFor(() => expect(second.has(peer)).toBe(true), {timeout: 5000})
+    expect(await answer(await second.dial(peer, transport))).toBe('node')
+  })
+
+  it('that nobody keeps is an error that says so', async () => {
+    const tunnels = await server()
+    await expect(tunnels.dial(peer, transport)).rejects.toMatchObject({
+      code: 'host_unreachable',
+      message: `the node ${id} keeps no tunnel open to this proxy`,
+    })
+  })
+
+  it('is refused to who is no node, and the refusal is told', async () => {
+    const refused = vi.fn()
+    const tunnels = await server({onRefused: refused})
+    await node(tunnels.address.port, 'impostor', 'Proxy')
+    await vi.waitFor(() => expect(refused).toHaveBeenCalled())
+    expect(refused.mock.calls[0]?.[0]).toMatchObject({username: id, error: {code: 'access_denied'}})
+    expect(tunnels.has(peer)).toBe(false)
+  })
+
+  it('is not kept to somebody who is no proxy', async () => {
+    const key = newKey()
+    const blob = await certify(key, 'host', {principals: ['root.test'], extensions: role('Node')})
+    const tunnels = await server({hostIdentity: async () => ({privateKey: key, publicBlob: blob})})
+    const warned = vi.spyOn(log, 'warn')
+    await node(tunnels.address.port)
+    await vi.waitFor(() => expect(warned).toHaveBeenCalled())
+    expect(JSON.stringify(warned.mock.calls[0])).toContain('no proxy of the cluster')
+    expect(tunnels.has(peer)).toBe(false)
+    warned.mockRestore()
+  })
+})
+
+describe('the port of tunnels', () => {
+  it('passes TLS to the auth service byte for byte, both ways', async () => {
+    const auth = createServer(socket => {
+      socket.once('data', bytes => socket.end(Buffer.concat([Buffer.from('got '), bytes])))
+    }).listen(0, '127.0.0.1')
+    await once(auth, 'listening')
+    ends.push(() => new Promise(resolve => auth.close(resolve)))
+    const dialAuth = async (): Promise<Socket> => connect((auth.address() as AddressInfo).port, '127.0.0.1')
+    const tunnels = await server({dialAuth})
+    const client = connect(tunnels.address.port, '127.0.0.1')
+    client.write(Buffer.from([0x16, 3, 1, 0, 5]))
+    const bytes: Buffer[] = []
+    for await (const chunk of client) bytes.push(chunk)
+    expect(Buffer.concat(bytes)).toEqual(Buffer.from([...Buffer.from('got '), 0x16, 3, 1, 0, 5]))
+  })
+
+  it('hangs up on anything else, and asks the auth service for nothing', async () => {
+    const dialAuth = vi.fn()
+    const tunnels = await server({dialAuth})
+    const client = connect(tunnels.address.port, '127.0.0.1')
+    client.write('GET / HTTP/1.1\r\n\r\n')
+    client.resume()
+    await once(client, 'close')
+    expect(dialAuth).not.toHaveBeenCalled()
+  })
+})
+
+it('addresses that are none are refused before anybody sees them', () => {
+  const bad = publicKeyBlob(newKey())
+  expect(() => readTransport(bad)).toThrow(expect.objectContaining({code: 'protocol_error'}))
+})
