@@ -8,7 +8,7 @@ import {createHash} from 'node:crypto'
 export const FRAME_BYTES = 44
 const CHECK_BYTES = 8
 
-/** A chunk of a recording is at most 8 MiB, an event 1 MiB. */
+/** A chunk of a recording is at most 8 MiB, an event half a MiB. */
 export const BODY_BYTES = 8 * 1024 * 1024 + 64 * 1024
 
 /** The digest before the first frame: a file that stands in the place of another one does not pass for it. */

@@ -23,8 +23,8 @@ const TRIM_BYTES = 256 * 1024
 /** Most that is written at once, and most events that are told at once. */
 const BATCH_STEPS = 256
 const BATCH_BYTES = 8 * 1024 * 1024
-/** Most of events that are told at once. */
-const TELL_BYTES = 1024 * 1024
+/** Events are told at once up to this size, and the one that passes it. */
+const TELL_BYTES = 256 * 1024
 
 export interface LaneOptions {
   directory: string

@@ -9,8 +9,8 @@ import type {SegmentHead, SpooledEvent, SpoolRecord} from './types.js'
 
 const kinds = ['head', 'sent', 'event', 'begin', 'chunk', 'seal'] as const
 
-/** Longest JSON; the log cuts an event to far less. */
-const JSON_BYTES = 1024 * 1024
+/** Longest JSON; the log cuts an event to far less, and a call to auth may be of a megabyte. */
+const JSON_BYTES = 512 * 1024
 
 /** @throws invalid_input for what is too large to be kept */
 export function encodeRecord(record: SpoolRecord): Buffer {

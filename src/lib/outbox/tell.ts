@@ -17,13 +17,15 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   'already_exists',
   'not_found',
   'recording_corrupt',
+  'limit_exceeded',
+  'access_denied',
 ])
 
 export const isRefusal = (error: unknown): boolean =>
   error instanceof SallyportError && refusals.has(error.code)
 
 /** What may be different for other steps at the same time. */
-const ofTheStep: ReadonlySet<ErrorCode> = new Set(['access_denied', 'internal', 'limit_exceeded', 'failure'])
+const ofTheStep: ReadonlySet<ErrorCode> = new Set(['internal', 'failure'])
 
 /** Whether nothing at all can be told now: no connection, or no disk on the other side. */
 export const isAway = (error: unknown): boolean =>

@@ -9,6 +9,7 @@ import {
   createAuthService,
   createCompletion,
   createRetention,
+  createSessionHolders,
   type Retention,
   type SessionCompletion,
 } from '../auth/index.js'
@@ -96,6 +97,7 @@ async function openService(
   const completion = createCompletion({
     ...{audit, recordings, now, log: logger},
     file: join(dataDir, 'sessions-completed.json'),
+    isHeld: createSessionHolders(backend, now).isHeld,
   })
   opened('completion of sessions', completion.close)
   const retention = createRetention({
