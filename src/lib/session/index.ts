@@ -24,4 +24,5 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
+export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
