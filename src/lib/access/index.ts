@@ -1,5 +1,16 @@
 // Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
-export {decide, explain, mayUse} from './decide.js'
+export {decide, explain, mayReach, mayUse} from './decide.js'
+export {
+  type HostRecord,
+  isHostId,
+  isOnline,
+  labelNameProblem,
+  maxLabelName,
+  maxLabels,
+  maxLabelValue,
+  namesOf,
+  splitAddress,
+} from './hosts.js'
 export {
   type JoinMode,
   type JoinPolicy,
@@ -28,6 +39,15 @@ export {
   type Rule,
   restrictionsOf,
 } from './roles.js'
+export {
+  ambiguousHost,
+  chooseHost,
+  type Found,
+  noSuchHost,
+  type Route,
+  type RouteRequest,
+  type RoutingStrategy,
+} from './route.js'
 export {templateProblem} from './templates.js'
 export type {
   AccessDecision,

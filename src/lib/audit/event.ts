@@ -19,9 +19,15 @@ export const eventCodes = {
   'trusted_cluster.create': {ok: 'T7000I'},
   'trusted_cluster.delete': {ok: 'T7001I'},
   'join_token.create': {ok: 'TJT00I'},
+  'join_token.delete': {ok: 'TJT01I'},
+  /** A machine joined the cluster, or tried to. */
+  'instance.join': {ok: 'TJ002I', failed: 'TJ002E'},
   'role.created': {ok: 'T9000I'},
   'role.deleted': {ok: 'T9001I'},
   'role.updated': {ok: 'T9002I'},
+  'node.created': {ok: 'TND00I'},
+  'node.updated': {ok: 'TND01I'},
+  'node.deleted': {ok: 'TND02I'},
   'lock.created': {ok: 'TLK00I'},
   'lock.deleted': {ok: 'TLK01I'},
   'cert.create': {ok: 'TC000I', failed: 'TC000W'},
@@ -90,6 +96,8 @@ export interface AuditInput {
   server_id?: string
   server_hostname?: string
   server_addr?: string
+  /** Of the host in the inventory, as they were when the session began. */
+  server_labels?: Record<string, string>
   forwarded_by?: string
   'addr.local'?: string
   'addr.remote'?: string

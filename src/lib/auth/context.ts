@@ -1,9 +1,11 @@
-import type {ClusterAccess} from '../access/index.js'
+import type {ClusterAccess, RoutingStrategy} from '../access/index.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import type {Ping, SecondFactor} from './contract.js'
+import type {Inventory} from './inventory.js'
+import type {Joining, StaticToken} from './joining.js'
 import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
@@ -18,6 +20,10 @@ export interface AuthSettings {
   secondFactor: SecondFactor
   recording: Ping['recording']
   access: ClusterAccess
+  /** From the configuration: good for as long as they stand there. */
+  staticTokens?: readonly StaticToken[]
+  /** What becomes of a name that several hosts have; unambiguous_match where nothing is said. */
+  routingStrategy?: RoutingStrategy
 }
 
 /** The parts that every method of the service works with. */
@@ -39,6 +45,8 @@ export interface AuthContext {
   now: () => number
   roles: StoredRoles
   locks: StoredLocks
+  joining: Joining
+  inventory: Inventory
   trackers: Records<StoredTracker>
   endings: Records<StoredEnding>
   emit(input: AuditInput): Promise<AuditEvent>

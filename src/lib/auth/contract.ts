@@ -1,10 +1,12 @@
+import type {HostRecord} from '../access/hosts.js'
 import type {JoinMode} from '../access/join-policies.js'
 import type {Lock, LockKind} from '../access/locks.js'
+import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
-import type {Resource, RoleResource} from './resource-types.js'
+import type {NodeResource, Resource, RoleResource} from './resource-types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -157,6 +159,51 @@ export interface SessionTracker {
   heldBy: string
 }
 
+/** What a machine can join the cluster as. */
+export type JoinRole = Exclude<SystemRole, 'auth'>
+
+/** A token to join with. It is shown this once. */
+export interface CreatedToken {
+  /** To name it by; tells nothing about the token. */
+  id: string
+  token: string
+  roles: JoinRole[]
+  /** Unix ms. */
+  expires: number
+  /** What `--ca-pin` takes: all of them while authorities are rotated. */
+  caPins: string[]
+  /** `host:port` of the auth service as other machines reach it. */
+  authServer: string
+}
+
+export interface JoinTokenSummary {
+  /** Absent for one from the configuration, which stays good and cannot be removed. */
+  id?: string
+  roles: JoinRole[]
+  /** Unix ms. */
+  expires?: number
+  createdBy: string
+}
+
+export interface JoinRequest {
+  token: string
+  /** UUID that the machine made for itself, in small letters. */
+  hostId: string
+  nodename: string
+  roles: JoinRole[]
+  /** P-256, SubjectPublicKeyInfo in PEM. One for all roles of the machine. */
+  publicKey: string
+}
+
+/** What a machine that has joined shows on its connections to the auth service, and what it believes itself. */
+export interface HostCertificates {
+  clusterName: string
+  /** X.509 certificates of the tls-host authority, PEM. */
+  authorities: string[]
+  /** X.509, PEM. */
+  certificates: {role: JoinRole; certificate: string}[]
+}
+
 /** Somebody has ended the session; whoever holds it sees to that. */
 export interface SessionEnding {
   sid: string
@@ -191,8 +238,36 @@ export interface AccessExplanation extends Explanation {
   user: string
   login: string
   host: string
+  /** UUID and name of the host that it is in the inventory. */
+  hostId?: string
+  hostname?: string
   /** Roles that the user has by name and that do not exist. */
   missingRoles: string[]
+}
+
+export interface HostsQuery {
+  /** Words, each of which is in the UUID, name, address or a `label=value`; in any case of letters. */
+  search?: string
+  /** Each label with this value; `*` is any. */
+  labels?: Record<string, string>
+}
+
+/** A registered host and which version of it this is. */
+export interface RegisteredHost {
+  resource: NodeResource
+  revision: number
+}
+
+/** What somebody asked the proxy for; see `RouteRequest`. */
+export interface HostRouteRequest {
+  /** Who is to be led there, by the certificate of the connection. */
+  identity: Identity
+  /** Canonical. */
+  host: string
+  /** 0: whichever the host has. */
+  port: number
+  /** What the name resolves to. */
+  addresses?: string[]
 }
 
 /**
@@ -206,6 +281,8 @@ export interface AuthApi {
   getInvite(token: string): Promise<Invite>
   acceptInvite(request: {token: string; password: string; otp?: string}): Promise<{user: string}>
   exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
+  /** With a token that is good for these roles, and once. @throws token_invalid, access_denied, rate_limited */
+  join(request: JoinRequest): Promise<HostCertificates>
 
   // administrators, and users whose role says so
   createUser(request: {
@@ -231,6 +308,17 @@ export interface AuthApi {
   createLock(request: {kind: LockKind; name: string; message?: string; ttlSeconds?: number}): Promise<Lock>
   listLocks(): Promise<Lock[]>
   removeLock(id: string): Promise<void>
+  /**
+   * The hosts of the inventory, by name, those that are offline among them. Users see the hosts that some login of theirs
+   * may reach; all of them with the right to list nodes.
+   */
+  listHosts(query: HostsQuery): Promise<HostRecord[]>
+  /** A registered host by its UUID, or by its name where only one has it. @throws not_found, host_ambiguous */
+  getHost(name: string): Promise<RegisteredHost>
+  /** Replaces what is registered if it still is at this revision. */
+  updateHost(request: {resource: NodeResource; revision: number}): Promise<RegisteredHost>
+  /** Takes a host out of the inventory, by UUID or unique name. A node that still runs is back with its next heartbeat. */
+  removeHost(name: string): Promise<void>
   /** Users may ask about themselves. `host` in any spelling that ssh takes. */
   explainAccess(request: {user: string; login: string; host: string}): Promise<AccessExplanation>
   listAuthorities(): Promise<Authority[]>
@@ -240,6 +328,12 @@ export interface AuthApi {
     ttlSeconds?: number
   }): Promise<{certificate: string}>
   signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
+
+  /** A token for another machine to join with. A `value` of one's own has at least 16 characters. */
+  createToken(request: {roles: JoinRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
+  listTokens(): Promise<JoinTokenSummary[]>
+  /** By its ID, or by itself. */
+  removeToken(idOrToken: string): Promise<void>
 
   // what happened
   listEvents(query: AuditQuery): Promise<AuditEvent[]>
@@ -280,6 +374,12 @@ export interface AuthApi {
    * name it goes by. Short-lived: the node asks again in time.
    */
   issueNodeHostCertificate(request: {nodename: string; publicKey: Buffer}): Promise<Buffer>
+  /** A new certificate for the role that asks, over the key that its machine joined with. */
+  renewHostCertificates(request: {publicKey: string}): Promise<HostCertificates>
+  /** A node says that it is there, at least every ten minutes, and what it is like; of itself alone. */
+  heartbeat(host: HostRecord): Promise<void>
+  /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
+  routeHost(request: HostRouteRequest): Promise<Route>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that

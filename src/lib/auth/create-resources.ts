@@ -1,3 +1,4 @@
+import {randomUUID} from 'node:crypto'
 import {isDeepStrictEqual} from 'node:util'
 import {isPreset, mayUse, type Role} from '../access/index.js'
 import type {AuditInput} from '../audit/index.js'
@@ -5,7 +6,9 @@ import type {Write} from '../backend/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, ResourceOutcome} from './contract.js'
+import {hostFacts} from './hosts.js'
 import {userKey} from './names.js'
+import {type NodeDefinition, storedNode} from './node-resource.js'
 import {type Definition, maxResources, nameOf, readResource, type UserDefinition} from './resource.js'
 import type {RoleDefinition} from './role-resource.js'
 import {presetChanged} from './roles.js'
@@ -30,7 +33,7 @@ export function createResourcesMethod(
     async createResources({resources, force = false}) {
       if (resources.length === 0 || resources.length > maxResources)
         throw problem('invalid_input', `1 to ${maxResources} resources can be created at a time`)
-      const definitions = resources.map(readResource)
+      const definitions = await Promise.all(resources.map(readResource).map(one => named(context, one)))
       for (const {kind} of definitions)
         for (const verb of force ? ['create', 'update'] : ['create'])
           if (caller.kind === 'user' && !mayUse(callerRoles, kind, verb))
@@ -63,7 +66,43 @@ const stepFor = (
 ): Promise<Step> =>
   definition.kind === 'role'
     ? roleStep(context, definition, force, actor)
-    : userStep(context, definition, force, actor)
+    : definition.kind === 'user'
+      ? userStep(context, definition, force, actor)
+      : nodeStep(context, definition, force, actor)
+
+/** A host that is registered without a UUID is the one that stands there already, or a new one. */
+async function named({inventory}: AuthContext, definition: Definition): Promise<Definition> {
+  if (definition.kind !== 'node' || definition.name !== '') return definition
+  const {hostname, address} = definition
+  const same = (await inventory.matching([hostname])).find(
+    host => host.subKind === 'openssh' && host.hostname === hostname && host.address === address,
+  )
+  return {...definition, name: same?.id ?? randomUUID()}
+}
+
+async function nodeStep(
+  {inventory, now}: AuthContext,
+  definition: NodeDefinition,
+  force: boolean,
+  actor: string,
+): Promise<Step> {
+  const {name} = definition
+  const outcome = (done: ResourceOutcome['outcome']): ResourceOutcome => ({kind: 'node', name, outcome: done})
+  const stored = storedNode(definition, now())
+  const fields = hostFacts(actor, name, stored)
+  const current = await inventory.records.get(name)
+  if (!current) {
+    const write = inventory.records.creating(name, stored)
+    return {outcome: outcome('created'), change: {write, event: {event: 'node.created', fields}}}
+  }
+  if (current.value.subKind !== 'openssh')
+    throw problem('already_exists', `the UUID ${name} is that of a node of our own; nothing was created`)
+  if (!force) throw exists(`node ${name} (${current.value.hostname})`)
+  if (isDeepStrictEqual({...current.value, registered: stored.registered}, stored))
+    return {outcome: outcome('unchanged')}
+  const write = inventory.records.replacing(name, current.revision, stored)
+  return {outcome: outcome('updated'), change: {write, event: {event: 'node.updated', fields}}}
+}
 
 async function roleStep(
   {roles}: AuthContext,

@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {lockKinds} from '../access/index.js'
+import {lockKinds, maxLabelName, maxLabelValue} from '../access/index.js'
 import type {RemoteMethod} from './remote-methods.js'
 import {maxResources} from './resource.js'
 
@@ -45,10 +45,24 @@ export const methodInputs = {
   }),
   listLocks: z.undefined(),
   removeLock: name,
+  listHosts: z.strictObject({
+    search: name.optional(),
+    labels: z.record(z.string().max(maxLabelName), z.string().max(maxLabelValue)).optional(),
+  }),
+  getHost: name,
+  updateHost: z.strictObject({resource, revision: z.number().int()}),
+  removeHost: name,
   explainAccess: z.strictObject({user: name, login: name, host: name}),
   listAuthorities: z.undefined(),
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
   signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),
+  createToken: z.strictObject({
+    roles: z.array(z.enum(['proxy', 'node'])).max(2),
+    ttlSeconds,
+    value: name.optional(),
+  }),
+  listTokens: z.undefined(),
+  removeToken: name,
   listEvents: z.strictObject({
     event: z.array(name).max(64).optional(),
     user: name.optional(),

@@ -54,4 +54,15 @@ export interface UserResource {
   spec: {logins: readonly string[]; roles: readonly string[]}
 }
 
-export type Resource = RoleResource | UserResource
+/** A registered OpenSSH host. */
+export interface NodeResource {
+  kind: 'node'
+  sub_kind: 'openssh'
+  version: 'v1'
+  /** The name is a UUID; in what is to be created it may be absent. */
+  metadata: {name: string; labels?: Readonly<Record<string, string>>}
+  /** `addr` is `host:port`. */
+  spec: {hostname: string; addr: string}
+}
+
+export type Resource = RoleResource | UserResource | NodeResource

@@ -10,8 +10,13 @@ import type {AuthApi, AuthService, Caller} from './contract.js'
 import {createResourcesMethod} from './create-resources.js'
 import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
 import {historyMethods} from './history.js'
+import {hostMethods} from './hosts.js'
 import {createTurns} from './in-turn.js'
+import {createInventory} from './inventory.js'
 import {inviteMethods} from './invites.js'
+import {joinMethods} from './join.js'
+import {joinTokenMethods} from './join-tokens.js'
+import {createJoining} from './joining.js'
 import {createLockout} from './lockout.js'
 import {lockMethods} from './locks.js'
 import {loginMethod} from './login.js'
@@ -22,6 +27,7 @@ import {
   createRecords,
   endingSchema,
   failuresSchema,
+  hostSchema,
   inviteSchema,
   lockSchema,
   otpUseSchema,
@@ -44,6 +50,8 @@ export interface AuthServiceOptions {
   recordings: RecordingStore
   /** Where users reach the web pages; asked when a link is made. */
   publicUrl: () => string
+  /** `host:port` by which other machines reach this service; asked when a token is made. */
+  authAddress?: () => string
   /** Unix ms. */
   now?: () => number
 }
@@ -67,6 +75,8 @@ function createContext(options: AuthServiceOptions): AuthContext {
     inTurn: createTurns(),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
+    joining: createJoining(backend, now, options.authAddress),
+    inventory: createInventory(backend, createRecords(backend, 'hosts', hostSchema), now),
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
     emit: input => audit.emit(input),
@@ -82,14 +92,15 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
       const {clusterName, version, secondFactor, recording} = settings
       return {clusterName, version, secondFactor, recording, time: now()}
     },
-    decide: request => decideCurrent(context, request),
+    decide: request => decideCurrent(context, request, caller),
     async explainAccess(request) {
       const own = caller.kind === 'user' && userKey(caller.name) === userKey(request.user)
-      if (caller.kind === 'user' && !own && !mayUse(roles, 'role', 'read'))
+      const readsRoles = caller.kind !== 'user' || mayUse(roles, 'role', 'read')
+      if (!own && !readsRoles)
         throw problem('access_denied', 'your roles do not permit you to ask about others', {
           hint: 'ask an administrator',
         })
-      return explainCurrent(context, request)
+      return explainCurrent(context, request, readsRoles)
     },
     ...loginMethod(context, address),
     ...inviteMethods(context, address),
@@ -97,8 +108,11 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...roleMethods(context, actor),
     ...createResourcesMethod(context, caller, roles),
     ...lockMethods(context, actor),
+    ...hostMethods(context, caller, roles),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...joinTokenMethods(context, actor),
+    ...joinMethods(context, caller),
     ...trackerMethods(context, caller, roles),
   }
 }

@@ -100,6 +100,7 @@ async function openService(
       version,
       secondFactor: auth.secondFactor,
       recording: auth.sessionRecording,
+      routingStrategy: auth.routingStrategy,
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,

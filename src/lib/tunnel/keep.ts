@@ -10,7 +10,7 @@ import {
   type PresentedHostKey,
   type SshConnection,
 } from '../ssh/index.js'
-import {checkCertificate} from '../sshcert/index.js'
+import {checkCertificate, hostRoleOf} from '../sshcert/index.js'
 import {readTransport, type Transport, transportChannel} from './transport.js'
 
 export interface TunnelOptions {
@@ -134,7 +134,7 @@ export function verifyTunnelProxy({certificate}: PresentedHostKey, policy: Tunne
   const {host, cluster, hostAuthorities, now} = policy
   const principal = certificate.principals.includes(cluster) ? cluster : host
   checkCertificate(certificate, {kind: 'host', authorities: hostAuthorities, principal, now})
-  if (certificate.extensions.get('x-teleport-role') !== 'Proxy')
+  if (hostRoleOf(certificate).role !== 'Proxy')
     throw problem('host_key_refused', 'what answers at the tunnel port is no proxy of the cluster')
 }
 

@@ -32,6 +32,7 @@ export interface Auth {
 export interface AuthOptions {
   secondFactor?: 'off' | 'otp'
   recording?: 'proxy' | 'proxy-sync'
+  staticTokens?: {value: string; roles: ('proxy' | 'node')[]}[]
   directory?: string
   clock?: {now: number}
 }
@@ -56,7 +57,10 @@ export async function openAuth(options: AuthOptions = {}): Promise<Auth> {
   })
   const access = {clientIdleTimeoutSeconds: 0, disconnectExpiredCert: false}
   const service = createAuthService({
-    settings: {clusterName, version: '1.2.3', secondFactor, recording, access},
+    settings: {
+      ...{clusterName, version: '1.2.3', secondFactor, recording, access},
+      ...(options.staticTokens ? {staticTokens: options.staticTokens} : {}),
+    },
     ...{backend, authorities, audit, recordings, now},
     publicUrl: () => 'https://proxy.acme.example:3080',
   })

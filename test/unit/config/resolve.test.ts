@@ -45,6 +45,7 @@ describe('defaults', () => {
         clientIdleTimeoutMs: 0,
         disconnectExpiredCert: false,
         sessionControlTimeoutMs: 120_000,
+        routingStrategy: 'unambiguous_match',
       },
       proxy: {
         listen: {host: '0.0.0.0', port: 3023},
