@@ -17,7 +17,8 @@ export function readTerminal(data: Buffer): Terminal {
   reader.string()
   for (let field = 0; field < 4; field++) reader.u32()
   const modes = reader.string()
-  if (modes.length > maxModesBytes) throw problem('limit_exceeded', 'the terminal has more modes than there are')
+  if (modes.length > maxModesBytes)
+    throw problem('limit_exceeded', 'the terminal has more modes than there are')
   return {columns, rows, term: /^[\x21-\x7e]+$/.test(term) ? term : 'dumb', modes: Buffer.from(modes)}
 }
 
@@ -35,7 +36,8 @@ export function wishedEnvironment(): WishedEnvironment {
     variables,
     add(data) {
       bytes += data.length
-      if (bytes > maxVariablesBytes || variables.size >= maxVariables || !mayPassEnvironment(data)) return false
+      if (bytes > maxVariablesBytes || variables.size >= maxVariables || !mayPassEnvironment(data))
+        return false
       const reader = new WireReader(data)
       const name = reader.string().toString('latin1')
       const value = reader.string().toString('utf8')

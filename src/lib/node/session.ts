@@ -1,5 +1,5 @@
 import type {SessionOptions} from '../access/types.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, problemLine, type SallyportError} from '../errors/index.js'
 import {
   type RequestQueue,
   readCommand,
