@@ -41,7 +41,11 @@ export const eventCodes = {
   'session.connect': {ok: 'T2010I', failed: 'T2010E'},
   'session.recording.access': {ok: 'T2012I', failed: 'T2012W'},
   /** Somebody looked for something on the screens of sessions. */
-  'session.recording.search': {ok: 'TSR00I'},
+  'session.recording.search': {ok: 'TSR02I'},
+  /** A recording was removed, or is about to be. */
+  'session.recording.delete': {ok: 'TSR03I', failed: 'TSR03E'},
+  'session.recording.hold': {ok: 'TSR04I'},
+  'session.recording.release': {ok: 'TSR05I'},
   'session.rejected': {failed: 'T1006W'},
   subsystem: {ok: 'T3001I', failed: 'T3001E'},
   exec: {ok: 'T3002I', failed: 'T3002E'},

@@ -5,6 +5,7 @@ import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
+import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
 import type {NodeResource, Resource, RoleResource} from './resource-types.js'
 
@@ -105,9 +106,11 @@ export interface RecordingsQuery {
   after?: string
   /** Newest first, at most this many, never more than 1000. Default 200. */
   limit?: number
+  /** Only those under legal hold. */
+  held?: boolean
 }
 
-export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit'> {
+export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit' | 'held'> {
   /** What stood in one line of the screen, at most 256 characters. */
   text: string
   /** The text is a regular expression: ECMAScript, with `u`. */
@@ -346,6 +349,14 @@ export interface AuthApi {
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
 
+  // what is kept of it
+  /** For good, but for a tombstone. Throws `access_denied` while it is held, `unavailable` while it has no end. */
+  removeRecording(request: {sid: string; reason?: string}): Promise<Tombstone>
+  /** What stayed of a recording that was removed, as text for `tombstoneFault`; for those who could have seen it. */
+  getTombstone(sid: string): Promise<string>
+  /** Nobody can remove the recording, and retention passes over it, until it is released. */
+  holdRecording(request: {sid: string; reason?: string}): Promise<RecordingSummary>
+  releaseRecording(request: {sid: string; reason?: string}): Promise<void>
   // sessions that run now
   /** The oldest first: one's own, those that one may join, and all of them with the right to list sessions. */
   listTrackers(): Promise<SessionTracker[]>

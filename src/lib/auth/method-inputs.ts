@@ -10,6 +10,7 @@ const ttlSeconds = z.number().finite().positive().optional()
 const names = z.array(name).max(256)
 /** What a resource says is looked at by the methods themselves, which name the field that is wrong. */
 const resource = z.looseObject({})
+const reason = z.string().max(1024).optional()
 const limit = z.number().int().min(1).max(10_000).optional()
 const date = z.iso
   .datetime()
@@ -83,6 +84,7 @@ export const methodInputs = {
     to: date,
     after: name.optional(),
     limit,
+    held: z.boolean().optional(),
   }),
   searchRecordings: z.strictObject({
     text: z.string().max(1024),
@@ -96,6 +98,10 @@ export const methodInputs = {
     limit,
   }),
   openRecording: name,
+  removeRecording: z.strictObject({sid: name, reason}),
+  getTombstone: name,
+  holdRecording: z.strictObject({sid: name, reason}),
+  releaseRecording: z.strictObject({sid: name, reason}),
   listTrackers: z.undefined(),
   endSession: z.strictObject({sid: name, reason: z.string().max(1024).optional()}),
 } as const satisfies Record<RemoteMethod, z.ZodType>

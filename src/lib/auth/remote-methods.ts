@@ -36,6 +36,10 @@ export const remoteMethods = [
   'listRecordings',
   'searchRecordings',
   'openRecording',
+  'removeRecording',
+  'getTombstone',
+  'holdRecording',
+  'releaseRecording',
   'listTrackers',
   'endSession',
 ] as const satisfies readonly (keyof AuthApi)[]

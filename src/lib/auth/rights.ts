@@ -51,6 +51,11 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   listRecordings: 'known',
   searchRecordings: 'known',
   openRecording: 'known',
+  // Evidence is removed and released by administrators alone, unless a role of their own making says otherwise.
+  removeRecording: ['session', 'delete'],
+  getTombstone: 'known',
+  holdRecording: ['session', 'update'],
+  releaseRecording: ['session', 'update'],
   // What a user may see and end is narrowed in `trackers.ts`.
   listTrackers: 'known',
   endSession: 'known',

@@ -17,6 +17,7 @@ import {inviteMethods} from './invites.js'
 import {joinMethods} from './join.js'
 import {joinTokenMethods} from './join-tokens.js'
 import {createJoining} from './joining.js'
+import {keepMethods} from './keep.js'
 import {createLockout} from './lockout.js'
 import {lockMethods} from './locks.js'
 import {loginMethod} from './login.js'
@@ -111,6 +112,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...hostMethods(context, caller, roles),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
     ...trackerMethods(context, caller, roles),
