@@ -1,5 +1,4 @@
-import type {Socket} from 'node:net'
-import type {Readable, Writable} from 'node:stream'
+import type {Duplex, Readable, Writable} from 'node:stream'
 import {relay} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 
@@ -14,7 +13,7 @@ export interface Plug {
 }
 
 /** @param socket one that allows half-open connections */
-export function socketPlug(socket: Socket): Plug {
+export function streamPlug(socket: Duplex): Plug {
   const closed = new Promise<void>(resolve => {
     if (socket.destroyed) resolve()
     else socket.once('close', () => resolve())

@@ -1,7 +1,8 @@
-import {execFile} from 'node:child_process'
+import {spawn} from 'node:child_process'
 import type {CommandLabel} from '../config/index.js'
 import {systemErrorWords} from '../durable/index.js'
 import type {Log} from '../session/index.js'
+import {guardedStdio} from './process/index.js'
 
 /** A period shorter than this would have the node do little else. */
 const leastPeriodMilliseconds = 1000
@@ -9,7 +10,7 @@ const leastPeriodMilliseconds = 1000
 const maxRunMilliseconds = 60_000
 /** As long as a label may be. */
 const maxValueCharacters = 256
-const maxOutputBytes = 64 * 1024
+const maxOutputCharacters = 64 * 1024
 
 /** What the program of a label said: its output, or else why there is none. */
 export interface CommandOutcome {
@@ -25,7 +26,7 @@ export function labelValue({stdout, error}: CommandOutcome): string {
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim()
     .slice(0, maxValueCharacters)
-    .toWellFormed()
+    .replace(/\p{Cs}/gu, '')
 }
 
 export interface LabelsOptions {
@@ -71,21 +72,31 @@ export async function startLabels({fixed, commands, log, run = runProgram}: Labe
 }
 
 /** Never rejects: that a program fails is what its label says then. */
-function runProgram(command: readonly string[], milliseconds: number): Promise<CommandOutcome> {
-  const [program = '', ...args] = command
-  const limits = {timeout: milliseconds, maxBuffer: maxOutputBytes, killSignal: 'SIGKILL'} as const
+function runProgram(
+  [program = '', ...args]: readonly string[],
+  milliseconds: number,
+): Promise<CommandOutcome> {
   return new Promise(resolve => {
-    execFile(program, args, limits, (error, stdout) => {
-      resolve({stdout, ...(error && {error: failureOf(error)})})
-    }).stdin?.end()
+    let stdout = ''
+    let tooMuch = false
+    const child = spawn(program, args, {stdio: guardedStdio(['ignore', 'pipe', 'ignore']), cwd: '/'})
+    const timer = setTimeout(() => child.kill('SIGKILL'), milliseconds)
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+      if (stdout.length <= maxOutputCharacters) return
+      tooMuch = true
+      stdout = ''
+      child.kill('SIGKILL')
+    })
+    const end = (error?: string): void => {
+      clearTimeout(timer)
+      resolve({stdout, ...(error !== undefined && {error})})
+    }
+    child.once('error', error => end(systemErrorWords(error)))
+    child.once('close', (code, signal) => {
+      if (tooMuch) end('it said too much')
+      else if (signal) end(child.killed ? 'it did not end in time' : `it was ended by ${signal}`)
+      else end(code === 0 ? undefined : `it ended with status ${code}`)
+    })
   })
-}
-
-function failureOf(
-  error: Error & {code?: unknown; killed?: boolean; signal?: unknown; errno?: unknown},
-): string {
-  if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return 'it said too much'
-  if (error.killed) return 'it did not end in time'
-  if (typeof error.code === 'number') return `exit status ${error.code}`
-  return error.signal ? `signal ${error.signal}` : systemErrorWords(error)
 }

@@ -4,8 +4,8 @@ import {problem} from '../errors/index.js'
 import {auditedPort, channelAddress, listenAddress, portsNotPermitted, rejectOpen} from '../session/index.js'
 import type {Channel, ChannelOpen, GlobalAnswer, GlobalRequest} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
-import {joinPlug, type Plug, socketPlug} from './join-plug.js'
-import type {Account} from './process/types.js'
+import {joinPlug, type Plug, streamPlug} from './join-plug.js'
+import type {Account} from './process/index.js'
 import type {Listener, UserSockets} from './user-sockets.js'
 
 /** Ports and sockets of this host that lead to one client. */
@@ -50,7 +50,7 @@ export function createPorts(options: PortsOptions): Ports {
     return options.sockets.connectPort(readableHost(name), readablePort(reader.u32()))
   }
   const welcome = (socket: Socket, type: string, data: Buffer): void => {
-    const plug = socketPlug(socket)
+    const plug = streamPlug(socket)
     const lead = async (): Promise<void> => {
       try {
         await joinPlug(await options.openChannel(type, data), plug, onActivity)

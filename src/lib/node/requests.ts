@@ -1,52 +1,7 @@
-import {problem} from '../errors/index.js'
-import {mayPassEnvironment, readPtyRequest} from '../session/index.js'
 import {WireReader} from '../sshcert/index.js'
-import type {Program, Terminal} from './process/types.js'
+import type {Program} from './process/index.js'
 
-/** A shell's whole environment sent with `SendEnv *` is smaller; execve(2) would refuse far more. */
-const maxVariables = 256
-const maxVariablesBytes = 128 * 1024
-/** There are 256 opcodes, of five bytes each (RFC 4254 §8). */
-const maxModesBytes = 2048
 const maxSignalName = 64
-
-/** pty-req (RFC 4254 §6.2): string TERM, u32 columns, rows, width, height in pixels, string modes. */
-export function readTerminal(data: Buffer): Terminal {
-  const {term, columns, rows} = readPtyRequest(data)
-  const reader = new WireReader(data)
-  reader.string()
-  for (let field = 0; field < 4; field++) reader.u32()
-  const modes = reader.string()
-  if (modes.length > maxModesBytes)
-    throw problem('limit_exceeded', 'the terminal has more modes than there are')
-  return {columns, rows, term: /^[\x21-\x7e]+$/.test(term) ? term : 'dumb', modes: Buffer.from(modes)}
-}
-
-/** Collects env requests (RFC 4254 §6.4). */
-export interface WishedEnvironment {
-  readonly variables: ReadonlyMap<string, string>
-  /** Whether it was taken: bounded, and nothing that changes how programs are loaded. */
-  add(data: Buffer): boolean
-}
-
-export function wishedEnvironment(): WishedEnvironment {
-  const variables = new Map<string, string>()
-  let bytes = 0
-  return {
-    variables,
-    add(data) {
-      bytes += data.length
-      if (bytes > maxVariablesBytes || variables.size >= maxVariables || !mayPassEnvironment(data))
-        return false
-      const reader = new WireReader(data)
-      const name = reader.string().toString('latin1')
-      const value = reader.string().toString('utf8')
-      if (value.includes('\0')) return false
-      variables.set(name, value)
-      return true
-    },
-  }
-}
 
 /** signal (RFC 4254 §6.9): a name without `SIG`. */
 export const readSignal = (data: Buffer): string =>

@@ -12,8 +12,15 @@ import {
 } from '../session/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
-import type {NodeProcess, ProcessExit, Program, Terminal} from './process/types.js'
-import {type Choice, chooseProgram, readSignal, readTerminal, wishedEnvironment} from './requests.js'
+import {
+  clientEnvironment,
+  type NodeProcess,
+  type ProcessExit,
+  type Program,
+  readTerminal,
+  type Terminal,
+} from './process/index.js'
+import {type Choice, chooseProgram, readSignal} from './requests.js'
 
 /** OpenSSH's own exit status for what did not come about. */
 const failureStatus = 255
@@ -68,7 +75,7 @@ class Session {
   readonly #parameters: SessionParameters
   readonly #channel: Channel
   readonly #requests: RequestQueue
-  readonly #wished = wishedEnvironment()
+  readonly #wished = clientEnvironment()
   #terminal: Terminal | undefined
   #agent = false
   #started = false

@@ -1,4 +1,3 @@
-import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
@@ -9,8 +8,8 @@ import {
   type TerminalSize,
   tellSessionId,
 } from '../session/index.js'
-import {type ChannelOpen, openFailure} from '../ssh/index.js'
-import type {NodeProcess} from './process/types.js'
+import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
+import type {NodeProcess} from './process/index.js'
 import type {RecordingPlace} from './recording-place.js'
 import {type Launch, type NodeSession, serveSession} from './session.js'
 import type {Admitted, NodeSettings, Peer} from './types.js'
@@ -135,7 +134,7 @@ async function launch(parameters: SessionsOptions, sid: string, wish: Launch): P
   const {system} = settings
   const {program, terminal, wished, originalCommand} = wish
   const account = await system.account(admitted.login)
-  const connect = (): Promise<Duplex> => admitted.connection.openChannel('auth-agent@openssh.com')
+  const connect = (): Promise<Channel> => admitted.connection.openChannel('auth-agent@openssh.com')
   const agent = wish.agent ? await system.openAgent(account, connect) : undefined
   const closeAgent = (): void => {
     agent?.close().catch(error => {

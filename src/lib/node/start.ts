@@ -172,8 +172,8 @@ interface NodeState {
   options: NodeOptions
   settings: NodeSettings
   newcomers: Newcomers
-  /** Every connection, and who logged in on it. */
-  clients: Map<Socket, NodeClient | undefined>
+  /** Every connection, and who logged in on it; the promise resolves when all about it is on record. */
+  clients: Map<Socket, {client?: NodeClient; done: Promise<void>}>
   draining: boolean
 }
 
@@ -183,22 +183,23 @@ function takeClient(state: NodeState, socket: Socket): void {
   const peer = peerOf(socket)
   // Errors before the transport listens, such as a reset in the meantime, must not end the process.
   socket.on('error', () => undefined)
-  clients.set(socket, undefined)
   newcomers.arrive(socket, peer.remoteIp)
-  admit(settings, peer, socket).then(
-    admitted => {
-      newcomers.leave(socket)
-      const client = serveNodeClient(settings, options.sockets, admitted, peer)
-      clients.set(socket, client)
-      void client.done.then(() => clients.delete(socket))
-      if (state.draining) client.end(shuttingDown())
-    },
-    (error: unknown) => {
-      clients.delete(socket)
+  const serve = async (): Promise<void> => {
+    const admitted = await admit(settings, peer, socket)
+    newcomers.leave(socket)
+    const client = serveNodeClient(settings, options.sockets, admitted, peer)
+    Object.assign(entry, {client})
+    if (state.draining) client.end(shuttingDown())
+    await client.done
+  }
+  const entry = {done: Promise.resolve()}
+  clients.set(socket, entry)
+  entry.done = serve()
+    .catch(error => {
       socket.destroy()
       options.log.info({peer: peer.remoteIp, error: problemLine(asProblem(error))}, 'client left')
-    },
-  )
+    })
+    .finally(() => clients.delete(socket))
 }
 
 function peerOf(socket: Socket): Peer {
@@ -228,22 +229,17 @@ function listen(server: Server, {host, port}: Address, log: Log): Promise<Addres
   })
 }
 
-async function endClients(
-  clients: ReadonlyMap<Socket, NodeClient | undefined>,
-  drainMilliseconds: number,
-): Promise<void> {
-  for (const [socket, client] of clients) if (!client) socket.destroy()
-  const done = async (): Promise<void> => {
-    while (clients.size > 0) await Promise.all([...clients.values()].map(client => client?.done))
-  }
+async function endClients(clients: NodeState['clients'], drainMilliseconds: number): Promise<void> {
+  for (const [socket, {client}] of clients) if (!client) socket.destroy()
+  const done = Promise.all([...clients.values()].map(entry => entry.done))
   let timer: NodeJS.Timeout | undefined
   const patience = new Promise(resolve => {
     timer = setTimeout(resolve, drainMilliseconds)
   })
-  await Promise.race([done(), patience])
+  await Promise.race([done, patience])
   clearTimeout(timer)
-  for (const client of clients.values()) client?.end(shuttingDown())
-  await done()
+  for (const {client} of clients.values()) client?.end(shuttingDown())
+  await done
 }
 
 const shuttingDown = (): SallyportError =>

@@ -1,11 +1,10 @@
-import type {Duplex} from 'node:stream'
 import type {Identity, SessionOptions} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, Ping} from '../auth/contract.js'
 import type {ConnectionGuard, Log, SessionAuth} from '../session/index.js'
-import type {AlgorithmChoice, HostIdentity, SshConnection} from '../ssh/index.js'
+import type {AlgorithmChoice, Channel, HostIdentity, SshConnection} from '../ssh/index.js'
 import type {Certificate} from '../sshcert/index.js'
-import type {Account, NodeProcess, ProcessSpec} from './process/types.js'
+import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/index.js'
 
 /** What a node asks of the auth service, as `{kind: 'system', role: 'node', hostId}`. */
 export type NodeAuth = SessionAuth &
@@ -14,18 +13,10 @@ export type NodeAuth = SessionAuth &
     'ping' | 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'
   >
 
-/** An agent's socket on this host that leads to the client's. */
-export interface AgentSocket {
-  /** For SSH_AUTH_SOCK. */
-  path: string
-  /** Closes the socket and what is connected to it, and removes its directory. */
-  close(): Promise<void>
-}
-
 /** What programs are told about their session. */
 export interface SessionEnvironment {
   account: Account
-  /** What the client asked for with `env`, checked. */
+  /** What the client asked for, checked. */
   wished: ReadonlyMap<string, string>
   sid: string
   user: string
@@ -43,7 +34,8 @@ export interface NodeSystem {
   account(login: string): Promise<Account>
   environment(session: SessionEnvironment): Promise<Record<string, string>>
   start(spec: ProcessSpec): Promise<NodeProcess>
-  openAgent(account: Account, connect: () => Promise<Duplex>): Promise<AgentSocket>
+  /** A socket on this host that leads to the client's agent. */
+  openAgent(account: Account, connect: () => Promise<Channel>): Promise<AgentSocket>
 }
 
 /** What is the same for every connection to a node. */

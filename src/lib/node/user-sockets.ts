@@ -5,8 +5,8 @@ import {createServer, type ListenOptions, connect as netConnect, type Socket} fr
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {problem, SallyportError} from '../errors/index.js'
-import {type Plug, socketPlug} from './join-plug.js'
-import type {Account} from './process/types.js'
+import {type Plug, streamPlug} from './join-plug.js'
+import {type Account, asUser, guardedStdio} from './process/index.js'
 
 const connectMilliseconds = 10_000
 /** Connections at a time to one listener, those that wait for the client to take them among them. */
@@ -30,18 +30,12 @@ export interface UserSockets {
   listenPath(account: Account, path: string, onConnection: (socket: Socket) => void): Promise<Listener>
 }
 
-export interface UserSocketsOptions {
-  /** A command line that takes on the ids of the account first. */
-  asUser(account: Account, command: readonly string[]): [string, ...string[]]
-  /** Of this process. */
-  uid: number
-}
-
 /**
  * TCP is the same for everybody. What a Unix socket may be reached by is a matter of files, and a path may come to mean
  * another one at any moment: so nothing is checked here, the user's own process does what the user asked for.
+ * @param uid of this process
  */
-export function createUserSockets({asUser, uid}: UserSocketsOptions): UserSockets {
+export function createUserSockets(uid: number): UserSockets {
   const commandOf = (account: Account, command: readonly [string, ...string[]]): [string, ...string[]] =>
     account.uid === uid ? [...command] : asUser(account, command)
   return {
@@ -68,7 +62,7 @@ function connect(where: {host: string; port: number} | {path: string}, name: str
     socket.once('error', (error: NodeJS.ErrnoException) => fail(error.code))
     socket.once('connect', () => {
       clearTimeout(timer)
-      resolve(socketPlug(socket))
+      resolve(streamPlug(socket))
     })
   })
 }
@@ -86,22 +80,24 @@ process.stdout.on('error', () => process.exit(1))
 
 /** The same by a process of the user's. */
 async function connectAs([command, ...args]: [string, ...string[]], path: string): Promise<Plug> {
-  const child = spawn(command, args, {stdio: 'pipe', cwd: '/', env: {}})
+  const child = spawn(command, args, {stdio: guardedStdio(['pipe', 'pipe', 'pipe']), cwd: '/', env: {}})
+  const {stdin, stdout, stderr} = child
+  if (!stdin || !stdout || !stderr) throw problem('internal', 'a program was started without pipes')
   const closed = new Promise<void>(resolve => {
     child.once('close', () => resolve())
     child.once('error', () => resolve())
   })
-  for (const stream of child.stdio) stream?.on('error', () => undefined)
+  for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined)
   const timer = setTimeout(() => child.kill('SIGKILL'), connectMilliseconds)
-  const said = await Promise.race([once(child.stderr, 'data'), closed])
+  const said = await Promise.race([once(stderr, 'data'), closed])
   clearTimeout(timer)
   const [word] = said ?? []
   if (String(word) !== '+') {
     child.kill('SIGKILL')
     throw cannotConnect(path, String(word ?? 'ETIMEDOUT').slice(0, 32))
   }
-  child.stderr.resume()
-  return {readable: child.stdout, writable: child.stdin, destroy: () => void child.kill('SIGKILL'), closed}
+  stderr.resume()
+  return {readable: stdout, writable: stdin, destroy: () => void child.kill('SIGKILL'), closed}
 }
 
 async function listen(where: ListenOptions, onConnection: (socket: Socket) => void): Promise<Listener> {
@@ -166,7 +162,10 @@ async function listenLinked({account, path, onConnection, run}: Linked): Promise
 
 async function runCommand([command, ...args]: [string, ...string[]]): Promise<void> {
   const env = {PATH: '/usr/bin:/bin'}
-  const child = spawn(command, args, {stdio: 'ignore', cwd: '/', env, timeout: connectMilliseconds})
+  const child = spawn(command, args, {
+    ...{stdio: guardedStdio(['ignore', 'ignore', 'ignore']), cwd: '/', env},
+    timeout: connectMilliseconds,
+  })
   const [status] = (await once(child, 'close')) as [number | null]
   if (status !== 0) throw problem('host_unreachable', 'the user may not make a socket there, or there is one')
 }
