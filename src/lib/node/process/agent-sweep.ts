@@ -1,4 +1,5 @@
 import {lstat, readdir} from 'node:fs/promises'
+import {createConnection} from 'node:net'
 import {join} from 'node:path'
 import {
   directoryPrefix,
@@ -36,7 +37,7 @@ async function sweep(directory: string): Promise<boolean> {
     const inside = pathOf(handle, directory)
     const entries = await readdir(inside)
     const stale = await Promise.all(entries.map(entry => isStale(inside, entry)))
-    if (entries.length > 1 || !stale.every(Boolean)) return false
+    if (entries.length !== 1 || !stale.every(Boolean)) return false
     for (const entry of entries) await removeSocket(join(inside, entry))
   } finally {
     await handle.close()
@@ -48,10 +49,23 @@ async function sweep(directory: string): Promise<boolean> {
 async function isStale(directory: string, name: string): Promise<boolean> {
   const pid = Number(socketPattern.exec(name)?.[1] ?? Number.NaN)
   if (Number.isNaN(pid)) return false
-  const status = await lstat(join(directory, name)).catch(() => undefined)
+  const path = join(directory, name)
+  const status = await lstat(path).catch(() => undefined)
   // Our own number belonged to a process before us, as it does in containers: our own directories are known.
-  return status?.isSocket() === true && (pid === process.pid || !isAlive(pid))
+  const gone = pid === process.pid || !isAlive(pid)
+  return gone && status?.isSocket() === true && (await isRefused(path))
 }
+
+/** Processes of other containers cannot be seen, but they answer. */
+const isRefused = (path: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = createConnection(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.once('error', error => resolve((error as NodeJS.ErrnoException).code === 'ECONNREFUSED'))
+  })
 
 function isAlive(pid: number): boolean {
   try {
