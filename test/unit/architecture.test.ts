@@ -92,6 +92,7 @@ const heavy = [
   'otpauth',
   'keytar',
   '@xterm/headless',
+  '@lydell/node-pty',
 ]
 
 interface Import {

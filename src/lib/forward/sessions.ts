@@ -4,6 +4,7 @@ import {
   createSessionRecord,
   type HostSession,
   openHostSession,
+  rejectOpen,
   type SessionFacts,
   tellSessionId,
   watchTransfer,
@@ -11,7 +12,6 @@ import {
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {Admitted} from './admit.js'
 import type {AgentSource} from './agent-source.js'
-import {rejectOpen} from './ports.js'
 import {type ForwardedSession, forwardSession} from './session.js'
 import type {TargetLink} from './target-link.js'
 import type {ForwardSettings, Ingress} from './types.js'
