@@ -12,6 +12,15 @@ export {
 } from './guard.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
+export {permitted} from './permitted.js'
+export {
+  auditedPort,
+  channelAddress,
+  listenAddress,
+  portsNotPermitted,
+  rejectOpen,
+  remotePortRequests,
+} from './port-requests.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
 export {joinChannels, relay} from './relay.js'
 export {type RequestQueue, requestQueue} from './request-queue.js'
@@ -25,4 +34,6 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
+export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
+export {trackWork} from './work.js'
