@@ -196,8 +196,13 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
 
   const attempt = async (id: string): Promise<boolean> => {
     const session = sessions.get(id)
-    const batch = await session?.lane.next()
-    if (!session || !batch) return false
+    if (!session) return false
+    const batch = await session.lane.next()
+    if (!batch) {
+      await session.lane.tidy()
+      settled(session)
+      return false
+    }
     try {
       await tell(session, batch.steps)
     } catch (error) {
