@@ -2,18 +2,20 @@ import {Flags} from '@oclif/core'
 import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 
 export default class TokensAdd extends BaseCommand {
-  static override summary = 'Make a token with which another machine joins the cluster'
+  static override summary = 'Make a token with which another machine or cluster joins this one'
   static override description =
     `The token is good once, and shown once: the cluster keeps only a hash of it. With it come the pins by which
-the machine knows the auth service before it says anything to it.`
+the machine knows the auth service before it says anything to it. With a token for a trusted_cluster another cluster
+comes to let users of this one in.`
   static override examples = [
     '<%= config.bin %> tokens add --type=node',
     '<%= config.bin %> tokens add --type=node,proxy --ttl=2h',
     '<%= config.bin %> tokens add --type=proxy --format json',
+    '<%= config.bin %> tokens add --type=trusted_cluster',
   ]
   static override flags = {
     type: Flags.string({
-      description: 'what the machine may join as: node, proxy or both',
+      description: 'what the machine may join as: node, proxy or both; or trusted_cluster',
       required: true,
       helpValue: 'ROLE,…',
     }),
@@ -31,8 +33,8 @@ the machine knows the auth service before it says anything to it.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {durationSeconds, joinRoles, tokenLines, withAuthApi} = await import('../../lib/client/index.js')
-    const roles = joinRoles(flags.type, '--type')
+    const {durationSeconds, tokenLines, tokenRoles, withAuthApi} = await import('../../lib/client/index.js')
+    const roles = tokenRoles(flags.type, '--type')
     const request = {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),

@@ -16,7 +16,7 @@ export const eventCodes = {
   'access_request.search': {ok: 'T5004I'},
   'access_request.expire': {ok: 'T5005I'},
   'reset_password_token.create': {ok: 'T6000I'},
-  'trusted_cluster.create': {ok: 'T7000I'},
+  'trusted_cluster.create': {ok: 'T7000I', failed: 'T7000W'},
   'trusted_cluster.delete': {ok: 'T7001I'},
   'join_token.create': {ok: 'TJT00I'},
   'join_token.delete': {ok: 'TJT01I'},

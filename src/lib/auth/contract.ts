@@ -1,5 +1,4 @@
 import type {HostRecord} from '../access/hosts.js'
-import type {JoinMode} from '../access/join-policies.js'
 import type {Lock, LockKind} from '../access/locks.js'
 import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
@@ -8,7 +7,42 @@ import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
-import type {NodeResource, Resource, RoleResource} from './resource-types.js'
+import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
+import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
+import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
+import type {
+  ForeignAdmission,
+  ForeignRequest,
+  RemoteCluster,
+  TrustAnswer,
+  TrustedCluster,
+  TrustRequest,
+} from './trust-types.js'
+
+export type {
+  CreatedToken,
+  HostCertificates,
+  JoinRequest,
+  JoinRole,
+  JoinTokenSummary,
+  SystemRole,
+  TokenRole,
+} from './join-types.js'
+export type {
+  JoinPermit,
+  Participant,
+  ParticipantMode,
+  SessionEnding,
+  SessionTracker,
+} from './session-types.js'
+export type {
+  ForeignAdmission,
+  ForeignRequest,
+  RemoteCluster,
+  TrustAnswer,
+  TrustedCluster,
+  TrustRequest,
+} from './trust-types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -121,108 +155,6 @@ export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit
   limit?: number
 }
 
-export type SystemRole = 'auth' | 'proxy' | 'node'
-
-/** How somebody takes part in the session of another. */
-export type ParticipantMode = JoinMode
-
-export interface Participant {
-  id: string
-  user: string
-  mode: ParticipantMode
-  /** Unix ms. */
-  joined: number
-  lastActive: number
-}
-
-/** A session that runs now. Whoever holds it renews its tracker; one that is not renewed is gone after 30 minutes. */
-export interface SessionTracker {
-  sid: string
-  kind: 'ssh'
-  state: 'pending' | 'running' | 'terminated'
-  /** Whose session it is. */
-  user: string
-  /** The roles of the user when it began. */
-  roles: string[]
-  login: string
-  host: string
-  /** The address dialled, `ip:port`. */
-  address: string
-  /** Of the host in the inventory, where it is one of it. */
-  hostId?: string
-  interactive: boolean
-  /** The beginning of the command. */
-  command?: string
-  /** Unix ms. */
-  started: number
-  /** Those who have joined; whose session it is is not among them. */
-  participants: Participant[]
-  /** Of a pending session: who has to join before it goes on. */
-  waitsFor?: string
-  /** UUID or name of the proxy or node that holds it. */
-  heldBy: string
-}
-
-/** What a machine can join the cluster as. */
-export type JoinRole = Exclude<SystemRole, 'auth'>
-
-/** A token to join with. It is shown this once. */
-export interface CreatedToken {
-  /** To name it by; tells nothing about the token. */
-  id: string
-  token: string
-  roles: JoinRole[]
-  /** Unix ms. */
-  expires: number
-  /** What `--ca-pin` takes: all of them while authorities are rotated. */
-  caPins: string[]
-  /** `host:port` of the auth service as other machines reach it. */
-  authServer: string
-}
-
-export interface JoinTokenSummary {
-  /** Absent for one from the configuration, which stays good and cannot be removed. */
-  id?: string
-  roles: JoinRole[]
-  /** Unix ms. */
-  expires?: number
-  createdBy: string
-}
-
-export interface JoinRequest {
-  token: string
-  /** UUID that the machine made for itself, in small letters. */
-  hostId: string
-  nodename: string
-  roles: JoinRole[]
-  /** P-256, SubjectPublicKeyInfo in PEM. One for all roles of the machine. */
-  publicKey: string
-}
-
-/** What a machine that has joined shows on its connections to the auth service, and what it believes itself. */
-export interface HostCertificates {
-  clusterName: string
-  /** X.509 certificates of the tls-host authority, PEM. */
-  authorities: string[]
-  /** X.509, PEM. */
-  certificates: {role: JoinRole; certificate: string}[]
-}
-
-/** Somebody has ended the session; whoever holds it sees to that. */
-export interface SessionEnding {
-  sid: string
-  by: string
-  reason?: string
-}
-
-/** What the holder of a session needs to let somebody join it. */
-export interface JoinPermit {
-  tracker: SessionTracker
-  /** The name and roles that whoever joins still has. */
-  user: string
-  roles: string[]
-}
-
 /** A role and which version of it this is. */
 export interface RoleRecord {
   resource: RoleResource
@@ -312,6 +244,15 @@ export interface AuthApi {
   createLock(request: {kind: LockKind; name: string; message?: string; ttlSeconds?: number}): Promise<Lock>
   listLocks(): Promise<Lock[]>
   removeLock(id: string): Promise<void>
+  /** Becomes a leaf of this cluster. @throws token_invalid, access_denied, already_exists, invalid_input */
+  establishTrust(request: TrustRequest): Promise<TrustAnswer>
+  /** The leaves of this cluster. */
+  listRemoteClusters(): Promise<RemoteCluster[]>
+  /** A leaf that is removed can no longer keep a tunnel. */
+  removeRemoteCluster(name: string): Promise<void>
+  /** The roots of this cluster, without what is secret. */
+  listTrustedClusters(): Promise<TrustedClusterResource[]>
+  removeTrustedCluster(name: string): Promise<void>
   /**
    * The hosts of the inventory, by name, those that are offline among them. Users see the hosts that some login of theirs
    * may reach; all of them with the right to list nodes.
@@ -334,7 +275,7 @@ export interface AuthApi {
   signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
 
   /** A token for another machine to join with. A `value` of one's own has at least 16 characters. */
-  createToken(request: {roles: JoinRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
+  createToken(request: {roles: TokenRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
   listTokens(): Promise<JoinTokenSummary[]>
   /** By its ID, or by itself. */
   removeToken(idOrToken: string): Promise<void>
@@ -392,6 +333,10 @@ export interface AuthApi {
   renewHostCertificates(request: {publicKey: string}): Promise<HostCertificates>
   /** A node says that it is there, at least every ten minutes, and what it is like; of itself alone. */
   heartbeat(host: HostRecord): Promise<void>
+  /** All roots: at once, and again after each change, until the signal. */
+  watchTrustedClusters(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly TrustedCluster[]>>
+  /** Whether a user of a root may go where they want to, and where that is. Proxies only. */
+  admitForeign(request: ForeignRequest): Promise<ForeignAdmission>
   /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
   routeHost(request: HostRouteRequest): Promise<Route>
   decide(request: AccessRequest): Promise<AccessDecision>

@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto'
 import {problem} from '../errors/index.js'
 import {authorityPin} from '../pki/index.js'
 import type {AuthContext} from './context.js'
-import type {AuthApi, JoinRole} from './contract.js'
+import type {AuthApi, TokenRole} from './contract.js'
 import {sha256Hex} from './joining.js'
 
 const defaultTtlSeconds = 30 * 60
@@ -39,7 +39,8 @@ export function joinTokenMethods(
       const facts = {by: actor, token: id, roles, expires: new Date(expires).toISOString()}
       await emit({event: 'join_token.create', fields: facts})
       const caPins = authorities.tlsHostAuthorities().map(authorityPin)
-      return {id, token, roles, expires, caPins, authServer: joining.authAddress()}
+      const {clusterName} = settings
+      return {id, token, roles, expires, caPins, authServer: joining.authAddress(), clusterName}
     },
     async listTokens() {
       const stored = (await tokens.list()).sort((a, b) => a.expires - b.expires)
@@ -67,10 +68,10 @@ export function joinTokenMethods(
 const isStatic = ({settings}: AuthContext, token: string): boolean =>
   (settings.staticTokens ?? []).some(({value}) => sha256Hex(value) === sha256Hex(token))
 
-function checkRoles(wished: readonly JoinRole[]): JoinRole[] {
+function checkRoles(wished: readonly TokenRole[]): TokenRole[] {
   if (wished.length > 0) return [...new Set(wished)].sort()
-  throw problem('invalid_input', 'a token is for proxies, for nodes, or for both', {
-    hint: 'as in --type=node or --type=node,proxy',
+  throw problem('invalid_input', 'a token is for proxies, for nodes, for both, or for other clusters', {
+    hint: 'as in --type=node, --type=node,proxy or --type=trusted_cluster',
   })
 }
 

@@ -17,30 +17,17 @@ export function joinMethods(
   caller: Caller,
 ): Pick<AuthApi, 'join' | 'renewHostCertificates'> {
   const {emit, joining} = context
-  const address = caller.kind === 'anonymous' || caller.kind === 'system' ? caller.address : undefined
-  /** Word of an attempt, with what was said by whoever made it. */
-  const facts = ({hostId, nodename, roles}: Omit<JoinRequest, 'token' | 'publicKey'>) => ({
-    ...(address === undefined ? {} : {'addr.remote': address}),
-    fields: {host_id: hostId.slice(0, 64), nodename: nodename.slice(0, 255), roles},
-  })
   return {
     async join(request) {
-      try {
-        joining.failures.check(address ?? '')
+      const {hostId, nodename, roles} = request
+      const fields = {host_id: hostId.slice(0, 64), nodename: nodename.slice(0, 255), roles}
+      return refusingGuesses(context, caller, 'instance.join', fields, async () => {
         const key = readKey(request.publicKey)
         const method = await enter(context, request, key)
-        const answer = await certify(context, request.hostId, request.roles, key)
-        const {fields, ...rest} = facts(request)
-        await emit({event: 'instance.join', ...rest, fields: {...fields, method}})
+        const answer = await certify(context, hostId, roles, key)
+        await emit({event: 'instance.join', ...remoteAddress(caller), fields: {...fields, method}})
         return answer
-      } catch (error) {
-        const refusal = asProblem(error)
-        if (refusal.code === 'token_invalid') joining.failures.failed(address ?? '')
-        // Who is not listened to any more writes no more records either.
-        if (refusal.code !== 'rate_limited')
-          await emit({event: 'instance.join', success: false, error: refusal.message, ...facts(request)})
-        throw error
-      }
+      })
     },
     async renewHostCertificates({publicKey}) {
       const {hostId, role} = joined(caller)
@@ -57,6 +44,35 @@ export function joinMethods(
     },
   }
 }
+
+/**
+ * Tries something that a token opens. Whoever guesses tokens is slowed down; each refusal is on record, until nobody
+ * listens any more.
+ */
+export async function refusingGuesses<Result>(
+  {emit, joining}: AuthContext,
+  caller: Caller,
+  event: 'instance.join' | 'trusted_cluster.create',
+  fields: Record<string, unknown>,
+  attempt: () => Promise<Result>,
+): Promise<Result> {
+  const from = remoteAddress(caller)
+  const address = from['addr.remote'] ?? ''
+  try {
+    joining.failures.check(address)
+    return await attempt()
+  } catch (error) {
+    const {code, message} = asProblem(error)
+    if (code === 'token_invalid') joining.failures.failed(address)
+    if (code !== 'rate_limited') await emit({event, success: false, error: message, ...from, fields})
+    throw error
+  }
+}
+
+const remoteAddress = (caller: Caller): {'addr.remote'?: string} =>
+  (caller.kind === 'anonymous' || caller.kind === 'system') && caller.address !== undefined
+    ? {'addr.remote': caller.address}
+    : {}
 
 const newMachine = ({now}: AuthContext, nodename: string, key: KeyObject): StoredMachine => ({
   ...{version: 1, key: keyId(key), nodename, joined: now(), roles: []},
@@ -117,7 +133,8 @@ async function enter(
   return found.use ? 'token' : 'static'
 }
 
-async function findToken({joining, settings, now}: AuthContext, token: string) {
+/** A token that is good now, and the step that uses it up; none for one of the configuration. */
+export async function findToken({joining, settings, now}: AuthContext, token: string) {
   const id = sha256Hex(token)
   const same = (value: string): boolean => timingSafeEqual(Buffer.from(sha256Hex(value)), Buffer.from(id))
   const fixed = (settings.staticTokens ?? []).find(({value}) => same(value))
@@ -127,7 +144,7 @@ async function findToken({joining, settings, now}: AuthContext, token: string) {
   return {roles: stored.value.roles, use: joining.tokens.deleting(id, stored.revision)}
 }
 
-const invalidToken = (): SallyportError =>
+export const invalidToken = (): SallyportError =>
   problem('token_invalid', 'the join token is not valid: it was used, has expired or never existed', {
     hint: 'make a new one on the auth host: sallyport nodes add',
   })

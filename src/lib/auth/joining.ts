@@ -1,24 +1,25 @@
 import {createHash} from 'node:crypto'
 import {z} from 'zod'
 import type {Backend} from '../backend/index.js'
-import type {JoinRole} from './contract.js'
+import type {TokenRole} from './contract.js'
 import {createFailureLimit, type FailureLimit} from './failure-limit.js'
 import {createRecords, type Records} from './records.js'
 
 /** A token of the configuration. */
 export interface StaticToken {
   value: string
-  roles: readonly JoinRole[]
+  roles: readonly TokenRole[]
 }
 
 const joinRoles = z.array(z.enum(['proxy', 'node']))
+const tokenRoles = z.array(z.enum(['proxy', 'node', 'trusted_cluster']))
 
 /** Under the SHA-256 of the token: whoever reads the state cannot join with it. */
 export const joinTokenSchema = z.strictObject({
   version: z.literal(1),
   /** To name it by. */
   id: z.string(),
-  roles: joinRoles,
+  roles: tokenRoles,
   /** Unix ms. */
   expires: z.number(),
   createdBy: z.string(),

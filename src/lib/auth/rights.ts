@@ -16,6 +16,12 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   acceptInvite: 'anybody',
   exportAuthorities: 'anybody',
   join: 'anybody',
+  // With a token for it.
+  establishTrust: 'anybody',
+  listRemoteClusters: 'known',
+  removeRemoteCluster: ['trusted_cluster', 'delete'],
+  listTrustedClusters: ['trusted_cluster', 'list'],
+  removeTrustedCluster: ['trusted_cluster', 'delete'],
   createUser: ['user', 'create'],
   updateUser: ['user', 'update'],
   listUsers: ['user', 'list'],
@@ -71,6 +77,8 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   renewHostCertificates: 'system',
   heartbeat: 'system',
   routeHost: 'system',
+  watchTrustedClusters: 'system',
+  admitForeign: 'system',
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',
@@ -81,11 +89,16 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
 }
 
 /** Methods that only a proxy may call, not a node. */
-const proxyOnly: ReadonlySet<keyof AuthApi> = new Set(['issueProxyHostCertificate', 'routeHost'])
+const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
+  'issueProxyHostCertificate',
+  'routeHost',
+  'watchTrustedClusters',
+  'admitForeign',
+])
 /** And the reverse. */
 const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])
 /** For users and administrators, and the roles of the cluster as well. */
-const systemToo: ReadonlySet<keyof AuthApi> = new Set(['listHosts'])
+const systemToo: ReadonlySet<keyof AuthApi> = new Set(['listHosts', 'listRemoteClusters'])
 
 /** Decides whether `caller`, who as a user has these roles, may call `method` at all. Pure. */
 export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): boolean {

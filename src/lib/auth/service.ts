@@ -5,10 +5,11 @@ import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {certificateMethods} from './certificates.js'
-import type {AuthContext, AuthSettings} from './context.js'
+import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
 import {createResourcesMethod} from './create-resources.js'
 import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
+import {foreignUserMethods} from './foreign-users.js'
 import {historyMethods} from './history.js'
 import {hostMethods} from './hosts.js'
 import {createTurns} from './in-turn.js'
@@ -36,11 +37,14 @@ import {
   trackerSchema,
   userSchema,
 } from './records.js'
+import {remoteClusterMethods} from './remote-clusters.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
 import {trackerMethods} from './trackers.js'
+import {createTrust} from './trust-records.js'
+import {trustedClusterMethods} from './trusted-clusters.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -53,6 +57,7 @@ export interface AuthServiceOptions {
   publicUrl: () => string
   /** `host:port` by which other machines reach this service; asked when a token is made. */
   authAddress?: () => string
+  establishTrust?: EstablishTrust
   /** Unix ms. */
   now?: () => number
 }
@@ -78,11 +83,15 @@ function createContext(options: AuthServiceOptions): AuthContext {
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
     joining: createJoining(backend, now, options.authAddress),
     inventory: createInventory(backend, createRecords(backend, 'hosts', hostSchema), now),
+    trust: createTrust(backend),
+    establishTrust: options.establishTrust ?? (() => Promise.reject(cannotReachOthers())),
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
     emit: input => audit.emit(input),
   }
 }
+
+const cannotReachOthers = () => problem('unavailable', 'this service cannot reach other clusters')
 
 function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]): AuthApi {
   const {settings, now} = context
@@ -116,6 +125,9 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
     ...trackerMethods(context, caller, roles),
+    ...remoteClusterMethods(context, caller, actor),
+    ...trustedClusterMethods(context, actor),
+    ...foreignUserMethods(context),
   }
 }
 

@@ -16,7 +16,7 @@ export {type IdentityFormat, identityFiles, type StoredIdentity, writeIdentity} 
 export {type IdentityFlags, identityOptions} from './identity-flags.js'
 export {inviteLines} from './invite-lines.js'
 export {parseInviteUrl} from './invite-url.js'
-export {joinRoles, startLine, tokenLines} from './join-token.js'
+export {joinRoles, startLine, tokenLines, tokenRoles} from './join-token.js'
 export {readKeyFile} from './key-file.js'
 export {keepLogin, logIn, loginCommand} from './login.js'
 export {logOut} from './logout.js'

@@ -1,4 +1,4 @@
-import type {CreatedToken, JoinRole} from '../auth/contract.js'
+import type {CreatedToken, JoinRole, TokenRole} from '../auth/contract.js'
 import {problem} from '../errors/index.js'
 import {formatRemaining} from './status.js'
 import {list} from './values.js'
@@ -13,6 +13,10 @@ export function joinRoles(text: string, flag: string): JoinRole[] {
   })
 }
 
+/** `node`, `proxy`, `node,proxy` or `trusted_cluster`, as `tokens add --type` takes them. @throws usage */
+export const tokenRoles = (text: string, flag: string): TokenRole[] =>
+  list(text).join() === 'trusted_cluster' ? ['trusted_cluster'] : joinRoles(text, flag)
+
 /** The command that makes another machine join with this token, to be run there. */
 export const startLine = (
   {token, caPins, authServer}: Pick<CreatedToken, 'token' | 'caPins' | 'authServer'>,
@@ -26,11 +30,25 @@ export const startLine = (
   ].join(' ')
 
 /** What a person needs to know of a new token. `now` in Unix ms. */
-export const tokenLines = (token: CreatedToken, now: number): string =>
-  [
+export function tokenLines(token: CreatedToken, now: number): string {
+  const joining = token.roles.filter(role => role !== 'trusted_cluster')
+  return [
     `Token: ${token.token}`,
     `It is good for ${formatRemaining(token.expires - now + 999)}, and once. The pin of the auth service:`,
     ...token.caPins,
-    'Run this on the machine that joins:',
-    startLine(token, token.roles),
+    ...(joining.length > 0
+      ? ['Run this on the machine that joins:', startLine(token, joining)]
+      : ['In the cluster that is to let your users in, `sallyport create -f` this file:', trustFile(token)]),
   ].join('\n')
+}
+
+/** A resource for the other cluster; where the tunnel port is, and what users may do there, is left to say. */
+const trustFile = ({token, caPins, clusterName}: CreatedToken): string => `kind: trusted_cluster
+version: v1
+metadata: {name: ${clusterName}}
+spec:
+  token: ${token}
+  ca_pin: ${caPins.join(',')}
+  tunnel_addr: proxy.example.com:3024
+  role_map:
+    - {remote: access, local: [access]}`

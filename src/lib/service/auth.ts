@@ -4,6 +4,7 @@ import type {Logger} from 'pino'
 import {openAuditLog} from '../audit/index.js'
 import {
   type AuthService,
+  askRoot,
   type Caller,
   createApiServer,
   createAuthService,
@@ -118,6 +119,7 @@ async function openService(
     ...{backend, authorities, recordings, now},
     audit: {emit: completion.emit, query: audit.query, head: audit.head},
     publicUrl: () => webUrl() ?? configuredUrl(config),
+    establishTrust: askRoot(now),
   })
   return {service, completion, retention}
 }
