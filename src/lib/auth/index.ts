@@ -22,5 +22,5 @@ export type {
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export type {RemoteAuthApi} from './remote-methods.js'
-export type {Resource, RoleResource, UserResource} from './resource-types.js'
+export type {NodeResource, Resource, RoleResource, UserResource} from './resource-types.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'
