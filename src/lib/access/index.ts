@@ -1,4 +1,5 @@
 // Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
+export {rolesOfExtension} from './certificate-roles.js'
 export {decide, explain, mayReach, mayUse} from './decide.js'
 export {
   type HostRecord,
@@ -30,6 +31,7 @@ export {
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'
+export {mapRoles, type RoleMapping} from './role-map.js'
 export {
   isPreset,
   presetRoles,

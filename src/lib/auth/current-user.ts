@@ -46,6 +46,7 @@ export async function currentCaller(
   context: AuthContext,
   caller: Caller,
 ): Promise<{caller: Caller; roles: Role[]}> {
+  if (caller.kind === 'system') await requireUnlocked(context, caller)
   if (caller.kind !== 'user') return {caller, roles: []}
   const user = (await context.users.get(userKey(caller.name)))?.value
   const subject = {user: caller.name, roles: [...caller.roles, ...(user?.roles ?? [])], logins: [], nodes: []}
@@ -58,6 +59,14 @@ export async function currentCaller(
   const error = lock ? lockReason(lock) : `there is no longer a user ${caller.name}`
   await context.emit({event: 'auth', success: false, error, user: caller.name})
   throw problem('access_denied', error, {hint: 'ask an administrator'})
+}
+
+/** A machine that was locked by its UUID is no longer a part of the cluster. @throws access_denied */
+async function requireUnlocked({locks}: AuthContext, caller: Caller & {kind: 'system'}): Promise<void> {
+  const {address, hostId} = caller
+  if (address === undefined || hostId === undefined) return
+  const lock = findLock(await locks.list(), {user: '', roles: [], logins: [], nodes: [hostId]})
+  if (lock) throw problem('access_denied', lockReason(lock), {hint: 'ask an administrator'})
 }
 
 /** Decides by what the certificate says and the user still has. A node decides about itself and no other host. */

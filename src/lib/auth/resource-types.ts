@@ -65,4 +65,20 @@ export interface NodeResource {
   spec: {hostname: string; addr: string}
 }
 
-export type Resource = RoleResource | UserResource | NodeResource
+/** A cluster whose users are let in. To be created it needs a token of that cluster and the pin of its authority. */
+export interface TrustedClusterResource {
+  kind: 'trusted_cluster'
+  version: 'v1'
+  /** The name that the other cluster gives itself. */
+  metadata: {name: string}
+  spec: {
+    enabled?: boolean
+    token?: string
+    ca_pin?: string
+    /** `host:port` of its tunnel port. */
+    tunnel_addr: string
+    role_map: readonly {remote: string; local: readonly string[]}[]
+  }
+}
+
+export type Resource = RoleResource | UserResource | NodeResource | TrustedClusterResource

@@ -73,6 +73,7 @@ const ruleResources = [
   'cert_authority',
   'node',
   'token',
+  'trusted_cluster',
   '*',
 ] as const
 const ruleVerbs = ['list', 'read', 'create', 'update', 'delete', '*'] as const

@@ -96,6 +96,7 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     clientIdleTimeoutMs: auth.client_idle_timeout ?? 0,
     disconnectExpiredCert: auth.disconnect_expired_cert ?? false,
     sessionControlTimeoutMs: auth.session_control_timeout ?? 2 * minute,
+    recordingRetentionMs: auth.recording_retention ?? 0,
     routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }
 }

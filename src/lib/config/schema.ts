@@ -72,6 +72,7 @@ const auth = z.strictObject({
   client_idle_timeout: duration.optional(),
   disconnect_expired_cert: yesNo.optional(),
   session_control_timeout: duration.optional(),
+  recording_retention: duration.optional(),
   routing_strategy: choice(['unambiguous_match', 'most_recent']).optional(),
 })
 

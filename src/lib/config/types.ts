@@ -43,6 +43,8 @@ export interface AuthConfig {
   clientIdleTimeoutMs: number
   disconnectExpiredCert: boolean
   sessionControlTimeoutMs: number
+  /** Recordings whose session ended so long ago are removed. */
+  recordingRetentionMs: number
   /** What becomes of a name that several hosts have: refused, or the host that was heard of last. */
   routingStrategy: 'unambiguous_match' | 'most_recent'
 }

@@ -45,6 +45,7 @@ describe('defaults', () => {
         clientIdleTimeoutMs: 0,
         disconnectExpiredCert: false,
         sessionControlTimeoutMs: 120_000,
+        recordingRetentionMs: 0,
         routingStrategy: 'unambiguous_match',
       },
       proxy: {
