@@ -125,6 +125,7 @@ const recordedElsewhere: SessionRecord = {
   begin: async () => undefined,
   output: () => undefined,
   resize: () => undefined,
+  marker: () => undefined,
   finish: async () => undefined,
 }
 
