@@ -77,6 +77,7 @@ export const systemInputs = {
   decide: z.tuple([
     z.strictObject({
       ...{identity, login: name, host: name},
+      cluster: name.optional(),
       hostId: uuid.optional(),
       labels: labels.optional(),
     }),
