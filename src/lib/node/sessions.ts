@@ -126,7 +126,6 @@ const recordedElsewhere: SessionRecord = {
   output: () => undefined,
   marker: () => undefined,
   resize: () => undefined,
-  marker: () => undefined,
   finish: async () => undefined,
 }
 
