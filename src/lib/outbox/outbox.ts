@@ -175,6 +175,8 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
       await tellRecording(auth, session.id, session.isRefused ? cutShort(first) : first)
     } catch (error) {
       if (!isRefusal(error)) throw error
+      // Auth had nothing of what was lost here.
+      if (first.kind === 'seal' && !session.lane.state.meta && asProblem(error).code === 'not_found') return
       refused(session, first, asProblem(error))
     }
   }
