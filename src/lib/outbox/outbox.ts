@@ -41,6 +41,8 @@ export interface Outbox
   close(patienceMs: number): Promise<void>
 }
 
+/** How often it is logged what waits while auth is away. */
+const REPORT_MS = 600_000
 const SERVICE_ENDED = 'the service ended before the session did'
 const NOT_WRITTEN = 'the recording could no longer be written'
 const SPOOL_DAMAGED = 'what was kept of it for the auth service is damaged'
@@ -333,6 +335,9 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     stop = resolve
   })
   const takingUp = takeUp()
+  const report = setInterval(() => {
+    if (delivery.away !== undefined) log.warn({...status()}, 'what is kept waits for the auth service')
+  }, REPORT_MS).unref()
 
   return {
     emit,
@@ -343,6 +348,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     wake: delivery.wake,
     async close(patienceMs) {
       closed = true
+      clearInterval(report)
       stop()
       await takingUp
       await Promise.all([...sessions.values()].map(({lane}) => lane.idle()))
