@@ -1,4 +1,4 @@
-import type {Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
 
 /** Connections of one address that have not logged in yet. */
 const maxOfOneAddress = 128
@@ -7,9 +7,9 @@ const maxInAll = 1024
 /** Connections that have not logged in yet. */
 export interface Newcomers {
   /** Makes room where there is none: whoever has waited longest goes, which is never one that logs in as clients do. */
-  arrive(socket: Socket, address: string): void
+  arrive(socket: Duplex, address: string): void
   /** Logged in, or gone. */
-  leave(socket: Socket): void
+  leave(socket: Duplex): void
 }
 
 /**
@@ -17,9 +17,9 @@ export interface Newcomers {
  * come would let silent ones keep everybody out; so the oldest gives way.
  */
 export function createNewcomers({perAddress = maxOfOneAddress, inAll = maxInAll} = {}): Newcomers {
-  const addresses = new Map<Socket, string>()
+  const addresses = new Map<Duplex, string>()
   const counts = new Map<string, number>()
-  const leave = (socket: Socket): void => {
+  const leave = (socket: Duplex): void => {
     const address = addresses.get(socket)
     if (address === undefined) return
     addresses.delete(socket)
@@ -27,11 +27,11 @@ export function createNewcomers({perAddress = maxOfOneAddress, inAll = maxInAll}
     if (count > 0) counts.set(address, count)
     else counts.delete(address)
   }
-  const oldest = (fits: (address: string) => boolean): Socket | undefined => {
+  const oldest = (fits: (address: string) => boolean): Duplex | undefined => {
     for (const [socket, address] of addresses) if (fits(address)) return socket
     return undefined
   }
-  const evict = (socket: Socket | undefined): void => {
+  const evict = (socket: Duplex | undefined): void => {
     if (!socket) return
     leave(socket)
     socket.destroy()

@@ -124,6 +124,7 @@ function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () 
 const recordedElsewhere: SessionRecord = {
   begin: async () => undefined,
   output: () => undefined,
+  marker: () => undefined,
   resize: () => undefined,
   finish: async () => undefined,
 }

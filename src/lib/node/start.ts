@@ -1,10 +1,11 @@
 import {createServer, type Server, type Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
 import type {HostRecord} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import type {CommandLabel} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {createGuard, type LockWatch, type Log, startLockWatch} from '../session/index.js'
-import type {AlgorithmChoice} from '../ssh/index.js'
+import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
 import {admit} from './admit.js'
 import {type NodeClient, serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
@@ -22,6 +23,8 @@ export interface NodeOptions {
   listen: {host: string; port: number}
   /** Where others reach the node, once it is known where it listens; undefined: nowhere but through its tunnel. */
   advertise(listening: Address): string | undefined
+  /** It keeps tunnels open to the proxies. */
+  tunnel?: boolean
   hostId: string
   nodename: string
   version: string
@@ -48,8 +51,10 @@ interface Address {
 
 export interface Node {
   address: Address
-  /** Serves a connection that came another way, through a tunnel for example. */
-  serve(socket: Socket): void
+  /** What the node shows of itself now. */
+  hostIdentity(): HostIdentity
+  /** Serves a connection that came through a tunnel; its ends are what the proxy says they are. */
+  serve(stream: Duplex, ends: Pick<Peer, 'remoteAddress' | 'localAddress'>): void
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -72,7 +77,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
       settings: createSettings(options, cluster, certificate, locks),
     }
-    const server = createServer({noDelay: true}, socket => takeClient(state, socket))
+    const server = createServer({noDelay: true}, socket => takeClient(state, socket, peerOf(socket)))
     server.maxConnections = options.maxConnections
     const address = await listen(server, options.listen, log)
     closing.push(() => void server.close())
@@ -86,7 +91,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     closing.push(heartbeat.close)
     return {
       address,
-      serve: socket => takeClient(state, socket),
+      hostIdentity: certificate.current,
+      serve: (stream, ends) => takeClient(state, stream, {...ends, remoteIp: ipOf(ends.remoteAddress)}),
       async close(drainMilliseconds) {
         state.draining = true
         server.close()
@@ -157,7 +163,7 @@ function createSettings(
 }
 
 const hostRecord = (
-  {hostId, nodename, version, advertise}: NodeOptions,
+  {hostId, nodename, version, advertise, tunnel = false}: NodeOptions,
   labels: Record<string, string>,
   listening: Address,
 ): HostRecord => {
@@ -165,6 +171,7 @@ const hostRecord = (
   return {
     ...{id: hostId, subKind: 'node', hostname: nodename.toLowerCase(), labels, version},
     ...(address !== undefined && {address}),
+    ...(tunnel && {tunnel}),
   }
 }
 
@@ -173,14 +180,13 @@ interface NodeState {
   settings: NodeSettings
   newcomers: Newcomers
   /** Every connection, and who logged in on it; the promise resolves when all about it is on record. */
-  clients: Map<Socket, {client?: NodeClient; done: Promise<void>}>
+  clients: Map<Duplex, {client?: NodeClient; done: Promise<void>}>
   draining: boolean
 }
 
-function takeClient(state: NodeState, socket: Socket): void {
+function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
   const {clients, newcomers, settings, options} = state
   if (state.draining) return void socket.destroy()
-  const peer = peerOf(socket)
   // Errors before the transport listens, such as a reset in the meantime, must not end the process.
   socket.on('error', () => undefined)
   newcomers.arrive(socket, peer.remoteIp)
@@ -201,6 +207,8 @@ function takeClient(state: NodeState, socket: Socket): void {
     })
     .finally(() => clients.delete(socket))
 }
+
+const ipOf = (address: string): string => address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
 
 function peerOf(socket: Socket): Peer {
   const plain = (address = ''): string => address.replace(/^::ffff:/i, '')

@@ -1,6 +1,7 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
 export {type ConnectionWatch, watchConnection} from './connection-watch.js'
+export {followState} from './follow.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
 export {
   type ConnectionGuard,
@@ -33,5 +34,6 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
+export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
 export {trackWork} from './work.js'
