@@ -12,7 +12,7 @@ import type {SshConnection} from '../../../src/lib/ssh/index.js'
 import {signerFromKey} from '../../../src/lib/sshcert/index.js'
 import {everything, type FakeAuth, fakeAuth, openGuard} from '../forward/fixture.js'
 import {acceptOn, certify, connectOn, newKey, streamPair, userAuthority} from '../ssh/fixture.js'
-import {extensions, nodeIdentity, nodeSettings, peer, proxyIdentity, text} from './fixture.js'
+import {extensions, nodeIdentity, nodeSettings, peer, proxyIdentity} from './fixture.js'
 
 /**
  * A proxy and a node of this version and of older ones. An old node does not know the query, and tells its ID only once
@@ -189,7 +189,7 @@ describe('the ID of a session at a node whose sessions the proxy records', () =>
     const said: string[] = []
     channel.stderr.on('data', chunk => said.push(String(chunk)))
     await channel.request('shell')
-    await vi.waitFor(() => expect(said.join('')).toContain('[already_exists]'))
+    await vi.waitFor(() => expect(said.join('')).toContain('has a recording already [recording_unavailable]'))
     expect(node.processes).toEqual([])
   })
 })
