@@ -350,5 +350,31 @@ export interface AuthApi {
   sealRecording(sid: string, end: RecordingEnd): Promise<void>
 }
 
+/** What the roles of the cluster ask, in the process of the auth service and on other machines. */
+export type SystemApi = Pick<
+  AuthApi,
+  | 'ping'
+  | 'join'
+  | 'trustedAuthorities'
+  | 'issueProxyHostCertificate'
+  | 'issueNodeHostCertificate'
+  | 'renewHostCertificates'
+  | 'heartbeat'
+  | 'listHosts'
+  | 'routeHost'
+  | 'decide'
+  | 'upsertTracker'
+  | 'removeTracker'
+  | 'dropTrackers'
+  | 'permitJoin'
+  | 'watchEndings'
+  | 'watchLocks'
+  | 'emit'
+  | 'emitAll'
+  | 'beginRecording'
+  | 'appendRecording'
+  | 'sealRecording'
+>
+
 /** Gives a caller its view of the service. */
 export type AuthService = {as(caller: Caller): AuthApi}

@@ -1,7 +1,7 @@
 import {z} from 'zod'
 import {isHostId} from '../access/index.js'
 import {type EventName, eventCodes} from '../audit/index.js'
-import type {AuthApi} from './contract.js'
+import type {AuthApi, SystemApi} from './contract.js'
 
 /** Bounds on what other machines send, before anything looks at the meaning. */
 const name = z.string().max(256)
@@ -89,9 +89,9 @@ export const systemInputs = {
       truncated: text.optional(),
     }),
   ]),
-} as const satisfies Partial<Record<keyof AuthApi, z.ZodType>>
+} as const satisfies Record<SystemCall, z.ZodType>
 
-export type SystemCall = keyof typeof systemInputs
+export type SystemCall = Exclude<keyof SystemApi, StreamMethod>
 
 export const streamMethods = ['watchLocks', 'watchEndings'] as const satisfies readonly (keyof AuthApi)[]
 export type StreamMethod = (typeof streamMethods)[number]
@@ -113,7 +113,5 @@ export const anonymousInputs = {
 
 export type AnonymousCall = keyof typeof anonymousInputs
 
-/** The auth API as a role on another machine has it. */
-export type SystemApi = Pick<AuthApi, SystemCall | StreamMethod>
 /** The auth API as the web has it. */
 export type AnonymousApi = Pick<AuthApi, AnonymousCall>
