@@ -24,6 +24,7 @@ describe('sallyport start', () => {
     const {ssh, web, auth} = service.addresses
     expect(service.lines).toEqual([
       `auth   cluster test, administration on ${auth.socket}`,
+      `auth   other machines on 127.0.0.1:${auth.port}`,
       `proxy  SSH on 127.0.0.1:${ssh.port}`,
       `web    https://127.0.0.1:${web.port} (127.0.0.1:${web.port})`,
     ])
@@ -133,19 +134,23 @@ describe('what keeps it from starting is one line with its own exit status', () 
   })
 
   test.each([
-    ['the SSH proxy', 'listen_addr'],
-    ['the web service', 'web_listen_addr'],
-  ])('a port in use by somebody else (%s)', async (what, key) => {
+    ['the SSH proxy', 'proxy_service.listen_addr'],
+    ['the web service', 'proxy_service.web_listen_addr'],
+    ['the auth service', 'auth_service.listen_addr'],
+  ])('a port in use by somebody else (%s)', async (what, setting) => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     const {port} = taken.address() as {port: number}
     const dataDir = join(temporaryDirectory(), 'data')
-    const others = ['listen_addr', 'web_listen_addr'].filter(name => name !== key)
-    const config = `auth_service: {cluster_name: test}\nproxy_service: {${key}: "127.0.0.1:${port}", ${others}: "127.0.0.1:0"}`
+    const at = (name: string): string => `"127.0.0.1:${name === setting ? port : 0}"`
+    const config = [
+      `auth_service: {cluster_name: test, listen_addr: ${at('auth_service.listen_addr')}}`,
+      `proxy_service: {listen_addr: ${at('proxy_service.listen_addr')}, web_listen_addr: ${at('proxy_service.web_listen_addr')}}`,
+    ].join('\n')
     const result = await failing(config, `--data-dir=${dataDir}`)
     expect(result.code).toBe(30)
     expect(oneLine(result)).toBe(
-      `sallyport: ${what} cannot listen on 127.0.0.1:${port}: another program uses this port; set proxy_service.${key} to a free address and port [config_invalid]\n`,
+      `sallyport: ${what} cannot listen on 127.0.0.1:${port}: another program uses this port; set ${setting} to a free address and port [config_invalid]\n`,
     )
     expect(leftBehind(dataDir)).toEqual([])
     taken.close()

@@ -13,9 +13,9 @@ import {
   type SessionCompletion,
 } from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
-import type {Config} from '../config/index.js'
+import {type Config, formatAddress} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
-import {openAuthorities} from '../pki/index.js'
+import {type Authorities, openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
 import {createResources} from './resources.js'
 
@@ -27,11 +27,14 @@ export interface AuthRoomOptions {
   now: () => number
   /** Where users reach the web pages; known once they are served. */
   webUrl: () => string | undefined
+  /** Where other machines reach the service; known once it listens. */
+  address: () => string | undefined
 }
 
 /** The auth service with everything it stands on. */
 export interface AuthRoom {
   service: AuthService
+  authorities: Authorities
   /** Serves its API on a connected stream to a caller whose name the stream vouches for. */
   serve(stream: Duplex, caller: Caller): void
   /** Begins, in the background, to complete what earlier processes left of their sessions, and to prune recordings. */
@@ -48,11 +51,11 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
   const {logger} = options
   const resources = createResources()
   try {
-    const {service, completion, retention} = await openService(options, resources.add)
+    const {service, authorities, completion, retention} = await openService(options, resources.add)
     const server = createApiServer(service, logger)
     resources.add('API', server.close)
     return {
-      service,
+      ...{service, authorities},
       serve: server.attach,
       completeSessions: () => {
         void completion
@@ -69,9 +72,11 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
 }
 
 async function openService(
-  {config, logger, version, now, webUrl}: AuthRoomOptions,
+  {config, logger, version, now, webUrl, address}: AuthRoomOptions,
   opened: (name: string, close: () => Promise<unknown>) => void,
-): Promise<{service: AuthService; completion: SessionCompletion; retention: Retention}> {
+): Promise<
+  Pick<AuthRoom, 'service' | 'authorities'> & {completion: SessionCompletion; retention: Retention}
+> {
   const {dataDir, auth} = config
   const {clusterName} = auth
   const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
@@ -110,6 +115,7 @@ async function openService(
       secondFactor: auth.secondFactor,
       recording: auth.sessionRecording,
       routingStrategy: auth.routingStrategy,
+      staticTokens: auth.staticTokens,
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,
@@ -118,8 +124,9 @@ async function openService(
     ...{backend, authorities, recordings, now},
     audit: {emit: completion.emit, query: audit.query},
     publicUrl: () => webUrl() ?? configuredUrl(config),
+    authAddress: () => address() ?? formatAddress(config.auth.listen),
   })
-  return {service, completion, retention}
+  return {service, authorities, completion, retention}
 }
 
 /** Links can be made where the web runs elsewhere: then the address that users were promised is all we know. */
