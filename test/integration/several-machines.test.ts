@@ -1,7 +1,5 @@
-import {once} from 'node:events'
-import {readFileSync, statSync, writeFileSync} from 'node:fs'
+import {statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {createServer} from 'node:tls'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {type Machine, startMachine} from '../support/machines.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'

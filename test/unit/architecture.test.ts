@@ -91,6 +91,7 @@ const heavy = [
   'otpauth',
   'keytar',
   '@xterm/headless',
+  '@lydell/node-pty',
 ]
 
 interface Import {

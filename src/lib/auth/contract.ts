@@ -355,6 +355,10 @@ export type SystemApi = Pick<
   AuthApi,
   | 'ping'
   | 'join'
+  | 'establishTrust'
+  | 'listRemoteClusters'
+  | 'admitForeign'
+  | 'watchTrustedClusters'
   | 'trustedAuthorities'
   | 'issueProxyHostCertificate'
   | 'issueNodeHostCertificate'

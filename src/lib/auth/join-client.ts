@@ -3,17 +3,21 @@ import {problem} from '../errors/index.js'
 import {authorityPin, pinnedAuthority, readTlsHost} from '../pki/index.js'
 import {createClusterClient} from './cluster-client.js'
 import {type ServerAddress, shownCertificates} from './cluster-connection.js'
-import type {HostCertificates, JoinRequest} from './contract.js'
+import type {HostCertificates, JoinRequest, SystemApi} from './contract.js'
 
-export interface JoinOptions {
+/** An auth service that is known by its pins alone. */
+export interface PinnedServer {
   server: ServerAddress
   /** As `parsePins` gives them. */
   pins: readonly string[]
   /** Believe whatever answers, where no pin is given. */
   insecure: boolean
-  request: JoinRequest
   /** Unix ms. */
   now: () => number
+}
+
+export interface JoinOptions extends PinnedServer {
+  request: JoinRequest
 }
 
 /** The key of a machine, PKCS#8 in PEM, and the public half as `join` takes it. */
@@ -26,26 +30,38 @@ export function createMachineKey(): {key: string; publicKey: string} {
 }
 
 /**
- * Joins the cluster. The token is sent to nobody but a server whose certificate is signed by the authority that a pin
- * names: its certificates are looked at first, on a connection on which nothing is sent, and then TLS is spoken with that
- * authority as the only one that is believed.
+ * Joins the cluster.
  * @throws tls_untrusted, unavailable, token_invalid, access_denied, rate_limited, invalid_input
  */
-export async function joinCluster(options: JoinOptions): Promise<HostCertificates> {
-  const {server, request, now} = options
-  const authority = await trustedAuthority(options)
-  const authorities = [new X509Certificate(authority).toString()]
-  const client = createClusterClient({servers: [server], credentials: () => ({authorities}), now})
-  try {
-    const answer = await client.api.join(request)
+export const joinCluster = ({request, ...server}: JoinOptions): Promise<HostCertificates> =>
+  askPinned(server, async api => {
+    const answer = await api.join(request)
     checkAnswer(answer, request)
     return answer
+  })
+
+/**
+ * Asks something of an auth service as nobody. What is asked goes to nobody but a server whose certificate is signed by
+ * the authority that a pin names: its certificates are looked at first, on a connection on which nothing is sent, and
+ * then TLS is spoken with that authority as the only one that is believed.
+ * @throws tls_untrusted, unavailable, and what the service answers
+ */
+export async function askPinned<Answer>(
+  options: PinnedServer,
+  ask: (api: SystemApi) => Promise<Answer>,
+): Promise<Answer> {
+  const authority = await trustedAuthority(options)
+  const authorities = [new X509Certificate(authority).toString()]
+  const {server, now} = options
+  const client = createClusterClient({servers: [server], credentials: () => ({authorities}), now})
+  try {
+    return await ask(client.api)
   } finally {
     client.close()
   }
 }
 
-async function trustedAuthority({server, pins, insecure}: JoinOptions): Promise<Buffer> {
+async function trustedAuthority({server, pins, insecure}: PinnedServer): Promise<Buffer> {
   const where = `${server.host}:${server.port}`
   if (pins.length === 0 && !insecure)
     throw problem('tls_untrusted', 'without a pin nobody can tell whether this is the auth service', {

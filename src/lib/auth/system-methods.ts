@@ -51,6 +51,17 @@ export const systemInputs = {
       roles: z.array(z.enum(['proxy', 'node'])).max(2),
     }),
   ]),
+  establishTrust: z.tuple([
+    z.strictObject({token: name, clusterName: name, hostAuthorities: z.array(z.string().max(8192)).max(16)}),
+  ]),
+  listRemoteClusters: z.tuple([]),
+  admitForeign: z.tuple([
+    z.strictObject({
+      ...{cluster: name, identity, host: name, port: count},
+      login: name.optional(),
+      addresses: z.array(name).max(256).optional(),
+    }),
+  ]),
   trustedAuthorities: z.tuple([]),
   issueProxyHostCertificate: z.tuple([z.strictObject({principals: names, publicKey: bytes})]),
   issueNodeHostCertificate: z.tuple([z.strictObject({nodename: z.string().max(1024), publicKey: bytes})]),
@@ -93,7 +104,11 @@ export const systemInputs = {
 
 export type SystemCall = Exclude<keyof SystemApi, StreamMethod>
 
-export const streamMethods = ['watchLocks', 'watchEndings'] as const satisfies readonly (keyof AuthApi)[]
+export const streamMethods = [
+  'watchLocks',
+  'watchEndings',
+  'watchTrustedClusters',
+] as const satisfies readonly (keyof AuthApi)[]
 export type StreamMethod = (typeof streamMethods)[number]
 
 /** What a proxy may ask for somebody without a name, who came to its web port. */

@@ -4,6 +4,7 @@ import type {Logger} from 'pino'
 import {openAuditLog} from '../audit/index.js'
 import {
   type AuthService,
+  askRoot,
   type Caller,
   createApiServer,
   createAuthService,
@@ -125,6 +126,7 @@ async function openService(
     audit: {emit: completion.emit, query: audit.query},
     publicUrl: () => webUrl() ?? configuredUrl(config),
     authAddress: () => address() ?? formatAddress(config.auth.listen),
+    establishTrust: askRoot(now),
   })
   return {service, authorities, completion, retention}
 }
