@@ -336,6 +336,8 @@ export interface AuthApi {
   admitForeign(request: ForeignRequest): Promise<ForeignAdmission>
   /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
   routeHost(request: HostRouteRequest): Promise<Route>
+  /** A proxy says where users reach its web port, `https://host[:port]`: links are made for the one that said so last. */
+  announceProxy(request: {webUrl: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
@@ -366,6 +368,7 @@ export type SystemApi = Pick<
   | 'heartbeat'
   | 'listHosts'
   | 'routeHost'
+  | 'announceProxy'
   | 'decide'
   | 'upsertTracker'
   | 'removeTracker'

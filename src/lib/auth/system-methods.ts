@@ -66,6 +66,7 @@ export const systemInputs = {
   issueProxyHostCertificate: z.tuple([z.strictObject({principals: names, publicKey: bytes})]),
   issueNodeHostCertificate: z.tuple([z.strictObject({nodename: z.string().max(1024), publicKey: bytes})]),
   renewHostCertificates: z.tuple([z.strictObject({publicKey: z.string().max(4096)})]),
+  announceProxy: z.tuple([z.strictObject({webUrl: z.string().max(300)})]),
   heartbeat: z.tuple([checkedThere]),
   listHosts: z.tuple([z.strictObject({search: z.string().max(1024).optional(), labels: labels.optional()})]),
   routeHost: z.tuple([

@@ -21,6 +21,8 @@ export interface AuthLink {
   /** For the web: as somebody without a name. */
   web: {as(caller: Caller & {kind: 'anonymous'}): AnonymousApi}
   serveApi: ServeApi
+  /** Tells an auth service elsewhere where users reach the web port of this proxy. */
+  announce?(webUrl: string): void
 }
 
 /** The auth service in this process. */

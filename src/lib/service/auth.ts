@@ -124,15 +124,17 @@ async function openService(
     },
     ...{backend, authorities, recordings, now},
     audit: {emit: completion.emit, query: audit.query},
-    publicUrl: () => webUrl() ?? configuredUrl(config),
+    publicUrl: announced => webUrl() ?? promisedUrl(config) ?? announced ?? guessedUrl(config),
     authAddress: () => address() ?? formatAddress(config.auth.listen),
     establishTrust: askRoot(now),
   })
   return {service, authorities, completion, retention}
 }
 
-/** Links can be made where the web runs elsewhere: then the address that users were promised is all we know. */
-const configuredUrl = ({proxy, nodename}: Config): string => {
-  const {host, port} = proxy.publicAddresses[0] ?? {host: nodename, port: proxy.webListen.port}
-  return `https://${host}:${port || proxy.webListen.port}`
+/** What the configuration promises users, where the web runs elsewhere. */
+function promisedUrl({proxy}: Config): string | undefined {
+  const [address] = proxy.publicAddresses
+  return address && `https://${address.host}:${address.port || proxy.webListen.port}`
 }
+
+const guessedUrl = ({proxy, nodename}: Config): string => `https://${nodename}:${proxy.webListen.port}`

@@ -60,6 +60,16 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
     },
     as: role => clientFor(role).api,
     web: {as: ({address}) => clientFor('proxy').anonymous(address)},
+    announce(webUrl) {
+      clientFor('proxy')
+        .api.announceProxy({webUrl})
+        .catch(error =>
+          part.logger.warn(
+            {error: problemLine(asProblem(error))},
+            'the auth service was not told of the web port',
+          ),
+        )
+    },
     serveApi(stream, _caller, proof) {
       clientFor('proxy')
         .passOn(stream, proof)

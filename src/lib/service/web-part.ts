@@ -20,5 +20,6 @@ export async function startWebPart(part: Part, link: AuthLink, proxy: SshProxy):
     publicUrl: publicWebUrl(config),
   })
   resources.add('web', web.close)
+  link.announce?.(web.url)
   return web
 }
