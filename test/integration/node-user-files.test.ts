@@ -189,6 +189,13 @@ describe.runIf(isRoot)('of another user', () => {
     await expect(resolveAccount(String(user.uid))).rejects.toMatchObject({code: 'not_found'})
   })
 
+  test('an account that has expired is refused', async () => {
+    const gone = createLoginUser()
+    await resolveAccount(gone.name)
+    execFileSync('usermod', ['--expiredate', '1', gone.name])
+    await expect(resolveAccount(gone.name)).rejects.toMatchObject({code: 'access_denied'})
+  })
+
   test('the socket of an agent is out of reach for everybody else', async () => {
     const stranger = createLoginUser()
     const socket = await openAgentSocket({account, directory: tmpdir(), onConnection: echo})

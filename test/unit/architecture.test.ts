@@ -18,7 +18,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   access: ['errors'],
   audit: ['errors', 'durable'],
   recording: ['errors', 'durable'],
-  session: ['errors', 'ssh', 'sshcert', 'recording', 'audit', 'access', 'auth/contract'],
+  transfer: ['errors'],
+  session: ['errors', 'ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
   outbox: ['errors', 'durable', 'audit', 'recording', 'auth/contract'],
   forward: ['errors', 'ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
   tunnel: ['errors', 'ssh', 'sshcert', 'session'],
@@ -51,7 +52,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'auth/contract',
   ],
   web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
-  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'auth', 'config', 'recording'],
+  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'access', 'auth', 'config', 'recording'],
   service: [
     'errors',
     'durable',

@@ -1,5 +1,5 @@
 import type {ClusterAccess, RoutingStrategy} from '../access/index.js'
-import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
+import type {AuditEvent, AuditInput, AuditLog, AuditSink} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
@@ -10,6 +10,7 @@ import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
 import type {Records, StoredEnding, StoredInvite, StoredTracker, User} from './records.js'
+import type {SessionHolders} from './session-holders.js'
 import type {StoredLocks} from './stored-locks.js'
 import type {StoredRoles} from './stored-roles.js'
 import type {Trust} from './trust-records.js'
@@ -38,7 +39,7 @@ export interface AuthContext {
   settings: AuthSettings
   backend: Backend
   authorities: Authorities
-  audit: AuditSink & {query(query: AuditQuery): Promise<AuditEvent[]>}
+  audit: AuditSink & Pick<AuditLog, 'query' | 'head'>
   recordings: RecordingStore
   users: Records<User>
   invites: Records<StoredInvite>
@@ -58,5 +59,6 @@ export interface AuthContext {
   establishTrust: EstablishTrust
   trackers: Records<StoredTracker>
   endings: Records<StoredEnding>
+  holders: SessionHolders
   emit(input: AuditInput): Promise<AuditEvent>
 }

@@ -13,6 +13,7 @@ import {
   type SessionRecord,
   type SessionStart,
   type TerminalSize,
+  type TransferWatch,
 } from '../session/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
@@ -23,7 +24,7 @@ const failureStatus = 255
 const farewellMilliseconds = 1000
 /** Requests of its own that a target may make of the client's session besides the exit status. */
 const maxTargetRequests = 64
-/** File transfers are told of by the subsystem's event; their protocol would make no recording to watch. */
+/** Each of its files is told of by an event; the protocol would make no recording to watch. */
 const unrecordedSubsystem = 'sftp'
 
 export interface SessionParameters {
@@ -36,6 +37,8 @@ export interface SessionParameters {
   onAgentRequested(): void
   onSubsystem(name: string): Promise<void>
   onX11(success: boolean): Promise<void>
+  /** Watches the files that pass, where that is what the session is for. */
+  watchTransfer(kind: string, command: string | undefined): TransferWatch | undefined
   /** Bytes passed, either way. */
   onActivity(): void
   /** The session is over and its end is on record. Called once. */
@@ -77,6 +80,7 @@ class Session {
   #terminal: (TerminalSize & {term: string}) | undefined
   #agentRequested = false
   #running = false
+  #transfer: TransferWatch | undefined
   #received = 0
   #exit: SessionExit | undefined
   /** Why the session cannot begin. Told when the program is asked for, which is when the client listens. */
@@ -84,6 +88,8 @@ class Session {
   #lost: SallyportError | undefined
   /** Set when the session is ended from here: from then on nothing is delivered. */
   #ended = false
+  /** The client does not read stdout any more (eow@openssh.com). */
+  #unread = false
   #finishing: Promise<void> | undefined
 
   constructor(parameters: SessionParameters) {
@@ -142,8 +148,12 @@ class Session {
     const {record, onProblem, onDone} = this.#parameters
     // Nothing runs on that nobody watches.
     this.#remote?.close()
+    const recorded = (async () => {
+      await this.#transfer?.finish()
+      await record.finish(this.#exit, this.#received)
+    })()
     // Durable first: whoever sees the session end may look for its recording at once.
-    await Promise.all([record.finish(this.#exit, this.#received).catch(onProblem), farewell])
+    await Promise.all([recorded.catch(onProblem), farewell])
     this.#local.close()
     onDone()
   }
@@ -190,7 +200,11 @@ class Session {
         return this.#start(request)
       case 'signal':
       case 'break':
+        return this.#pass(request)
       case 'eow@openssh.com':
+        // OpenSSH grants no window any more for what it had not written: waiting for it would be for ever.
+        this.#unread = true
+        this.#local.dropUnsent()
         return this.#pass(request)
       case 'keepalive@openssh.com':
         return true
@@ -229,6 +243,7 @@ class Session {
     // The client may have left while the disk was busy.
     if (this.#finishing) return false
     this.#running = true
+    this.#transfer = this.#parameters.watchTransfer(request.type, command)
     this.#relay(target, recorded)
     return target.request(request.type, request.data, true)
   }
@@ -238,8 +253,12 @@ class Session {
     const {record, onActivity} = this.#parameters
     const tap = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
       onActivity()
+      if (this.#ended || (this.#unread && stream === 'stdout')) return false
+      const seen = stream === 'stdout' ? this.#transfer?.output(chunk) : undefined
       if (this.#ended) return false
-      return recorded ? record.output(chunk, stream) : undefined
+      const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
+      // One promise is enough: the next bytes ask again.
+      return hold ?? seen?.wait
     }
     const flushed = Promise.all([
       relay(target, local, tap('stdout')),
@@ -248,7 +267,8 @@ class Session {
     const input = relay(local, target, chunk => {
       onActivity()
       this.#received += chunk.length
-      return this.#ended ? false : undefined
+      const wait = this.#ended ? undefined : this.#transfer?.input(chunk)
+      return this.#ended ? false : wait
     })
     local.stderr.resume()
     void input.then(() => target.end())
@@ -256,7 +276,11 @@ class Session {
       if (!this.#ended && !this.#lost) local.end()
     })
     this.#listenTo(target, flushed)
-    const over = (): void => void flushed.then(nextTurn).then(() => this.#targetClosed())
+    const over = (): void => {
+      void flushed.then(nextTurn).then(() => this.#targetClosed())
+      // Last words on stderr may find no window either.
+      if (this.#unread) setTimeout(() => local.dropUnsent(), farewellMilliseconds).unref()
+    }
     if (target.isClosed) over()
     else target.onClosed = over
   }

@@ -31,4 +31,6 @@ export interface ProxyContext {
   draining(): boolean
   serveApi: ServeApi
   log: Log
+  /** Unix ms. */
+  now: () => number
 }

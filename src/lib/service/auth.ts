@@ -10,6 +10,7 @@ import {
   createAuthService,
   createCompletion,
   createRetention,
+  createSessionHolders,
   type Retention,
   type SessionCompletion,
 } from '../auth/index.js'
@@ -102,6 +103,7 @@ async function openService(
   const completion = createCompletion({
     ...{audit, recordings, now, log: logger},
     file: join(dataDir, 'sessions-completed.json'),
+    isHeld: createSessionHolders(backend, now).isHeld,
   })
   opened('completion of sessions', completion.close)
   const retention = createRetention({
@@ -123,7 +125,7 @@ async function openService(
       },
     },
     ...{backend, authorities, recordings, now},
-    audit: {emit: completion.emit, query: audit.query},
+    audit: {emit: completion.emit, query: audit.query, head: audit.head},
     publicUrl: announced => webUrl() ?? promisedUrl(config) ?? announced ?? guessedUrl(config),
     authAddress: () => address() ?? formatAddress(config.auth.listen),
     establishTrust: askRoot(now),

@@ -2,7 +2,6 @@ import {rm} from 'node:fs/promises'
 import type {Logger} from 'pino'
 import type {Config} from '../config/index.js'
 import {writeFileAtomic} from '../durable/index.js'
-import {problem} from '../errors/index.js'
 import {nativeCiphersAvailable} from '../ssh/index.js'
 import type {WebServer} from '../web/index.js'
 import {type Addresses, writeAddresses} from './addresses.js'
@@ -12,6 +11,7 @@ import {startAdministration, startAuthPart} from './auth-part.js'
 import {addressesFile, prepareDataDir} from './data-dir.js'
 import {startDiagnostics} from './diagnostics.js'
 import {hostUuid} from './host-uuid.js'
+import {startNodePart} from './node-part.js'
 import type {Part} from './part.js'
 import {startProxyPart} from './proxy-part.js'
 import {openRemoteAuth} from './remote-auth.js'
@@ -43,7 +43,6 @@ export async function startService({
   version,
   now = Date.now,
 }: StartOptions): Promise<Service> {
-  assertAvailable(config)
   if (!nativeCiphersAvailable()) logger.warn('ssh2 was installed without its native part: ciphers are slower')
   await prepareDataDir(config.dataDir)
   const resources = createResources()
@@ -71,13 +70,6 @@ export async function startService({
   }
 }
 
-function assertAvailable({roles}: Config): void {
-  if (roles.includes('node'))
-    throw problem('config_invalid', 'the node role is not part of this version', {
-      hint: 'leave it out of --roles and set ssh_service.enabled to no; hosts run plain sshd',
-    })
-}
-
 async function startDiagnosticsPart({config, resources}: Part, ready: () => boolean) {
   if (!config.diagnostics) return {}
   const diagnostics = await startDiagnostics(config.diagnostics, ready)
@@ -95,6 +87,7 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
     ? await startProxyPart(part, link, () => (web ? [web.address.port] : []))
     : undefined
   if (proxy) web = await startWebPart(part, link, proxy)
+  const node = config.roles.includes('node') ? await startNodePart(part, link) : undefined
   const socket = auth && (await startAdministration(part, auth.room))
   const addresses = {
     pid: process.pid,
@@ -102,6 +95,7 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
     ...(auth && socket !== undefined ? {auth: {socket, ...auth.listen}} : {}),
     ...(proxy ? {ssh: proxy.address} : {}),
     ...(web ? {web: {...web.address, url: web.url}} : {}),
+    ...(node ? {node: node.address} : {}),
   }
   return {addresses, begin: () => auth?.room.completeSessions()}
 }

@@ -1,11 +1,15 @@
+import {writeFileSync} from 'node:fs'
+import {join} from 'node:path'
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
+import {parseExpiry, refuseExpired, refuseWhileClosed} from '../../../src/lib/node/process/account-state.js'
 import {
   isLoginName,
   parseAccount,
   parseGroups,
   resolveAccount,
 } from '../../../src/lib/node/process/accounts.js'
+import {temporaryDirectory} from '../../support/temporary-directory.js'
 
 describe('a login name', () => {
   test.each(['root', 'www-data', '_apt', 'ann.lee', 'ann@corp.example', 'CORP\\ann', 'host$', '2fa', 'a0'])(
@@ -99,4 +103,43 @@ test('groups are what id -G prints, or nothing', () => {
   expect(parseGroups('1000 27 4\n')).toEqual([1000, 27, 4])
   for (const odd of ['', '\n', '1000 adm', '-1', '4294967295', '1,2'])
     expect(parseGroups(odd)).toBeUndefined()
+})
+
+describe('an account that the host has shut off', () => {
+  const day = 24 * 60 * 60 * 1000
+
+  test.each([
+    ['ann:!:19000:0:99999:7::19000:', 19_000],
+    ['ann:*:19000:0:99999:7::0:', 0],
+    ['ann:!:19000:0:99999:7:::', undefined],
+    ['ann:!:19000:0:99999:7::-1:', undefined],
+    ['ann:!:19000:0:99999:7::soon:', undefined],
+    ['', undefined],
+  ])('%j is closed from day %j', (line, expiry) => expect(parseExpiry(line)).toBe(expiry))
+
+  test('is refused from the first moment of its day', () => {
+    const line = 'ann:!:19000:0:99999:7::19000:'
+    expect(() => refuseExpired('ann', line, 19_000 * day - 1)).not.toThrow()
+    expect(() => refuseExpired('ann', line, 19_000 * day)).toThrow(/the account ann of this host has expired/)
+  })
+})
+
+describe('a host that is closed for logins', () => {
+  const directory = temporaryDirectory()
+
+  test('refuses everybody but root, with the reason that is written there', async () => {
+    const path = join(directory, 'nologin')
+    await refuseWhileClosed(1000, path)
+    writeFileSync(path, 'Disks are\x1b[31m changed\nback at noon\n')
+    await expect(refuseWhileClosed(1000, path)).rejects.toThrow(
+      /^this host is closed for logins: Disks are\[31m changed$/,
+    )
+    await refuseWhileClosed(0, path)
+    writeFileSync(path, '')
+    await expect(refuseWhileClosed(1000, path)).rejects.toThrow(/^this host is closed for logins$/)
+  })
+
+  test('is closed too when the file cannot be read', async () => {
+    await expect(refuseWhileClosed(1000, directory)).rejects.toMatchObject({code: 'unavailable'})
+  })
 })

@@ -2,6 +2,7 @@
 export {isLoginName, resolveAccount} from './accounts.js'
 export {type AgentSocket, type AgentSocketOptions, openAgentSocket} from './agent-socket.js'
 export {sweepAgentSockets} from './agent-sweep.js'
+export {guardedStdio} from './descriptors.js'
 export {
   type ClientEnvironment,
   clientEnvironment,
@@ -9,6 +10,7 @@ export {
   processEnvironment,
 } from './environment.js'
 export {readEnvironmentFile} from './environment-file.js'
+export {asUser} from './launch.js'
 export {startProcess} from './start.js'
 export {readTerminal} from './terminal-modes.js'
 export type {Account, NodeProcess, ProcessExit, ProcessSpec, Program, Terminal} from './types.js'

@@ -170,9 +170,10 @@ function nodeProcess(child: Started, account: Account, asRoot: boolean, streams:
     })
   })
   const end = (milliseconds: number): void => {
+    // Before the end of its input, which is another reason to leave.
+    if (running) tryKill(-child.pid, 'SIGHUP')
     streams.close()
     if (!running) return
-    tryKill(-child.pid, 'SIGHUP')
     clearTimeout(impatience)
     impatience = setTimeout(() => tryKill(-child.pid, 'SIGKILL'), milliseconds)
   }
