@@ -173,17 +173,25 @@ describe('what keeps it from starting is one line with its own exit status', () 
   })
 
   test.each([
-    [['--roles=auth,proxy,node'], 30, 'the node role is not part of this version'],
+    [['--roles=proxy'], 30, 'nobody said where the auth service is'],
+    [['--roles=node'], 30, 'nobody said where the auth service is'],
+    [['--roles=proxy', '--auth-server=127.0.0.1:1'], 30, 'this machine has not joined the cluster as proxy'],
     [
-      ['--roles=proxy'],
-      30,
-      'a proxy without the auth service in the same process is not part of this version',
+      ['--roles=proxy', '--auth-server=127.0.0.1:1', '--token=x'],
+      28,
+      'without a pin nobody can tell whether this is the auth service',
     ],
+    [
+      ['--roles=proxy', '--auth-server=127.0.0.1:1', '--token=x', `--ca-pin=sha256:${'0'.repeat(64)}`],
+      44,
+      'the auth service at 127.0.0.1:1 cannot be reached: nothing listens there',
+    ],
+    [['--ca-pin=sha256:1'], 2, '--ca-pin expects sha256:…, not "sha256:1"'],
     [['--roles=auth,gateway'], 2, 'there is no role "gateway"'],
     [['--listen-ip=everywhere'], 2, '--listen-ip expects an IP address, not "everywhere"'],
   ])('%j', async (args, code, message) => {
-    const result = await failing(trialConfig, ...args)
-    expect(result.code).toBe(code)
+    const result = await failing(trialConfig, `--data-dir=${join(temporaryDirectory(), 'data')}`, ...args)
     expect(oneLine(result)).toContain(`sallyport: ${message}; `)
+    expect(result.code).toBe(code)
   })
 })
