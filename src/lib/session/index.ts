@@ -1,5 +1,7 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
+
+export type {Seat} from './audience.js'
 export {type ConnectionWatch, watchConnection} from './connection-watch.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
 export {
@@ -9,8 +11,11 @@ export {
   type GuardedPlace,
   guardedTarget,
 } from './guard.js'
+export {hostedRecord} from './hosted-record.js'
+export {type HubAuth, type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
+export type {Guest, HostedSession, Party, SessionControls} from './party.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
 export {joinChannels, relay} from './relay.js'
 export {type RequestQueue, requestQueue} from './request-queue.js'
@@ -23,5 +28,6 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './requests.js'
+export {leaveScreen} from './screen-paint.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export type {Log, SessionAuth} from './types.js'
