@@ -20,6 +20,11 @@ their recordings; a second one ends the process at once.`
     nodename: Flags.string({description: 'name of this machine', helpValue: 'NAME'}),
     'listen-ip': Flags.string({description: 'address that every service listens on', helpValue: 'IP'}),
     'advertise-ip': Flags.string({description: 'address that others reach this machine by', helpValue: 'IP'}),
+    labels: Flags.string({description: 'fixed labels of the node', helpValue: 'NAME=VALUE,…'}),
+    'permit-user-env': Flags.boolean({
+      description: 'let users of the node set their environment in ~/.tsh/environment',
+      allowNo: true,
+    }),
     'diag-addr': Flags.string({description: 'serve /healthz and /readyz there', helpValue: 'HOST:PORT'}),
     'pid-file': Flags.string({description: 'write the process id there', helpValue: 'FILE'}),
     insecure: Flags.boolean({
@@ -29,13 +34,15 @@ their recordings; a second one ends the process at once.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Start)
-    const {loadConfig, parseRoles} = await import('../lib/config/index.js')
+    const {loadConfig, parseLabels, parseRoles} = await import('../lib/config/index.js')
     const config = await loadConfig(flags.config, {
       roles: flags.roles === undefined ? undefined : parseRoles(flags.roles),
       dataDir: flags['data-dir'],
       nodename: flags.nodename,
       listenIp: flags['listen-ip'],
       advertiseIp: flags['advertise-ip'],
+      labels: flags.labels === undefined ? undefined : parseLabels(flags.labels),
+      permitUserEnv: flags['permit-user-env'],
       diagAddr: flags['diag-addr'],
       pidFile: flags['pid-file'],
       insecure: flags.insecure,

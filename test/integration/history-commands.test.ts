@@ -127,6 +127,7 @@ describe('recordings ls', () => {
       command: `evil ${ESC}[2J`,
       state: 'sealed',
       bytes: statSync(file()).size,
+      hold: null,
     })
   })
 

@@ -10,21 +10,23 @@ import {
   table,
   tableWidth,
 } from '../../lib/cli/index.js'
-import type {RecordingSummary} from '../../lib/recording/index.js'
+import type {RecordingHold, RecordingSummary} from '../../lib/recording/index.js'
 
 export default class RecordingsLs extends BaseCommand {
   static override summary = 'List the recorded sessions, newest first'
   static override description =
     `Only those that you may see. STATE is sealed when the recording is complete and signed, live while the session runs,
-truncated when it was cut short. There are more when as many come as --limit says: --after goes on.`
+truncated when it was cut short; held means under legal hold. There are more when as many come as --limit says: --after goes on.`
   static override examples = [
     '<%= config.bin %> recordings ls',
     '<%= config.bin %> recordings ls --user joe --host db1 --last 24h --format json',
+    '<%= config.bin %> recordings ls --held',
     '<%= config.bin %> recordings ls --limit 50 --after 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
   ]
   static override flags = {
     format: formatFlag(),
     ...sessionFlags,
+    held: Flags.boolean({description: 'only those under legal hold'}),
     limit: Flags.integer({description: 'at most this many', default: 200, min: 1, max: 1000, helpValue: 'N'}),
     after: Flags.string({description: 'the next ones after this session', helpValue: 'SESSION'}),
     ...accessFlags,
@@ -41,6 +43,7 @@ truncated when it was cut short. There are more when as many come as --limit say
       ...(host !== undefined && {host}),
       ...(login !== undefined && {login}),
       ...(after !== undefined && {after: after.toLowerCase()}),
+      ...(flags.held && {held: true}),
     }
     const found = await withHistoryApi(flags, api => api.listRecordings(query))
     await render(found.map(record), {format, text: () => text(found)})
@@ -52,7 +55,9 @@ truncated when it was cut short. There are more when as many come as --limit say
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
-/** Every key is always there; `end` is null while it is not known. */
+const held = ({at, by, reason}: RecordingHold) => ({at: iso(at), by, reason: reason ?? null})
+
+/** Every key is always there; `end` is null while it is not known, `hold` unless it is held. */
 const record = (summary: RecordingSummary) => ({
   sid: summary.sid,
   user: summary.user,
@@ -67,6 +72,7 @@ const record = (summary: RecordingSummary) => ({
   command: summary.command ?? null,
   state: summary.state,
   bytes: summary.bytes,
+  hold: summary.hold ? held(summary.hold) : null,
 })
 
 function text(found: RecordingSummary[]): string {
@@ -83,7 +89,7 @@ function text(found: RecordingSummary[]): string {
       {header: 'Host', value: summary => summary.host},
       {
         header: 'State',
-        value: summary => summary.state,
+        value: summary => (summary.hold ? `${summary.state}, held` : summary.state),
         paint: (cell, summary) => (summary.state === 'truncated' ? colour.yellow(cell) : cell),
       },
       {header: 'Command', value: summary => summary.command ?? (summary.interactive ? '(shell)' : '')},

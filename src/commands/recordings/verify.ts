@@ -2,15 +2,17 @@ import {readFile} from 'node:fs/promises'
 import {basename} from 'node:path'
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import type {SessionVerdict} from '../../lib/client/index.js'
 import {problem} from '../../lib/errors/index.js'
 import type {RecordingIndex, RecordingVerdict} from '../../lib/recording/index.js'
 
 export default class RecordingsVerify extends BaseCommand {
   static override summary = 'Check that a recording is what was recorded'
   static override description =
-    `Follows the chain of its chunks and checks the signature at its end; names the first bad chunk. A file is verified
-without any service when --key names the public key of the recording authority; an index beside it (*.index.jsonl) is
-used where there is one.`
+    `Follows the chain of its chunks and checks the signature at its end; names the first bad chunk. A session is also held
+against the audit log, which knows how many chunks there were; of one that was removed, the tombstone is verified. A file is
+verified without any service when --key names the public key of the recording authority; an index beside it
+(*.index.jsonl) is used where there is one.`
   static override examples = [
     '<%= config.bin %> recordings verify 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
     '<%= config.bin %> recordings verify session.cast.gz --key recording.pub',
@@ -29,11 +31,13 @@ used where there is one.`
     const {args, flags} = await this.parse(RecordingsVerify)
     const {isSid} = await import('../../lib/recording/index.js')
     const sid = args.session.toLowerCase()
-    const verdict = isSid(sid) ? await verifySession(sid, flags) : await verifyFile(args.session, flags)
+    const verdict = isSid(sid) ? await verifyBySid(sid, flags) : await verifyFile(args.session, flags)
     await render(verdict, {format: flags.format, text: () => words(verdict)})
     conclude(verdict)
   }
 }
+
+type Removed = Extract<SessionVerdict, {result: 'removed'}>
 
 interface VerifyFlags {
   key?: string | undefined
@@ -45,13 +49,11 @@ interface VerifyFlags {
   insecure: boolean
 }
 
-async function verifySession(sid: string, flags: VerifyFlags): Promise<RecordingVerdict> {
-  const {recordingKeys, withHistoryApi} = await import('../../lib/client/index.js')
-  const {verifyRecording} = await import('../../lib/recording/index.js')
+async function verifyBySid(sid: string, flags: VerifyFlags): Promise<SessionVerdict> {
+  const {recordingKeys, verifySession, withHistoryApi} = await import('../../lib/client/index.js')
   return await withHistoryApi(flags, async api => {
     const text = flags.key ? await readKey(flags.key) : await api.exportAuthorities({type: 'recording'})
-    const {data} = await api.openRecording(sid)
-    return await verifyRecording({data, keys: recordingKeys(text), sid})
+    return await verifySession(api, sid, recordingKeys(text))
   })
 }
 
@@ -87,14 +89,24 @@ async function readIndex(path: string, named: string | undefined): Promise<Recor
   return bytes && parseIndex(bytes)
 }
 
-function words(verdict: RecordingVerdict): string {
+function words(verdict: SessionVerdict): string {
+  if (verdict.result === 'removed') return removedWords(verdict)
   if (verdict.result !== 'verified') return ''
   const {sid, chunks, truncated} = verdict
   const found = `The recording of session ${sid} is what was recorded: ${chunks} chunks, unbroken and signed.`
   return truncated === undefined ? found : `${found}\nIt is not all of the session: ${truncated}.`
 }
 
-function conclude(verdict: RecordingVerdict): void {
+function removedWords({sid, removedAt, removedBy, cause, reason, end}: Removed): string {
+  const by = cause === 'retention' ? 'because it was older than the cluster keeps' : `by ${removedBy}`
+  const why = reason === undefined ? '' : `: ${reason}`
+  const what = end
+    ? ` It had ${end.chunks} chunks; the last one's digest is ${end.head}.`
+    : ' It was damaged.'
+  return `The recording of session ${sid} was removed in order on ${new Date(removedAt).toISOString()} ${by}${why}.${what}`
+}
+
+function conclude(verdict: SessionVerdict): void {
   if (verdict.result === 'bad') {
     const {chunk, reason} = verdict
     throw problem('recording_corrupt', chunk === undefined ? reason : `chunk ${chunk} is bad: ${reason}`)
@@ -102,7 +114,7 @@ function conclude(verdict: RecordingVerdict): void {
   if (verdict.result === 'unsealed')
     throw problem(
       'recording_unavailable',
-      `the ${verdict.chunks} chunks of session ${verdict.sid} are unbroken, but nobody signed them: the session still runs or was cut short`,
+      `the ${verdict.chunks} chunks of session ${verdict.sid} are unbroken, but nobody signed them: the session still runs or was cut short, and chunks missing at the end cannot be seen`,
       {hint: 'verify it again when the session has ended'},
     )
 }

@@ -3,7 +3,14 @@ import {findLock, type Lock, lockReason} from './locks.js'
 import {mergeOptions} from './options.js'
 import type {Role, RoleConditions} from './roles.js'
 import {expand, type Traits} from './templates.js'
-import type {AccessDecision, AccessRequest, ClusterAccess, Explanation, RoleVerdict} from './types.js'
+import type {
+  AccessDecision,
+  AccessRequest,
+  ClusterAccess,
+  Explanation,
+  Identity,
+  RoleVerdict,
+} from './types.js'
 
 /**
  * Decides whether somebody may log in as `login` on a host. Pure. Locks come first, then what roles deny; to allow, one
@@ -32,15 +39,47 @@ export function explain(
     user: identity.user,
     roles: [...identity.roles, ...roles.map(({name}) => name)],
     logins: [login],
-    nodes: [request.host],
+    nodes: [request.host, ...(request.aliases ?? [])],
   })
   const refusal = refuse(request, verdicts, lock)
   const decision: AccessDecision =
     refusal === undefined
       ? {allowed: true, reason: grant(request, verdicts), options: mergeOptions(roles, cluster)}
-      : {allowed: false, reason: refusal}
-  return {decision, ...(lock && {lock}), carriesLogin: identity.logins.includes(login), roles: verdicts}
+      : {allowed: false, reason: refusal, ...(isHidden(roles, request, lock) && {hidden: true})}
+  return {
+    decision,
+    ...(lock && {lock}),
+    carriesLogin: identity.logins.includes(login),
+    ...(request.labels && {labels: request.labels}),
+    roles: verdicts,
+  }
 }
+
+/**
+ * Whether some login of somebody may go to a host with these labels, for all that roles say. Locks are another matter:
+ * they are told. Pure.
+ */
+export function mayReach(
+  roles: readonly Role[],
+  {logins}: Pick<Identity, 'logins'>,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  const traits: Traits = {internal: {logins}, external: {}}
+  return logins.some(login => {
+    const verdicts = roles.map(role => judge(role, login, labels, traits))
+    return !verdicts.some(denying) && verdicts.some(allowing)
+  })
+}
+
+/** A refusal must not tell a host that somebody may not see from one that is not there, nor the reverse. */
+const isHidden = (roles: readonly Role[], request: AccessRequest, lock: Lock | undefined): boolean =>
+  (!lock || lock.kind === 'node') &&
+  roles.some(looksAtLabels) &&
+  !mayReach(roles, request.identity, request.labels ?? {})
+
+/** Otherwise a host of the inventory is the same to it as any other. */
+const looksAtLabels = ({allow, deny}: Role): boolean =>
+  [allow, deny].some(({nodeLabels}) => Object.keys(nodeLabels).some(name => name !== '*'))
 
 function judge(
   {name, allow, deny}: Role,

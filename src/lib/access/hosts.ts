@@ -15,6 +15,41 @@ export interface HostRecord {
   version?: string
   /** Unix ms at which the cluster last heard of it; registered hosts say nothing. */
   lastSeen?: number
-  /** Unix ms after which a node that is silent is no longer there. */
+  /** Unix ms after which a node that is silent counts as offline. */
   expires?: number
+  /** Unix ms at which an administrator registered it, or changed what is registered. */
+  registered?: number
+}
+
+/** What a role may tell hosts apart by, and a person can read, is far less. */
+export const maxLabels = 64
+export const maxLabelName = 128
+export const maxLabelValue = 512
+
+/** Why this cannot be the name of a host's label, or undefined. `*` is one of roles alone. */
+export const labelNameProblem = (name: string): string | undefined =>
+  name.length <= maxLabelName && /^[A-Za-z_][A-Za-z0-9_./:-]*$/.test(name) && name !== '__proto__'
+    ? undefined
+    : 'a label has letters, digits and . _ / : -, and begins with a letter'
+
+/** A UUID in the one spelling that hosts have. */
+export const isHostId = (text: string): boolean =>
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text)
+
+/** A node that was not heard of for its time is offline; a registered host is taken to be there. */
+export const isOnline = ({expires}: Pick<HostRecord, 'expires'>, now: number): boolean =>
+  expires === undefined || expires > now
+
+/** `host:port` or `[ipv6]:port` → its parts; undefined for anything else, port 0 included. */
+export function splitAddress(address: string): {host: string; port: number} | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/@]{1,253})):(\d{1,5})$/.exec(address)
+  const port = Number(match?.[3])
+  const host = match?.[1] ?? match?.[2]
+  return host === undefined || port < 1 || port > 65_535 ? undefined : {host, port}
+}
+
+/** Every name by which a lock on a host can mean this one. */
+export function namesOf({id, hostname, address}: HostRecord): string[] {
+  const host = address === undefined ? undefined : splitAddress(address)?.host
+  return [id, hostname, ...(host === undefined ? [] : [host])]
 }

@@ -1,5 +1,17 @@
 // Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
-export {decide, explain, mayUse} from './decide.js'
+export {rolesOfExtension} from './certificate-roles.js'
+export {decide, explain, mayReach, mayUse} from './decide.js'
+export {
+  type HostRecord,
+  isHostId,
+  isOnline,
+  labelNameProblem,
+  maxLabelName,
+  maxLabels,
+  maxLabelValue,
+  namesOf,
+  splitAddress,
+} from './hosts.js'
 export {
   type JoinMode,
   type JoinPolicy,
@@ -19,6 +31,7 @@ export {
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'
+export {mapRoles, type RoleMapping} from './role-map.js'
 export {
   isPreset,
   presetRoles,
@@ -28,6 +41,15 @@ export {
   type Rule,
   restrictionsOf,
 } from './roles.js'
+export {
+  ambiguousHost,
+  chooseHost,
+  type Found,
+  noSuchHost,
+  type Route,
+  type RouteRequest,
+  type RoutingStrategy,
+} from './route.js'
 export {templateProblem} from './templates.js'
 export type {
   AccessDecision,

@@ -67,7 +67,7 @@ export const presetRoles: Readonly<Record<string, Role>> = {
       ...nothing,
       rules: [
         {
-          resources: ['user', 'role', 'lock', 'cert_authority'],
+          resources: ['user', 'role', 'lock', 'cert_authority', 'node', 'token', 'trusted_cluster'],
           verbs: ['list', 'read', 'create', 'update', 'delete'],
         },
       ],

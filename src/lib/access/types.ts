@@ -16,7 +16,12 @@ export interface AccessRequest {
   login: string
   /** The host as asked for, canonical. */
   host: string
+  /** Of the host in the inventory; absent where it is not one of it, and then it has no labels. */
+  hostId?: string
+  /** Of the host in the inventory: looked up by the auth service, whatever a request says. */
   labels?: Record<string, string>
+  /** Other names of the host, by which it may be locked. Looked up like the labels. */
+  aliases?: readonly string[]
 }
 
 /** How much is demanded where something that protects a session cannot be had. */
@@ -53,7 +58,15 @@ export interface SessionOptions {
 /** The decision and its reason, in words an administrator can act on. */
 export type AccessDecision =
   | {allowed: true; reason: string; options: SessionOptions}
-  | {allowed: false; reason: string}
+  | {
+      allowed: false
+      reason: string
+      /**
+       * Who asked must not learn whether there is such a host: no login of theirs may go there, or nothing is registered
+       * under that name.
+       */
+      hidden?: true
+    }
 
 /** What one role says to a request: which of its conditions fit the login, and which the host. */
 export interface RoleVerdict {
@@ -69,5 +82,7 @@ export interface Explanation {
   lock?: Lock
   /** Whether the certificate is for the login at all. */
   carriesLogin: boolean
+  /** Those that the roles' conditions were compared with; absent for a host that is not in the inventory. */
+  labels?: Record<string, string>
   roles: RoleVerdict[]
 }

@@ -16,12 +16,18 @@ export const eventCodes = {
   'access_request.search': {ok: 'T5004I'},
   'access_request.expire': {ok: 'T5005I'},
   'reset_password_token.create': {ok: 'T6000I'},
-  'trusted_cluster.create': {ok: 'T7000I'},
+  'trusted_cluster.create': {ok: 'T7000I', failed: 'T7000W'},
   'trusted_cluster.delete': {ok: 'T7001I'},
   'join_token.create': {ok: 'TJT00I'},
+  'join_token.delete': {ok: 'TJT01I'},
+  /** A machine joined the cluster, or tried to. */
+  'instance.join': {ok: 'TJ002I', failed: 'TJ002E'},
   'role.created': {ok: 'T9000I'},
   'role.deleted': {ok: 'T9001I'},
   'role.updated': {ok: 'T9002I'},
+  'node.created': {ok: 'TND00I'},
+  'node.updated': {ok: 'TND01I'},
+  'node.deleted': {ok: 'TND02I'},
   'lock.created': {ok: 'TLK00I'},
   'lock.deleted': {ok: 'TLK01I'},
   'cert.create': {ok: 'TC000I', failed: 'TC000W'},
@@ -35,7 +41,11 @@ export const eventCodes = {
   'session.connect': {ok: 'T2010I', failed: 'T2010E'},
   'session.recording.access': {ok: 'T2012I', failed: 'T2012W'},
   /** Somebody looked for something on the screens of sessions. */
-  'session.recording.search': {ok: 'TSR00I'},
+  'session.recording.search': {ok: 'TSR02I'},
+  /** A recording was removed, or is about to be. */
+  'session.recording.delete': {ok: 'TSR03I', failed: 'TSR03E'},
+  'session.recording.hold': {ok: 'TSR04I'},
+  'session.recording.release': {ok: 'TSR05I'},
   'session.rejected': {failed: 'T1006W'},
   subsystem: {ok: 'T3001I', failed: 'T3001E'},
   exec: {ok: 'T3002I', failed: 'T3002E'},
@@ -90,6 +100,8 @@ export interface AuditInput {
   server_id?: string
   server_hostname?: string
   server_addr?: string
+  /** Of the host in the inventory, as they were when the session began. */
+  server_labels?: Record<string, string>
   forwarded_by?: string
   'addr.local'?: string
   'addr.remote'?: string

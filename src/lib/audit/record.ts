@@ -115,6 +115,7 @@ const reserved = new Set([
   'server_id',
   'server_hostname',
   'server_addr',
+  'server_labels',
   'forwarded_by',
   'reported_by',
   'addr.local',

@@ -1,6 +1,6 @@
 import {asProblem, problem} from '../errors/index.js'
 import type {HostCertificateWish} from '../pki/index.js'
-import {formatAuthorizedKey} from '../sshcert/index.js'
+import {formatAuthorizedKey, hostRoleExtensions} from '../sshcert/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 import {issueFor, readPublicKey} from './login.js'
@@ -22,13 +22,6 @@ type CertificateMethods = Pick<
   | 'exportAuthorities'
   | 'listAuthorities'
 >
-
-/** What a host certificate says about the part its holder plays, under the names that Teleport uses. */
-const roleExtensions = (role: 'Proxy' | 'Node', clusterName: string): Map<string, string> =>
-  new Map([
-    ['x-teleport-authority', clusterName],
-    ['x-teleport-role', role],
-  ])
 
 /** Certificates that are not for somebody logging in, and the public half of the authorities. */
 export function certificateMethods(context: AuthContext, actor: string, caller: Caller): CertificateMethods {
@@ -71,14 +64,14 @@ export function certificateMethods(context: AuthContext, actor: string, caller: 
       })
     },
     issueProxyHostCertificate({principals, publicKey}) {
-      const extensions = roleExtensions('Proxy', clusterName)
+      const extensions = hostRoleExtensions('Proxy', clusterName)
       const wish = {principals, publicKey, validBefore: validBefore(proxyHostTtlSeconds), extensions}
       return issueHost({...wish, keyId: 'proxy'}, {cert_type: 'host', by: 'proxy', principals})
     },
     async issueNodeHostCertificate({nodename, publicKey}) {
       const fields = {cert_type: 'host', by: 'node', name: nodename.slice(0, 255)}
       const principals = await refusals(fields, async () => nodePrincipals(caller, nodename, clusterName))
-      const extensions = roleExtensions('Node', clusterName)
+      const extensions = hostRoleExtensions('Node', clusterName)
       const wish = {principals, publicKey, validBefore: validBefore(nodeHostTtlSeconds), extensions}
       return issueHost({...wish, keyId: principals[0] ?? 'node'}, {...fields, principals})
     },

@@ -12,7 +12,10 @@ export const uploadEvent = (
   completed: CompletedRecording,
 ): AuditInput => ({
   ...{...factsOf(sid, start, completed), event: 'session.upload'},
-  fields: {session_recording: 'proxy', ...cut(completed)},
+  fields: {
+    ...{session_recording: 'proxy', chunks: completed.end.chunks, head: completed.end.head},
+    ...cut(completed),
+  },
 })
 
 export const damageEvent = (sid: string, start: AuditEvent | undefined, error: string): AuditInput => ({

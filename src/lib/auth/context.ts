@@ -1,15 +1,18 @@
-import type {ClusterAccess} from '../access/index.js'
+import type {ClusterAccess, RoutingStrategy} from '../access/index.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
-import type {Ping, SecondFactor} from './contract.js'
+import type {Ping, SecondFactor, TrustAnswer, TrustRequest} from './contract.js'
+import type {Inventory} from './inventory.js'
+import type {Joining, StaticToken} from './joining.js'
 import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
 import type {Records, StoredEnding, StoredInvite, StoredTracker, User} from './records.js'
 import type {StoredLocks} from './stored-locks.js'
 import type {StoredRoles} from './stored-roles.js'
+import type {Trust} from './trust-records.js'
 
 /** What the cluster's configuration says about the auth service. */
 export interface AuthSettings {
@@ -18,7 +21,17 @@ export interface AuthSettings {
   secondFactor: SecondFactor
   recording: Ping['recording']
   access: ClusterAccess
+  /** From the configuration: good for as long as they stand there. */
+  staticTokens?: readonly StaticToken[]
+  /** What becomes of a name that several hosts have; unambiguous_match where nothing is said. */
+  routingStrategy?: RoutingStrategy
 }
+
+/** Asks another cluster to take this one for a leaf; what answers at the address has to be the authority of a pin. */
+export type EstablishTrust = (
+  root: {address: string; pins: readonly string[]},
+  request: TrustRequest,
+) => Promise<TrustAnswer>
 
 /** The parts that every method of the service works with. */
 export interface AuthContext {
@@ -39,6 +52,10 @@ export interface AuthContext {
   now: () => number
   roles: StoredRoles
   locks: StoredLocks
+  joining: Joining
+  inventory: Inventory
+  trust: Trust
+  establishTrust: EstablishTrust
   trackers: Records<StoredTracker>
   endings: Records<StoredEnding>
   emit(input: AuditInput): Promise<AuditEvent>

@@ -1,10 +1,47 @@
-import type {JoinMode} from '../access/join-policies.js'
+import type {HostRecord} from '../access/hosts.js'
 import type {Lock, LockKind} from '../access/locks.js'
+import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
+import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
-import type {Resource, RoleResource} from './resource-types.js'
+import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
+import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
+import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
+import type {
+  ForeignAdmission,
+  ForeignRequest,
+  RemoteCluster,
+  TrustAnswer,
+  TrustedCluster,
+  TrustRequest,
+} from './trust-types.js'
+
+export type {
+  CreatedToken,
+  HostCertificates,
+  JoinRequest,
+  JoinRole,
+  JoinTokenSummary,
+  SystemRole,
+  TokenRole,
+} from './join-types.js'
+export type {
+  JoinPermit,
+  Participant,
+  ParticipantMode,
+  SessionEnding,
+  SessionTracker,
+} from './session-types.js'
+export type {
+  ForeignAdmission,
+  ForeignRequest,
+  RemoteCluster,
+  TrustAnswer,
+  TrustedCluster,
+  TrustRequest,
+} from './trust-types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -103,9 +140,11 @@ export interface RecordingsQuery {
   after?: string
   /** Newest first, at most this many, never more than 1000. Default 200. */
   limit?: number
+  /** Only those under legal hold. */
+  held?: boolean
 }
 
-export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit'> {
+export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit' | 'held'> {
   /** What stood in one line of the screen, at most 256 characters. */
   text: string
   /** The text is a regular expression: ECMAScript, with `u`. */
@@ -113,63 +152,6 @@ export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit
   ignoreCase?: boolean
   /** Lines at most, never more than 1000. Default 100. */
   limit?: number
-}
-
-export type SystemRole = 'auth' | 'proxy' | 'node'
-
-/** How somebody takes part in the session of another. */
-export type ParticipantMode = JoinMode
-
-export interface Participant {
-  id: string
-  user: string
-  mode: ParticipantMode
-  /** Unix ms. */
-  joined: number
-  lastActive: number
-}
-
-/** A session that runs now. Whoever holds it renews its tracker; one that is not renewed is gone after 30 minutes. */
-export interface SessionTracker {
-  sid: string
-  kind: 'ssh'
-  state: 'pending' | 'running' | 'terminated'
-  /** Whose session it is. */
-  user: string
-  /** The roles of the user when it began. */
-  roles: string[]
-  login: string
-  host: string
-  /** The address dialled, `ip:port`. */
-  address: string
-  /** Of the host in the inventory, where it is one of it. */
-  hostId?: string
-  interactive: boolean
-  /** The beginning of the command. */
-  command?: string
-  /** Unix ms. */
-  started: number
-  /** Those who have joined; whose session it is is not among them. */
-  participants: Participant[]
-  /** Of a pending session: who has to join before it goes on. */
-  waitsFor?: string
-  /** UUID or name of the proxy or node that holds it. */
-  heldBy: string
-}
-
-/** Somebody has ended the session; whoever holds it sees to that. */
-export interface SessionEnding {
-  sid: string
-  by: string
-  reason?: string
-}
-
-/** What the holder of a session needs to let somebody join it. */
-export interface JoinPermit {
-  tracker: SessionTracker
-  /** The name and roles that whoever joins still has. */
-  user: string
-  roles: string[]
 }
 
 /** A role and which version of it this is. */
@@ -191,8 +173,36 @@ export interface AccessExplanation extends Explanation {
   user: string
   login: string
   host: string
+  /** UUID and name of the host that it is in the inventory. */
+  hostId?: string
+  hostname?: string
   /** Roles that the user has by name and that do not exist. */
   missingRoles: string[]
+}
+
+export interface HostsQuery {
+  /** Words, each of which is in the UUID, name, address or a `label=value`; in any case of letters. */
+  search?: string
+  /** Each label with this value; `*` is any. */
+  labels?: Record<string, string>
+}
+
+/** A registered host and which version of it this is. */
+export interface RegisteredHost {
+  resource: NodeResource
+  revision: number
+}
+
+/** What somebody asked the proxy for; see `RouteRequest`. */
+export interface HostRouteRequest {
+  /** Who is to be led there, by the certificate of the connection. */
+  identity: Identity
+  /** Canonical. */
+  host: string
+  /** 0: whichever the host has. */
+  port: number
+  /** What the name resolves to. */
+  addresses?: string[]
 }
 
 /**
@@ -206,6 +216,8 @@ export interface AuthApi {
   getInvite(token: string): Promise<Invite>
   acceptInvite(request: {token: string; password: string; otp?: string}): Promise<{user: string}>
   exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
+  /** With a token that is good for these roles, and once. @throws token_invalid, access_denied, rate_limited */
+  join(request: JoinRequest): Promise<HostCertificates>
 
   // administrators, and users whose role says so
   createUser(request: {
@@ -231,6 +243,26 @@ export interface AuthApi {
   createLock(request: {kind: LockKind; name: string; message?: string; ttlSeconds?: number}): Promise<Lock>
   listLocks(): Promise<Lock[]>
   removeLock(id: string): Promise<void>
+  /** Becomes a leaf of this cluster. @throws token_invalid, access_denied, already_exists, invalid_input */
+  establishTrust(request: TrustRequest): Promise<TrustAnswer>
+  /** The leaves of this cluster. */
+  listRemoteClusters(): Promise<RemoteCluster[]>
+  /** A leaf that is removed can no longer keep a tunnel. */
+  removeRemoteCluster(name: string): Promise<void>
+  /** The roots of this cluster, without what is secret. */
+  listTrustedClusters(): Promise<TrustedClusterResource[]>
+  removeTrustedCluster(name: string): Promise<void>
+  /**
+   * The hosts of the inventory, by name, those that are offline among them. Users see the hosts that some login of theirs
+   * may reach; all of them with the right to list nodes.
+   */
+  listHosts(query: HostsQuery): Promise<HostRecord[]>
+  /** A registered host by its UUID, or by its name where only one has it. @throws not_found, host_ambiguous */
+  getHost(name: string): Promise<RegisteredHost>
+  /** Replaces what is registered if it still is at this revision. */
+  updateHost(request: {resource: NodeResource; revision: number}): Promise<RegisteredHost>
+  /** Takes a host out of the inventory, by UUID or unique name. A node that still runs is back with its next heartbeat. */
+  removeHost(name: string): Promise<void>
   /** Users may ask about themselves. `host` in any spelling that ssh takes. */
   explainAccess(request: {user: string; login: string; host: string}): Promise<AccessExplanation>
   listAuthorities(): Promise<Authority[]>
@@ -240,6 +272,12 @@ export interface AuthApi {
     ttlSeconds?: number
   }): Promise<{certificate: string}>
   signUser(request: {user: string; publicKey: string; ttlSeconds?: number}): Promise<IssuedCertificate>
+
+  /** A token for another machine to join with. A `value` of one's own has at least 16 characters. */
+  createToken(request: {roles: TokenRole[]; ttlSeconds?: number; value?: string}): Promise<CreatedToken>
+  listTokens(): Promise<JoinTokenSummary[]>
+  /** By its ID, or by itself. */
+  removeToken(idOrToken: string): Promise<void>
 
   // what happened
   listEvents(query: AuditQuery): Promise<AuditEvent[]>
@@ -252,6 +290,14 @@ export interface AuthApi {
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
 
+  // what is kept of it
+  /** For good, but for a tombstone. Throws `access_denied` while it is held, `unavailable` while it has no end. */
+  removeRecording(request: {sid: string; reason?: string}): Promise<Tombstone>
+  /** What stayed of a recording that was removed, as text for `tombstoneFault`; for those who could have seen it. */
+  getTombstone(sid: string): Promise<string>
+  /** Nobody can remove the recording, and retention passes over it, until it is released. */
+  holdRecording(request: {sid: string; reason?: string}): Promise<RecordingSummary>
+  releaseRecording(request: {sid: string; reason?: string}): Promise<void>
   // sessions that run now
   /** The oldest first: one's own, those that one may join, and all of them with the right to list sessions. */
   listTrackers(): Promise<SessionTracker[]>
@@ -280,6 +326,16 @@ export interface AuthApi {
    * name it goes by. Short-lived: the node asks again in time.
    */
   issueNodeHostCertificate(request: {nodename: string; publicKey: Buffer}): Promise<Buffer>
+  /** A new certificate for the role that asks, over the key that its machine joined with. */
+  renewHostCertificates(request: {publicKey: string}): Promise<HostCertificates>
+  /** A node says that it is there, at least every ten minutes, and what it is like; of itself alone. */
+  heartbeat(host: HostRecord): Promise<void>
+  /** All roots: at once, and again after each change, until the signal. */
+  watchTrustedClusters(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly TrustedCluster[]>>
+  /** Whether a user of a root may go where they want to, and where that is. Proxies only. */
+  admitForeign(request: ForeignRequest): Promise<ForeignAdmission>
+  /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
+  routeHost(request: HostRouteRequest): Promise<Route>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that

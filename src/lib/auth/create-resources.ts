@@ -1,15 +1,26 @@
+import {randomUUID} from 'node:crypto'
 import {isDeepStrictEqual} from 'node:util'
 import {isPreset, mayUse, type Role} from '../access/index.js'
 import type {AuditInput} from '../audit/index.js'
 import type {Write} from '../backend/index.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {problem} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, ResourceOutcome} from './contract.js'
+import {hostFacts} from './hosts.js'
 import {userKey} from './names.js'
-import {type Definition, maxResources, nameOf, readResource, type UserDefinition} from './resource.js'
+import {type NodeDefinition, storedNode} from './node-resource.js'
+import {
+  type Definition,
+  maxResources,
+  nameOf,
+  readResource,
+  resourceExists,
+  type UserDefinition,
+} from './resource.js'
 import type {RoleDefinition} from './role-resource.js'
 import {presetChanged} from './roles.js'
 import {sameRole, storedRole} from './stored-roles.js'
+import {createTrustedCluster} from './trusted-clusters.js'
 
 const maxAttempts = 10
 
@@ -30,7 +41,7 @@ export function createResourcesMethod(
     async createResources({resources, force = false}) {
       if (resources.length === 0 || resources.length > maxResources)
         throw problem('invalid_input', `1 to ${maxResources} resources can be created at a time`)
-      const definitions = resources.map(readResource)
+      const definitions = await Promise.all(resources.map(readResource).map(one => named(context, one)))
       for (const {kind} of definitions)
         for (const verb of force ? ['create', 'update'] : ['create'])
           if (caller.kind === 'user' && !mayUse(callerRoles, kind, verb))
@@ -38,6 +49,9 @@ export function createResourcesMethod(
               hint: 'ask an administrator',
             })
       refuseRepeated(definitions)
+      const [only] = definitions
+      if (only?.kind === 'trusted_cluster' && definitions.length === 1)
+        return [await createTrustedCluster(context, only, force, actor)]
       await checkRolesOfUsers(context, definitions)
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const steps: Step[] = []
@@ -55,15 +69,53 @@ export function createResourcesMethod(
   }
 }
 
-const stepFor = (
-  context: AuthContext,
-  definition: Definition,
+function stepFor(context: AuthContext, definition: Definition, force: boolean, actor: string): Promise<Step> {
+  switch (definition.kind) {
+    case 'role':
+      return roleStep(context, definition, force, actor)
+    case 'user':
+      return userStep(context, definition, force, actor)
+    case 'node':
+      return nodeStep(context, definition, force, actor)
+    case 'trusted_cluster':
+      // What another cluster has agreed to cannot be taken back with the rest of a transaction.
+      throw problem('invalid_input', 'a trusted cluster is created by itself, in a file of its own')
+  }
+}
+
+/** A host that is registered without a UUID is the one that stands there already, or a new one. */
+async function named({inventory}: AuthContext, definition: Definition): Promise<Definition> {
+  if (definition.kind !== 'node' || definition.name !== '') return definition
+  const {hostname, address} = definition
+  const same = (await inventory.matching([hostname])).find(
+    host => host.subKind === 'openssh' && host.hostname === hostname && host.address === address,
+  )
+  return {...definition, name: same?.id ?? randomUUID()}
+}
+
+async function nodeStep(
+  {inventory, now}: AuthContext,
+  definition: NodeDefinition,
   force: boolean,
   actor: string,
-): Promise<Step> =>
-  definition.kind === 'role'
-    ? roleStep(context, definition, force, actor)
-    : userStep(context, definition, force, actor)
+): Promise<Step> {
+  const {name} = definition
+  const outcome = (done: ResourceOutcome['outcome']): ResourceOutcome => ({kind: 'node', name, outcome: done})
+  const stored = storedNode(definition, now())
+  const fields = hostFacts(actor, name, stored)
+  const current = await inventory.records.get(name)
+  if (!current) {
+    const write = inventory.records.creating(name, stored)
+    return {outcome: outcome('created'), change: {write, event: {event: 'node.created', fields}}}
+  }
+  if (current.value.subKind !== 'openssh')
+    throw problem('already_exists', `the UUID ${name} is that of a node of our own; nothing was created`)
+  if (!force) throw resourceExists(`node ${name} (${current.value.hostname})`)
+  if (isDeepStrictEqual({...current.value, registered: stored.registered}, stored))
+    return {outcome: outcome('unchanged')}
+  const write = inventory.records.replacing(name, current.revision, stored)
+  return {outcome: outcome('updated'), change: {write, event: {event: 'node.updated', fields}}}
+}
 
 async function roleStep(
   {roles}: AuthContext,
@@ -86,7 +138,7 @@ async function roleStep(
   const same = sameRole(current.resource, definition)
   if (same && (force || current.preset)) return {outcome: outcome('unchanged')}
   if (isPreset(name)) throw presetChanged(name)
-  if (!force) throw exists(`role ${name}`)
+  if (!force) throw resourceExists(`role ${name}`)
   const write = roles.records.replacing(name, current.revision, storedRole(definition))
   return {outcome: outcome('updated'), change: {write, event: event('role.updated')}}
 }
@@ -107,17 +159,12 @@ async function userStep(
     const write = users.creating(userKey(name), {version: 1, name, logins, roles, created: now()})
     return {outcome: outcome('created'), change: {write, event: event('user.create')}}
   }
-  if (!force) throw exists(`user ${name}`)
+  if (!force) throw resourceExists(`user ${name}`)
   if (isDeepStrictEqual([current.value.logins, current.value.roles], [logins, roles]))
     return {outcome: outcome('unchanged')}
   const write = users.replacing(userKey(name), current.revision, {...current.value, logins, roles})
   return {outcome: outcome('updated'), change: {write, event: event('user.update')}}
 }
-
-const exists = (what: string): SallyportError =>
-  problem('already_exists', `there is a ${what} already; nothing was created`, {
-    hint: 'add --force to put the new one in its place',
-  })
 
 function refuseRepeated(definitions: readonly Definition[]): void {
   const names = definitions.map(one => {

@@ -1,5 +1,5 @@
 import {mayUse, type Role} from '../access/index.js'
-import {problem} from '../errors/index.js'
+import {asProblem, problem} from '../errors/index.js'
 import type {RecordingSummary} from '../recording/types.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
@@ -26,6 +26,18 @@ export function historyMethods(context: AuthContext, caller: Caller, roles: read
     caller.kind !== 'user' || mayUse(roles, resource, verb)
   const own = caller.kind === 'user' ? caller.name : undefined
   const isOwn = ({user}: RecordingSummary): boolean => user === own
+  /** Whoever could have seen a recording that was removed is told so; for all others it never was. */
+  const tellRemoved = async (sid: string, error: unknown): Promise<never> => {
+    const removed = asProblem(error).code === 'not_found' ? await recordings.tombstone(sid) : undefined
+    const mayKnow = removed && (seesAll('session', 'read') || removed.tombstone.recording?.user === own)
+    if (!mayKnow) throw error
+    const {removedAt, removedBy, cause} = removed.tombstone
+    const by = cause === 'retention' ? 'as older than the cluster keeps' : `by ${removedBy}`
+    const when = new Date(removedAt).toISOString().slice(0, 10)
+    throw problem('not_found', `the recording of session ${sid} was removed on ${when}, ${by}`, {
+      hint: 'see `sallyport recordings verify` for its tombstone',
+    })
+  }
   return {
     async listEvents(query) {
       if (seesAll('event', 'list')) return audit.query(query)
@@ -67,7 +79,7 @@ export function historyMethods(context: AuthContext, caller: Caller, roles: read
       return answer
     },
     async openRecording(sid) {
-      const opened = await recordings.open(sid)
+      const opened = await recordings.open(sid).catch(error => tellRemoved(sid, error))
       if (!seesAll('session', 'read') && !isOwn(opened.summary)) {
         await audit.emit({
           event: 'session.recording.access',

@@ -17,10 +17,13 @@ export type {
   ResourceOutcome,
   RoleRecord,
   SecondFactor,
+  SessionTracker,
   UserSummary,
 } from './contract.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export type {RemoteAuthApi} from './remote-methods.js'
 export type {Resource, RoleResource, UserResource} from './resource-types.js'
+export {createRetention, type Retention} from './retention.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'
+export {askRoot} from './trust-client.js'

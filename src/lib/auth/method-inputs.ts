@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {lockKinds} from '../access/index.js'
+import {lockKinds, maxLabelName, maxLabelValue} from '../access/index.js'
 import type {RemoteMethod} from './remote-methods.js'
 import {maxResources} from './resource.js'
 
@@ -10,6 +10,7 @@ const ttlSeconds = z.number().finite().positive().optional()
 const names = z.array(name).max(256)
 /** What a resource says is looked at by the methods themselves, which name the field that is wrong. */
 const resource = z.looseObject({})
+const reason = z.string().max(1024).optional()
 const limit = z.number().int().min(1).max(10_000).optional()
 const date = z.iso
   .datetime()
@@ -45,10 +46,28 @@ export const methodInputs = {
   }),
   listLocks: z.undefined(),
   removeLock: name,
+  listHosts: z.strictObject({
+    search: name.optional(),
+    labels: z.record(z.string().max(maxLabelName), z.string().max(maxLabelValue)).optional(),
+  }),
+  getHost: name,
+  updateHost: z.strictObject({resource, revision: z.number().int()}),
+  removeHost: name,
+  listRemoteClusters: z.undefined(),
+  removeRemoteCluster: name,
+  listTrustedClusters: z.undefined(),
+  removeTrustedCluster: name,
   explainAccess: z.strictObject({user: name, login: name, host: name}),
   listAuthorities: z.undefined(),
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
   signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),
+  createToken: z.strictObject({
+    roles: z.array(z.enum(['proxy', 'node'])).max(2),
+    ttlSeconds,
+    value: name.optional(),
+  }),
+  listTokens: z.undefined(),
+  removeToken: name,
   listEvents: z.strictObject({
     event: z.array(name).max(64).optional(),
     user: name.optional(),
@@ -69,6 +88,7 @@ export const methodInputs = {
     to: date,
     after: name.optional(),
     limit,
+    held: z.boolean().optional(),
   }),
   searchRecordings: z.strictObject({
     text: z.string().max(1024),
@@ -82,6 +102,10 @@ export const methodInputs = {
     limit,
   }),
   openRecording: name,
+  removeRecording: z.strictObject({sid: name, reason}),
+  getTombstone: name,
+  holdRecording: z.strictObject({sid: name, reason}),
+  releaseRecording: z.strictObject({sid: name, reason}),
   listTrackers: z.undefined(),
   endSession: z.strictObject({sid: name, reason: z.string().max(1024).optional()}),
 } as const satisfies Record<RemoteMethod, z.ZodType>

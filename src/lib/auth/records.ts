@@ -15,8 +15,8 @@ export interface Records<Value> {
   list(): Promise<Value[]>
   entries(): Promise<{id: string; value: Value; revision: number}[]>
   /** Steps for a transaction that spans collections. */
-  creating(id: string, value: Value): Write
-  replacing(id: string, revision: number, value: Value): Write
+  creating(id: string, value: Value, expires?: number): Write
+  replacing(id: string, revision: number, value: Value, expires?: number): Write
   deleting(id: string, revision: number): Write
 }
 
@@ -58,8 +58,14 @@ export function createRecords<Value>(
       return (await backend.cas(key(id), revision, encode(value), lifetime(expires))) !== undefined
     },
     delete: id => backend.delete(key(id)),
-    creating: (id, value) => ({type: 'create', key: key(id), value: encode(value)}),
-    replacing: (id, revision, value) => ({type: 'cas', key: key(id), revision, value: encode(value)}),
+    creating: (id, value, expires) => ({
+      ...{type: 'create', key: key(id), value: encode(value)},
+      ...lifetime(expires),
+    }),
+    replacing: (id, revision, value, expires) => ({
+      ...{type: 'cas', key: key(id), revision, value: encode(value)},
+      ...lifetime(expires),
+    }),
     deleting: (id, revision) => ({type: 'delete', key: key(id), revision}),
     entries,
     list: async () => (await entries()).map(({value}) => value),
@@ -112,6 +118,23 @@ export const storedRoleSchema = z.strictObject({
   resource: z.looseObject({}),
 })
 export type StoredRole = z.output<typeof storedRoleSchema>
+
+export const hostSchema = z.strictObject({
+  version: z.literal(1),
+  subKind: z.enum(['node', 'openssh']),
+  hostname: z.string(),
+  /** `host:port` */
+  address: z.string().optional(),
+  labels: z.record(z.string(), z.string()),
+  tunnel: z.boolean().optional(),
+  /** Of the program that a node runs. */
+  release: z.string().optional(),
+  /** Unix ms, of a node. */
+  lastSeen: z.number().optional(),
+  /** Unix ms, of a registered host. */
+  registered: z.number().optional(),
+})
+export type StoredHost = z.output<typeof hostSchema>
 
 export const lockSchema = z.strictObject({
   version: z.literal(1),

@@ -54,4 +54,31 @@ export interface UserResource {
   spec: {logins: readonly string[]; roles: readonly string[]}
 }
 
-export type Resource = RoleResource | UserResource
+/** A registered OpenSSH host. */
+export interface NodeResource {
+  kind: 'node'
+  sub_kind: 'openssh'
+  version: 'v1'
+  /** The name is a UUID; in what is to be created it may be absent. */
+  metadata: {name: string; labels?: Readonly<Record<string, string>>}
+  /** `addr` is `host:port`. */
+  spec: {hostname: string; addr: string}
+}
+
+/** A cluster whose users are let in. To be created it needs a token of that cluster and the pin of its authority. */
+export interface TrustedClusterResource {
+  kind: 'trusted_cluster'
+  version: 'v1'
+  /** The name that the other cluster gives itself. */
+  metadata: {name: string}
+  spec: {
+    enabled?: boolean
+    token?: string
+    ca_pin?: string
+    /** `host:port` of its tunnel port. */
+    tunnel_addr: string
+    role_map: readonly {remote: string; local: readonly string[]}[]
+  }
+}
+
+export type Resource = RoleResource | UserResource | NodeResource | TrustedClusterResource

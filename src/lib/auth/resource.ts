@@ -1,9 +1,11 @@
 import {z} from 'zod'
 import {checkDocument, complaints, type LocatedDocument, readDocuments} from '../config/index.js'
-import {problem} from '../errors/index.js'
+import {problem, type SallyportError} from '../errors/index.js'
 import {loginsProblem, userNameProblem} from './names.js'
+import {type NodeDefinition, nodeSchema} from './node-resource.js'
 import type {Resource} from './resource-types.js'
 import {type RoleDefinition, roleNameProblem, roleSchema} from './role-resource.js'
+import {type TrustDefinition, trustSchema} from './trust-resource.js'
 
 /** A transaction has room for so many. */
 export const maxResources = 100
@@ -16,7 +18,7 @@ export interface UserDefinition {
 }
 
 /** A resource that has been understood. */
-export type Definition = RoleDefinition | UserDefinition
+export type Definition = RoleDefinition | UserDefinition | NodeDefinition | TrustDefinition
 
 export const nameOf = (definition: Definition): string =>
   definition.kind === 'role' ? definition.role.name : definition.name
@@ -51,14 +53,16 @@ function refuse<T>(why: (value: T) => string | undefined) {
 }
 
 const kindSchema = z.looseObject({
-  kind: z.enum(['role', 'user'], {error: 'expected one of role, user'}),
+  kind: z.enum(['role', 'user', 'node', 'trusted_cluster'], {
+    error: 'expected one of role, user, node, trusted_cluster',
+  }),
 })
 
 /** By its kind, so that errors are about the fields of that kind. */
 const schemaOf = (value: unknown): z.ZodType<Definition> | undefined => {
   const known = kindSchema.safeParse(value)
   if (!known.success) return undefined
-  return known.data.kind === 'role' ? roleSchema : userSchema
+  return {role: roleSchema, user: userSchema, node: nodeSchema, trusted_cluster: trustSchema}[known.data.kind]
 }
 
 /** Understands a resource that came as a value. @throws invalid_input */
@@ -68,6 +72,11 @@ export function readResource(value: unknown): Definition {
   if (parsed.success) return parsed.data as Definition
   throw problem('invalid_input', complaints(schema, parsed.error).join('\n'), {hint})
 }
+
+export const resourceExists = (what: string): SallyportError =>
+  problem('already_exists', `there is a ${what} already; nothing was created`, {
+    hint: 'add --force to put the new one in its place',
+  })
 
 const hint = 'see docs/guides/roles-and-locks.md'
 
@@ -100,7 +109,8 @@ function repeated(documents: readonly LocatedDocument[]): string[] {
   return documents.flatMap(document => {
     const {kind, metadata} = document.value as {kind?: unknown; metadata?: {name?: unknown}}
     const name = `${kind}/${metadata?.name}`
-    if (!seen.has(name)) {
+    // A node without a name gets one of its own.
+    if (metadata?.name === undefined || !seen.has(name)) {
       seen.add(name)
       return []
     }

@@ -15,6 +15,13 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   getInvite: 'anybody',
   acceptInvite: 'anybody',
   exportAuthorities: 'anybody',
+  join: 'anybody',
+  // With a token for it.
+  establishTrust: 'anybody',
+  listRemoteClusters: 'known',
+  removeRemoteCluster: ['trusted_cluster', 'delete'],
+  listTrustedClusters: ['trusted_cluster', 'list'],
+  removeTrustedCluster: ['trusted_cluster', 'delete'],
   createUser: ['user', 'create'],
   updateUser: ['user', 'update'],
   listUsers: ['user', 'list'],
@@ -22,6 +29,11 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   resetUser: ['user', 'update'],
   unlockUser: ['user', 'update'],
   listAuthorities: ['cert_authority', 'list'],
+  // What a user sees of these is narrowed in `hosts.ts`.
+  listHosts: 'known',
+  getHost: ['node', 'read'],
+  updateHost: ['node', 'update'],
+  removeHost: ['node', 'delete'],
   // What a user may make of these is narrowed in `create-resources.ts`.
   createResources: 'known',
   listRoles: ['role', 'list'],
@@ -36,11 +48,20 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   // Signing decides who people and hosts are; no role that a user could be given has it.
   signHost: 'admin',
   signUser: 'admin',
+  // A proxy has hosts certified by any name.
+  createToken: 'admin',
+  listTokens: 'admin',
+  removeToken: 'admin',
   // What a user may see of these is narrowed in `history.ts`.
   listEvents: 'known',
   listRecordings: 'known',
   searchRecordings: 'known',
   openRecording: 'known',
+  // Evidence is removed and released by administrators alone, unless a role of their own making says otherwise.
+  removeRecording: ['session', 'delete'],
+  getTombstone: 'known',
+  holdRecording: ['session', 'update'],
+  releaseRecording: ['session', 'update'],
   // What a user may see and end is narrowed in `trackers.ts`.
   listTrackers: 'known',
   endSession: 'known',
@@ -52,6 +73,11 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   trustedAuthorities: 'system',
   issueProxyHostCertificate: 'system',
   issueNodeHostCertificate: 'system',
+  renewHostCertificates: 'system',
+  heartbeat: 'system',
+  routeHost: 'system',
+  watchTrustedClusters: 'system',
+  admitForeign: 'system',
   decide: 'system',
   watchLocks: 'system',
   emit: 'system',
@@ -62,9 +88,16 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
 }
 
 /** Methods that only a proxy may call, not a node. */
-const proxyOnly: ReadonlySet<keyof AuthApi> = new Set(['issueProxyHostCertificate'])
+const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
+  'issueProxyHostCertificate',
+  'routeHost',
+  'watchTrustedClusters',
+  'admitForeign',
+])
 /** And the reverse. */
-const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate'])
+const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])
+/** For users and administrators, and the roles of the cluster as well. */
+const systemToo: ReadonlySet<keyof AuthApi> = new Set(['listHosts', 'listRemoteClusters'])
 
 /** Decides whether `caller`, who as a user has these roles, may call `method` at all. Pure. */
 export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): boolean {
@@ -76,6 +109,7 @@ export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly R
     case 'admin':
       return right !== 'system'
     case 'system':
+      if (systemToo.has(method)) return true
       return right === 'system' && !(caller.role === 'proxy' ? nodeOnly : proxyOnly).has(method)
     case 'user':
       if (right === 'known') return true

@@ -1,5 +1,6 @@
 import {z} from 'zod'
 import {
+  labelNameProblem,
   maxSessionTtlSeconds,
   patternProblem,
   type Role,
@@ -37,10 +38,8 @@ export const roleNameProblem = (name: string): string | undefined =>
     ? undefined
     : 'a name has letters, digits and . _ -, begins with a letter or digit, and is at most 64 long'
 
-const labelNameProblem = (name: string): string | undefined =>
-  name === '*' || (/^[A-Za-z_][A-Za-z0-9_./:-]{0,127}$/.test(name) && name !== '__proto__')
-    ? undefined
-    : 'a label has letters, digits and . _ / : -, and begins with a letter'
+const conditionNameProblem = (name: string): string | undefined =>
+  name === '*' ? undefined : labelNameProblem(name)
 
 const labelValues = (name: string, given: unknown): string[] | string => {
   const values: unknown[] = Array.isArray(given) ? given : [given]
@@ -58,14 +57,25 @@ const nodeLabels = z.unknown().transform((given, context): Record<string, string
   }
   const labels: Record<string, string[]> = {}
   for (const [name, value] of Object.entries(given)) {
-    const values = labelNameProblem(name) ?? labelValues(name, value)
+    const values = conditionNameProblem(name) ?? labelValues(name, value)
     if (typeof values === 'string') context.addIssue({code: 'custom', message: values, path: [name]})
     else labels[name] = values
   }
   return labels
 })
 
-const ruleResources = ['user', 'role', 'lock', 'session', 'event', 'cert_authority', '*'] as const
+const ruleResources = [
+  'user',
+  'role',
+  'lock',
+  'session',
+  'event',
+  'cert_authority',
+  'node',
+  'token',
+  'trusted_cluster',
+  '*',
+] as const
 const ruleVerbs = ['list', 'read', 'create', 'update', 'delete', '*'] as const
 
 const notYet = (what: string) =>

@@ -5,13 +5,20 @@ import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {certificateMethods} from './certificates.js'
-import type {AuthContext, AuthSettings} from './context.js'
+import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
 import {createResourcesMethod} from './create-resources.js'
 import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
+import {foreignUserMethods} from './foreign-users.js'
 import {historyMethods} from './history.js'
+import {hostMethods} from './hosts.js'
 import {createTurns} from './in-turn.js'
+import {createInventory} from './inventory.js'
 import {inviteMethods} from './invites.js'
+import {joinMethods} from './join.js'
+import {joinTokenMethods} from './join-tokens.js'
+import {createJoining} from './joining.js'
+import {keepMethods} from './keep.js'
 import {createLockout} from './lockout.js'
 import {lockMethods} from './locks.js'
 import {loginMethod} from './login.js'
@@ -22,6 +29,7 @@ import {
   createRecords,
   endingSchema,
   failuresSchema,
+  hostSchema,
   inviteSchema,
   lockSchema,
   otpUseSchema,
@@ -29,11 +37,14 @@ import {
   trackerSchema,
   userSchema,
 } from './records.js'
+import {remoteClusterMethods} from './remote-clusters.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
 import {trackerMethods} from './trackers.js'
+import {createTrust} from './trust-records.js'
+import {trustedClusterMethods} from './trusted-clusters.js'
 import {userMethods} from './users.js'
 
 export interface AuthServiceOptions {
@@ -44,6 +55,9 @@ export interface AuthServiceOptions {
   recordings: RecordingStore
   /** Where users reach the web pages; asked when a link is made. */
   publicUrl: () => string
+  /** `host:port` by which other machines reach this service; asked when a token is made. */
+  authAddress?: () => string
+  establishTrust?: EstablishTrust
   /** Unix ms. */
   now?: () => number
 }
@@ -67,11 +81,17 @@ function createContext(options: AuthServiceOptions): AuthContext {
     inTurn: createTurns(),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
+    joining: createJoining(backend, now, options.authAddress),
+    inventory: createInventory(backend, createRecords(backend, 'hosts', hostSchema), now),
+    trust: createTrust(backend),
+    establishTrust: options.establishTrust ?? (() => Promise.reject(cannotReachOthers())),
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
     emit: input => audit.emit(input),
   }
 }
+
+const cannotReachOthers = () => problem('unavailable', 'this service cannot reach other clusters')
 
 function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]): AuthApi {
   const {settings, now} = context
@@ -82,14 +102,15 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
       const {clusterName, version, secondFactor, recording} = settings
       return {clusterName, version, secondFactor, recording, time: now()}
     },
-    decide: request => decideCurrent(context, request),
+    decide: request => decideCurrent(context, request, caller),
     async explainAccess(request) {
       const own = caller.kind === 'user' && userKey(caller.name) === userKey(request.user)
-      if (caller.kind === 'user' && !own && !mayUse(roles, 'role', 'read'))
+      const readsRoles = caller.kind !== 'user' || mayUse(roles, 'role', 'read')
+      if (!own && !readsRoles)
         throw problem('access_denied', 'your roles do not permit you to ask about others', {
           hint: 'ask an administrator',
         })
-      return explainCurrent(context, request)
+      return explainCurrent(context, request, readsRoles)
     },
     ...loginMethod(context, address),
     ...inviteMethods(context, address),
@@ -97,9 +118,16 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...roleMethods(context, actor),
     ...createResourcesMethod(context, caller, roles),
     ...lockMethods(context, actor),
+    ...hostMethods(context, caller, roles),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...keepMethods(context, caller, roles),
+    ...joinTokenMethods(context, actor),
+    ...joinMethods(context, caller),
     ...trackerMethods(context, caller, roles),
+    ...remoteClusterMethods(context, caller, actor),
+    ...trustedClusterMethods(context, actor),
+    ...foreignUserMethods(context),
   }
 }
 

@@ -3,7 +3,7 @@ import type {Readable, Writable} from 'node:stream'
 import {serveAgent, signerEntry} from '../agent/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import {type Channel, connect, openFailure, type PresentedHostKey, type SshConnection} from '../ssh/index.js'
-import {checkCertificate, WireWriter} from '../sshcert/index.js'
+import {checkCertificate, hostRoleOf, WireWriter} from '../sshcert/index.js'
 import {formatHostPort, formatProxyAddress} from './address.js'
 import type {Identity} from './identity.js'
 
@@ -59,10 +59,12 @@ function openSocket(host: string, port: number): Promise<Socket> {
   })
 }
 
-/** The proxy is who has a host certificate of the cluster for the name we know it by, or for the cluster itself. */
-function verifyProxy(key: PresentedHostKey, {profile, hostAuthorities}: Identity): void {
+/**
+ * The proxy is who has a proxy's certificate of the cluster's host authority, for the name we know it by or for the
+ * cluster itself. A node chooses its own name, so a name alone does not make a proxy.
+ */
+function verifyProxy({certificate}: PresentedHostKey, {profile, hostAuthorities}: Identity): void {
   const {sshHost, host} = profile.proxy
-  const {certificate} = key
   const name = [sshHost, host, profile.cluster].find(candidate => certificate?.principals.includes(candidate))
   try {
     if (!certificate) throw problem('host_key_refused', 'it presented a plain key')
@@ -72,6 +74,8 @@ function verifyProxy(key: PresentedHostKey, {profile, hostAuthorities}: Identity
       principal: name ?? sshHost,
       now: Date.now(),
     })
+    if (hostRoleOf(certificate).role !== 'Proxy')
+      throw problem('host_key_refused', 'its certificate is not of a proxy')
   } catch (cause) {
     throw problem('host_key_refused', `this is not the proxy you logged in to: ${asProblem(cause).message}`, {
       hint: `if the cluster was set up anew, log in again: sallyport login --proxy=${formatProxyAddress(profile.proxy)}`,

@@ -2,10 +2,27 @@
 export {checkDocument, complaints, knownKeys, type LocatedDocument, readDocuments} from './document.js'
 export {type LoadedFile, parseConfig} from './load.js'
 export {findDataDir, loadConfig, readConfigFile, surroundings} from './read.js'
-export {defaultDataDir, parseRoles, resolveConfig, type StartFlags, type Surroundings} from './resolve.js'
+export {
+  defaultDataDir,
+  parseLabels,
+  parseRoles,
+  resolveConfig,
+  type StartFlags,
+  type Surroundings,
+} from './resolve.js'
 export {sampleConfig} from './sample.js'
 export {type FileConfig, fileSchema, ports} from './schema.js'
-export type {Address, AuthConfig, Config, ProxyConfig, Role, SessionRecording, Severity} from './types.js'
+export type {
+  Address,
+  AuthConfig,
+  CommandLabel,
+  Config,
+  NodeConfig,
+  ProxyConfig,
+  Role,
+  SessionRecording,
+  Severity,
+} from './types.js'
 export {
   choice,
   duration,

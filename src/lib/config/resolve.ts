@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {problem} from '../errors/index.js'
 import {inertKeysIn} from './inert.js'
 import {type FileConfig, ports} from './schema.js'
-import type {Address, AuthConfig, Config, ProxyConfig, Role} from './types.js'
+import type {Address, AuthConfig, Config, NodeConfig, ProxyConfig, Role} from './types.js'
 import {parseAddress} from './values.js'
 
 /** What the command line of `start` says; each flag wins over the file. */
@@ -18,6 +18,9 @@ export interface StartFlags {
   pidFile?: string | undefined
   insecure?: boolean | undefined
   debug?: boolean | undefined
+  /** `name=value,…`, as --labels says it; each wins over the file's label of its name. */
+  labels?: Record<string, string> | undefined
+  permitUserEnv?: boolean | undefined
 }
 
 /** What a default may depend on. */
@@ -67,6 +70,7 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
     },
     auth: authConfig(file, flags, clusterName(around.hostname)),
     proxy: proxyConfig(file, flags),
+    node: nodeConfig(file, flags),
     insecure: flags.insecure ?? false,
     inertKeys: inertKeysIn(file),
     ...(flags.diagAddr === undefined ? {} : {diagnostics: diagnostics(flags.diagAddr)}),
@@ -92,6 +96,8 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     clientIdleTimeoutMs: auth.client_idle_timeout ?? 0,
     disconnectExpiredCert: auth.disconnect_expired_cert ?? false,
     sessionControlTimeoutMs: auth.session_control_timeout ?? 2 * minute,
+    recordingRetentionMs: auth.recording_retention ?? 0,
+    routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }
 }
 
@@ -113,6 +119,29 @@ function proxyConfig(file: FileConfig, flags: StartFlags): ProxyConfig {
   }
 }
 
+function nodeConfig(file: FileConfig, flags: StartFlags): NodeConfig {
+  const node = file.ssh_service ?? {}
+  const labels = {...node.labels, ...flags.labels}
+  const commandLabels = (node.commands ?? []).map(({name, command, period}) => ({
+    name,
+    command,
+    periodMs: period,
+  }))
+  const twice = commandLabels.find(
+    ({name}, index) =>
+      Object.hasOwn(labels, name) || commandLabels.findIndex(other => other.name === name) !== index,
+  )
+  if (twice)
+    throw problem('config_invalid', `ssh_service has two labels by the name ${twice.name}`, {
+      hint: 'a label is fixed or from one command',
+    })
+  return {
+    listen: listen(node.listen_addr, ports.node, flags),
+    ...{labels, commandLabels},
+    permitUserEnv: flags.permitUserEnv ?? node.permit_user_env ?? false,
+  }
+}
+
 function listen(address: Address | undefined, defaultPort: number, {listenIp}: StartFlags): Address {
   const host = listenIp === undefined ? (address?.host ?? '0.0.0.0') : ip(listenIp, '--listen-ip')
   return {host, port: address?.port ?? defaultPort}
@@ -131,6 +160,18 @@ function rolesOf(file: FileConfig, flags: StartFlags): Role[] {
       hint: 'enable one, or name it with --roles',
     })
   return [...new Set(roles)]
+}
+
+/** `env=prod,region=eu` → labels. Throws `usage` for anything else, and for a name that comes twice. */
+export function parseLabels(text: string): Record<string, string> {
+  const pairs = text.split(',').map(pair => /^\s*([A-Za-z][A-Za-z0-9_.:/-]{0,127})\s*=(.{0,256})$/.exec(pair))
+  const labels = new Map(
+    pairs.flatMap(pair => (pair ? [[pair[1] ?? '', (pair[2] ?? '').trim()] as const] : [])),
+  )
+  if (labels.size === pairs.length) return Object.fromEntries(labels)
+  throw problem('usage', `--labels expects name=value pairs, not ${JSON.stringify(text.slice(0, 200))}`, {
+    hint: 'as in --labels=env=prod,role=db',
+  })
 }
 
 /** `auth,proxy` → roles. Throws `usage` for a word that is none. */

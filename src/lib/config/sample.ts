@@ -26,6 +26,7 @@ auth_service:
     type: local
     second_factor: otp        # otp or off
   # keep_alive_interval: 5m
+  # recording_retention: 90d  # older recordings are removed; never, unless said otherwise
 
 proxy_service:
   enabled: yes

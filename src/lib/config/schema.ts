@@ -72,6 +72,8 @@ const auth = z.strictObject({
   client_idle_timeout: duration.optional(),
   disconnect_expired_cert: yesNo.optional(),
   session_control_timeout: duration.optional(),
+  recording_retention: duration.optional(),
+  routing_strategy: choice(['unambiguous_match', 'most_recent']).optional(),
 })
 
 const proxy = z.strictObject({
@@ -86,12 +88,16 @@ const proxy = z.strictObject({
   dial: z.strictObject({allow: list.optional(), deny: list.optional()}).optional(),
 })
 
+const labelName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/, 'must be letters, digits and . _ / : -, a letter first')
+
 const node = z.strictObject({
   enabled: yesNo.optional(),
   listen_addr: listenAddress(ports.node).optional(),
-  labels: z.record(z.string(), z.string()).optional(),
+  labels: z.record(labelName, z.string().max(256, 'must not be longer than 256 characters')).optional(),
   commands: z
-    .array(z.strictObject({name: text, command: list.min(1, 'must name a program'), period: duration}))
+    .array(z.strictObject({name: labelName, command: list.min(1, 'must name a program'), period: duration}))
     .optional(),
   permit_user_env: yesNo.optional(),
 })

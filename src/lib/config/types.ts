@@ -22,6 +22,7 @@ export interface Config {
   limits: {maxConnections: number; maxUsers: number}
   auth: AuthConfig
   proxy: ProxyConfig
+  node: NodeConfig
   /** Do not verify the services of other machines. */
   insecure: boolean
   diagnostics?: Address
@@ -42,6 +43,10 @@ export interface AuthConfig {
   clientIdleTimeoutMs: number
   disconnectExpiredCert: boolean
   sessionControlTimeoutMs: number
+  /** Recordings whose session ended so long ago are removed. */
+  recordingRetentionMs: number
+  /** What becomes of a name that several hosts have: refused, or the host that was heard of last. */
+  routingStrategy: 'unambiguous_match' | 'most_recent'
 }
 
 export interface ProxyConfig {
@@ -58,4 +63,21 @@ export interface ProxyConfig {
   httpsCertFile?: string
   /** CIDR blocks and name globs that unregistered targets may, or may not, be dialled at; denial wins. */
   dial: {allow: string[]; deny: string[]}
+}
+
+export interface NodeConfig {
+  /** SSH. */
+  listen: Address
+  labels: Record<string, string>
+  commandLabels: CommandLabel[]
+  /** Read `~/.tsh/environment` of the login user. */
+  permitUserEnv: boolean
+}
+
+/** A label whose value a program says, asked anew each period. */
+export interface CommandLabel {
+  name: string
+  /** Program and arguments; no shell. */
+  command: string[]
+  periodMs: number
 }

@@ -36,6 +36,8 @@ export interface SessionParameters {
   onAgentRequested(): void
   onSubsystem(name: string): Promise<void>
   onX11(success: boolean): Promise<void>
+  /** Nobody may type now. */
+  holdsInput?(): boolean
   /** Bytes passed, either way. */
   onActivity(): void
   /** The session is over and its end is on record. Called once. */
@@ -54,6 +56,10 @@ export interface ForwardedSession {
   recordingLost(error: SallyportError): void
   /** The connection to the target is gone: what it had sent is still delivered, and then the reason. */
   targetLost(error: SallyportError): void
+  /** Types what somebody else has typed. The promise asks them to wait. */
+  input(data: Buffer): Promise<void> | undefined
+  /** A line for the user, beside the output. */
+  tell(line: string): void
 }
 
 /**
@@ -66,6 +72,8 @@ export function forwardSession(parameters: SessionParameters): ForwardedSession 
     end: error => session.end(error),
     recordingLost: error => session.recordingLost(error),
     targetLost: error => session.targetLost(error),
+    input: data => session.input(data),
+    tell: line => session.tell(line),
   }
 }
 
@@ -112,9 +120,25 @@ class Session {
     if (this.#parameters.options.recordSession === 'strict') {
       this.#local.dropUnsent()
       this.end(error)
-    } else if (!this.#local.writableEnded) {
-      this.#local.stderr.write(`sallyport: the session goes on unrecorded: ${problemLine(error)}\r\n`)
+    } else {
+      this.tell(`the session goes on unrecorded: ${problemLine(error)}`)
     }
+  }
+
+  tell(line: string): void {
+    if (!this.#local.writableEnded) this.#local.stderr.write(`sallyport: ${line}\r\n`)
+  }
+
+  input(data: Buffer): Promise<void> | undefined {
+    const target = this.#remote
+    if (!target || !this.#running || this.#ended || target.writableEnded) return undefined
+    this.#parameters.onActivity()
+    this.#received += data.length
+    if (target.write(data)) return undefined
+    return new Promise(resolve => {
+      target.once('drain', resolve)
+      target.once('close', resolve)
+    })
   }
 
   targetLost(error: SallyportError): void {
@@ -247,8 +271,9 @@ class Session {
     ])
     const input = relay(local, target, chunk => {
       onActivity()
+      if (this.#ended || this.#parameters.holdsInput?.()) return false
       this.#received += chunk.length
-      return this.#ended ? false : undefined
+      return undefined
     })
     local.stderr.resume()
     void input.then(() => target.end())

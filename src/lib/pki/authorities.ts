@@ -6,6 +6,7 @@ import {loadAuthorityKeys} from './authority-store.js'
 import {exportKeys} from './export.js'
 import {backdatedSeconds, checkIssuance, defaultMaxTtlSeconds, type IssuanceRequest} from './issuance.js'
 import {createSerials} from './serials.js'
+import {issueTlsHost, type TlsHostWish} from './tls-host.js'
 import {type AuthorityKey, type AuthorityType, authorityTypes} from './types.js'
 
 export interface AuthoritiesOptions {
@@ -60,6 +61,10 @@ export interface Authorities {
   signRecordingHead(sid: string, head: string): string
   /** SSH public key blobs to check such signatures with. */
   recordingPublicKeys(): Buffer[]
+  /** X.509 certificate of a role of this cluster on one machine, PEM, signed by the tls-host authority. */
+  issueTlsHost(wish: TlsHostWish): Promise<string>
+  /** X.509 certificates of the tls-host authority, PEM, the one that signs first. */
+  tlsHostAuthorities(): string[]
 }
 
 /**
@@ -123,6 +128,8 @@ export async function openAuthorities(options: AuthoritiesOptions): Promise<Auth
         signing('recording').privateKey,
       ).toString('base64'),
     recordingPublicKeys: () => blobs('recording'),
+    issueTlsHost: wish => issueTlsHost(signing('tls-host'), {...wish, clusterName, now: now()}),
+    tlsHostAuthorities: () => keys['tls-host'].map(({certificate = ''}) => certificate),
   }
 }
 

@@ -81,10 +81,9 @@ interface SelfSignedFields {
 
 async function createSelfSigned(fields: SelfSignedFields): Promise<PemPair> {
   const {privateKey, publicKey} = generateKeyPairSync('ec', {namedCurve: 'prime256v1'})
-  const der = await encodeSigned(fields, publicKey, privateKey)
-  const base64 = der.toString('base64').replace(/.{1,64}/g, '$&\n')
+  const subject = subjectOf(fields)
   return {
-    certificate: `-----BEGIN CERTIFICATE-----\n${base64}-----END CERTIFICATE-----\n`,
+    certificate: await encodeSigned({...fields, subject, publicKey, signingKey: privateKey}),
     privateKey: privateKey.export({type: 'pkcs8', format: 'pem'}).toString(),
   }
 }
@@ -92,15 +91,26 @@ async function createSelfSigned(fields: SelfSignedFields): Promise<PemPair> {
 /** Absent from the published types. */
 type Encoder = typeof Pki & {getTBSCertificate(certificate: Pki.Certificate): Asn1.Asn1}
 
+/** What is signed. P-256 keys. */
+export interface SignedFields {
+  /** As node-forge describes them. */
+  subject: Pki.CertificateField[]
+  extensions: readonly object[]
+  publicKey: KeyObject
+  /** DER of the certificate of whoever signs; absent: it signs itself. */
+  issuer?: Buffer
+  signingKey: KeyObject
+  /** Unix ms. */
+  now: number
+  lifetimeMs: number
+}
+
 /**
- * node-forge encodes and does nothing else. It knows RSA alone: it is given an RSA key that is nobody's, what depends
- * on the key is replaced, and node:crypto signs.
+ * A certificate, PEM. node-forge encodes and does nothing else. It knows RSA alone: it is given an RSA key that is
+ * nobody's, what depends on the key is replaced, and node:crypto signs.
  */
-async function encodeSigned(
-  fields: SelfSignedFields,
-  publicKey: KeyObject,
-  signingKey: KeyObject,
-): Promise<Buffer> {
+export async function encodeSigned(fields: SignedFields): Promise<string> {
+  const {subject, publicKey, issuer, signingKey} = fields
   const {asn1, jsbn, pki} = (await import('node-forge')).default
   const {UNIVERSAL} = asn1.Class
   const primitive = (type: Asn1.Type, bytes: string) => asn1.create(UNIVERSAL, type, false, bytes)
@@ -113,7 +123,6 @@ async function encodeSigned(
   certificate.serialNumber = serialNumber()
   certificate.validity.notBefore = new Date(fields.now - backdatedMs)
   certificate.validity.notAfter = new Date(fields.now + fields.lifetimeMs)
-  const subject = subjectOf(fields)
   certificate.setSubject(subject)
   certificate.setIssuer(subject)
   const identifier = toDer(primitive(asn1.Type.OCTETSTRING, keyIdentifier(publicKey).toString('binary')))
@@ -127,10 +136,19 @@ async function encodeSigned(
   // TBSCertificate ::= version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, …
   const parts = tbs.value as Asn1.Asn1[]
   parts[2] = algorithm
+  if (issuer) parts[3] = subjectIn(asn1.fromDer(issuer.toString('binary')))
   parts[6] = asn1.fromDer(spki(publicKey).toString('binary'))
   const signature = sign('sha256', toDer(tbs), signingKey).toString('binary')
   // The first byte of a bit string counts its unused bits: none.
-  return toDer(sequence(tbs, algorithm, primitive(asn1.Type.BITSTRING, `\0${signature}`)))
+  const der = toDer(sequence(tbs, algorithm, primitive(asn1.Type.BITSTRING, `\0${signature}`)))
+  const base64 = der.toString('base64').replace(/.{1,64}/g, '$&\n')
+  return `-----BEGIN CERTIFICATE-----\n${base64}-----END CERTIFICATE-----\n`
+}
+
+/** The subject of a certificate as it is encoded there: names are compared byte by byte. */
+const subjectIn = (certificate: Asn1.Asn1): Asn1.Asn1 => {
+  const [tbs] = certificate.value as [Asn1.Asn1]
+  return (tbs.value as Asn1.Asn1[])[5] as Asn1.Asn1
 }
 
 const subjectOf = ({commonName, organization}: SelfSignedFields): Pki.CertificateField[] => [
@@ -141,7 +159,8 @@ const subjectOf = ({commonName, organization}: SelfSignedFields): Pki.Certificat
 const spki = (key: KeyObject): Buffer => key.export({type: 'spki', format: 'der'})
 
 /** SHA-1 of the public point (RFC 5280 §4.2.1.2, method 1), the last 65 bytes of a P-256 key. It only names the key. */
-const keyIdentifier = (key: KeyObject): Buffer => createHash('sha1').update(spki(key).subarray(-65)).digest()
+export const keyIdentifier = (key: KeyObject): Buffer =>
+  createHash('sha1').update(spki(key).subarray(-65)).digest()
 
 /** 127 random bits, positive and without leading zeros, in hex (RFC 5280 §4.1.2.2). */
 function serialNumber(): string {

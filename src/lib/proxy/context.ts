@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AuthApi, Caller} from '../auth/contract.js'
 import type {Forwarder, ForwardSettings} from '../forward/index.js'
-import type {ConnectionGuard, LockWatch, Log} from '../session/index.js'
+import type {ConnectionGuard, LockWatch, Log, SessionHub} from '../session/index.js'
 import type {DialSettings} from './dial.js'
 
 /** What all connections of one proxy share. */
@@ -14,6 +14,8 @@ export interface ProxyContext {
   dial: DialSettings
   forwardSettings: ForwardSettings
   guard: ConnectionGuard
+  /** The sessions that run here. */
+  hub: SessionHub
   locks: LockWatch
   forwarders: Set<Forwarder>
   /** The proxy is on its way out and leads nobody anywhere any more. */

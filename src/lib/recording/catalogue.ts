@@ -27,6 +27,8 @@ export interface Catalogue {
   day(directory: string): Promise<Listed[]>
   /** What was listed as its index says now; undefined when it is gone. */
   confirm(listed: Listed): Promise<Listed | undefined>
+  /** Nothing of these recordings of a day stays, in memory or in its file. */
+  forget(directory: string, sids: ReadonlySet<string>): Promise<void>
 }
 
 /** Entries held in memory, about 50 MB; the days longest unused go first. */
@@ -34,11 +36,14 @@ const REMEMBERED = 50_000
 /** Today's file is written anew after this many recordings more; that of a day gone by after any. */
 const UNSAVED_TODAY = 256
 const READ_AT_ONCE = 32
+const FORGOTTEN = 20_000
 
 type Day = Map<string, CatalogueEntry>
 
 export function createCatalogue({now, onDamage}: CatalogueOptions): Catalogue {
   const days = new Map<string, Day>()
+  /** Removed while this process runs: a list under way must not bring them back. */
+  const forgotten = new Set<string>()
 
   const remembered = async (directory: string, there: RecordingPaths[]): Promise<Day> => {
     const day = days.get(directory) ?? (await fromFile(directory, there))
@@ -53,6 +58,7 @@ export function createCatalogue({now, onDamage}: CatalogueOptions): Catalogue {
       // The stamp comes first: what is written after it is noticed.
       const {size: indexBytes, mtimeMs: indexMtimeMs} = await lstat(paths.index)
       const summary = await readSummary(paths)
+      if (forgotten.has(paths.sid)) return undefined
       if (summary.state === 'sealed') day.set(paths.sid, {summary, indexBytes, indexMtimeMs})
       return {paths, summary}
     } catch (error) {
@@ -89,6 +95,17 @@ export function createCatalogue({now, onDamage}: CatalogueOptions): Catalogue {
       if (await isCurrent(paths, day?.get(paths.sid))) return {paths, summary}
       day?.delete(paths.sid)
       return await read(paths, day ?? new Map())
+    },
+    async forget(directory, sids) {
+      const day = days.get(directory)
+      for (const sid of sids) {
+        forgotten.add(sid)
+        day?.delete(sid)
+      }
+      // No list takes so long.
+      for (const sid of forgotten) if (forgotten.size > FORGOTTEN) forgotten.delete(sid)
+      const kept = (await readCatalogueFile(directory)).filter(({summary}) => !sids.has(summary.sid))
+      await writeCatalogueFile(directory, kept)
     },
   }
 }

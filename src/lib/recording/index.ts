@@ -11,7 +11,9 @@ export {parseIndex, type RecordingIndex} from './index-file.js'
 export type {RecordingFilter, RecordingQuery} from './listing.js'
 export {isSid} from './meta.js'
 export {readPlayerAssets} from './player-assets.js'
+export type {PruneRequest} from './pruning.js'
 export {type Cast, type CastEnd, readCast, readContents} from './reader.js'
+export type {RemovalRequest} from './removal.js'
 export {createSanitizer, type Sanitizer} from './sanitize.js'
 export type {RecordingSearchQuery} from './search.js'
 export type {RecordingHit, RecordingSearchAnswer} from './search-types.js'
@@ -23,12 +25,21 @@ export {
   type RecordingStoreOptions,
 } from './store.js'
 export {playOnTerminal} from './terminal.js'
+export {
+  parseTombstone,
+  type RemovalCause,
+  type Tombstone,
+  tombstoneFault,
+  WHY_CHARACTERS,
+} from './tombstone.js'
 export type {
   RecordingChunk,
   RecordingEnd,
+  RecordingHold,
   RecordingMeta,
   RecordingSink,
   RecordingSummary,
 } from './types.js'
 export {type RecordingVerdict, verifyRecording} from './verify.js'
+export {againstLog, tombstoneAgainstLog, type Vouched, vouchedBy} from './vouched.js'
 export {createRecordingWriter, type RecordingWriter, type RecordingWriterOptions} from './writer.js'

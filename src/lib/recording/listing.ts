@@ -1,8 +1,9 @@
 import {basename} from 'node:path'
 import {problem} from '../errors/index.js'
 import {type Catalogue, type Listed, newestFirst} from './catalogue.js'
+import {readHold} from './hold.js'
 import {mapParallel} from './parallel.js'
-import {findRecording, listDays} from './store-files.js'
+import {findRecording, listDays, listHeldOf, type RecordingPaths} from './store-files.js'
 import {readSummary} from './summary.js'
 import type {RecordingSummary} from './types.js'
 
@@ -13,6 +14,8 @@ export interface RecordingFilter {
   /** Start of the session, Unix ms: from inclusive, to exclusive. */
   from?: number
   to?: number
+  /** Only those under legal hold. */
+  held?: boolean
 }
 
 export interface RecordingQuery extends RecordingFilter {
@@ -49,7 +52,9 @@ export async function* filteredDays(
 ): AsyncGenerator<{day: string; items: Listed[]}> {
   for (const day of await listDays(directory)) {
     if (isBefore(day, filter.from)) return
-    yield {day, items: (await catalogue.day(day)).filter(({summary}) => matches(summary, filter))}
+    const items = (await catalogue.day(day)).filter(({summary}) => matches(summary, filter))
+    const held = filter.held ? await listHeldOf(day) : undefined
+    yield {day, items: held ? items.filter(({paths}) => held.has(paths.sid)) : items}
   }
 }
 
@@ -75,15 +80,30 @@ export async function confirmed(
   items: Listed[],
   filter: RecordingFilter,
 ): Promise<Listed[]> {
-  const now = await mapParallel(items, CONFIRMED_AT_ONCE, catalogue.confirm)
-  return now.filter((item): item is Listed => item !== undefined && matches(item.summary, filter))
+  const now = await mapParallel(items, CONFIRMED_AT_ONCE, async item => {
+    const current = await catalogue.confirm(item)
+    return current && {...current, summary: await withHold(current.paths, current.summary)}
+  })
+  return now.filter(
+    (item): item is Listed =>
+      item !== undefined &&
+      matches(item.summary, filter) &&
+      (!filter.held || item.summary.hold !== undefined),
+  )
+}
+
+/** The summary with the hold that the recording is under, if any: it may come and go at any time. */
+export async function withHold(paths: RecordingPaths, summary: RecordingSummary): Promise<RecordingSummary> {
+  const hold = await readHold(paths)
+  return hold ? {...summary, hold} : summary
 }
 
 /** Whoever may not find a recording cannot learn from a page after it that it is there. */
 async function findStart(directory: string, query: RecordingQuery, sid: string): Promise<Listed> {
   const paths = await findRecording(directory, sid)
   const start = paths && {paths, summary: await readSummary(paths)}
-  if (start && matches(start.summary, query)) return start
+  const held = !query.held || (paths && (await readHold(paths)) !== undefined)
+  if (start && held && matches(start.summary, query)) return start
   throw problem('not_found', `no session ${sid} is among those asked for`, {
     hint: 'go on after the last session of the page before, with the same filters',
   })

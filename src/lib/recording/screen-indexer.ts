@@ -1,10 +1,11 @@
+import {rm} from 'node:fs/promises'
 import {SallyportError} from '../errors/index.js'
 import type {Catalogue} from './catalogue.js'
 import {type Helper, startHelper} from './helper.js'
 import type {ScreenFileJob} from './screen-file.js'
 import type {ScreenAnswer} from './screen-process.js'
-import {appendSearchEntry, readSearchFile, type SearchEntry} from './search-file.js'
-import {listDays, type RecordingPaths} from './store-files.js'
+import {appendSearchEntry, readSearchFile, rewriteSearchFile, type SearchEntry} from './search-file.js'
+import {isRemoved, listDays, type RecordingPaths} from './store-files.js'
 
 export interface ScreenIndexerOptions {
   directory: string
@@ -20,6 +21,8 @@ export interface ScreenIndexer {
   add(paths: RecordingPaths, bytes: number): void
   /** Goes through all recordings for those not read yet, newest day first; once at a time. */
   sweep(): void
+  /** Nothing of these recordings of a day stays in its search file, and what is being read of them is not kept. */
+  forget(day: string, sids: ReadonlySet<string>): Promise<void>
   /** Resolves when there is nothing left to do. */
   idle(): Promise<void>
   close(): Promise<void>
@@ -42,6 +45,14 @@ export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexe
   let working: Promise<void> | undefined
   let sweeping: Promise<void> | undefined
   let closed = false
+  let last: Promise<unknown> = Promise.resolve()
+
+  /** One writer of search files at a time. */
+  const inTurn = (write: () => Promise<void>): Promise<void> => {
+    const mine = last.then(write)
+    last = mine.catch(() => undefined)
+    return mine
+  }
 
   const read = async ({paths, bytes}: Task): Promise<SearchEntry> => {
     const {sid, data, screen} = paths
@@ -57,17 +68,21 @@ export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexe
     }
   }
 
-  const keep = async (day: string, entry: SearchEntry): Promise<void> => {
-    const end = ends.get(day) ?? (await endOf(day))
-    ends.set(day, await appendSearchEntry(day, end, entry))
-  }
+  const keep = ({paths}: Task, entry: SearchEntry): Promise<void> =>
+    inTurn(async () => {
+      const {day, screen} = paths
+      // It was removed while it was read: what was read goes, too.
+      if (await isRemoved(paths)) return await rm(screen, {force: true})
+      const end = ends.get(day) ?? (await endOf(day))
+      ends.set(day, await appendSearchEntry(day, end, entry))
+    })
 
   const work = async (): Promise<void> => {
     for (let task = queue.shift(); task && !closed; task = queue.shift()) {
       const entry = await read(task)
       if (closed) return
       // Where it cannot be kept (the disk is full), the next sweep comes back to it.
-      await keep(task.paths.day, entry).catch(error => onDamage?.(task.paths.sid, error))
+      await keep(task, entry).catch(error => onDamage?.(task.paths.sid, error))
     }
     helper?.close()
     helper = undefined
@@ -111,6 +126,13 @@ export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexe
           sweeping = undefined
         })
     },
+    forget: (day, sids) =>
+      inTurn(async () => {
+        for (let at = queue.length - 1; at >= 0; at -= 1)
+          if (sids.has(queue[at]?.paths.sid ?? '')) queue.splice(at, 1)
+        ends.delete(day)
+        await rewriteSearchFile(day, sid => !sids.has(sid))
+      }),
     async idle() {
       while (working || sweeping) await (sweeping ?? working)
     },

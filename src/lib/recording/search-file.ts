@@ -1,6 +1,8 @@
 import {constants} from 'node:fs'
+import {rename, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {crc32} from 'node:zlib'
+import {syncDirectory} from '../durable/index.js'
 import {openRegular, writeSyncedAt} from './store-files.js'
 
 // `search.bin` of a day: for each recording that was read, what its screen may have held. Records one after the other,
@@ -51,6 +53,31 @@ export async function* readSearchFile(day: string): AsyncGenerator<{entry: Searc
 
 /** Writes an entry at `end` of the file; what was there is gone. Gives the new end. */
 export async function appendSearchEntry(day: string, end: number, entry: SearchEntry): Promise<number> {
+  const record = encodeRecord(entry)
+  const {O_WRONLY, O_CREAT} = constants
+  await (await openRegular(searchFile(day), O_WRONLY | O_CREAT)).close()
+  await writeSyncedAt(searchFile(day), end, record)
+  return end + record.length
+}
+
+/** Writes the file anew with the entries of the sessions to keep. A search under way goes on in the old one. */
+export async function rewriteSearchFile(day: string, keep: (sid: string) => boolean): Promise<void> {
+  const temporary = `${searchFile(day)}.tmp`
+  await rm(temporary, {force: true})
+  const {O_WRONLY, O_CREAT, O_EXCL} = constants
+  const handle = await openRegular(temporary, O_WRONLY | O_CREAT | O_EXCL)
+  try {
+    for await (const {entry} of readSearchFile(day))
+      if (keep(entry.sid)) await handle.writeFile(encodeRecord(entry))
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(temporary, searchFile(day))
+  await syncDirectory(day)
+}
+
+function encodeRecord(entry: SearchEntry): Buffer {
   const body = Buffer.alloc(FACTS_BYTES + entry.signature.length)
   body.write(entry.sid, 0, 36, 'latin1')
   body.writeDoubleBE(entry.bytes, 36)
@@ -59,10 +86,7 @@ export async function appendSearchEntry(day: string, end: number, entry: SearchE
   const head = Buffer.alloc(HEAD_BYTES)
   head.writeUInt32BE(crc32(body), 0)
   head.writeUInt32BE(body.length, 4)
-  const {O_WRONLY, O_CREAT} = constants
-  await (await openRegular(searchFile(day), O_WRONLY | O_CREAT)).close()
-  await writeSyncedAt(searchFile(day), end, Buffer.concat([head, body]))
-  return end + HEAD_BYTES + body.length
+  return Buffer.concat([head, body])
 }
 
 function takeRecord(bytes: Buffer): {entry: SearchEntry; length: number} | 'damaged' | undefined {

@@ -1,9 +1,9 @@
 import {constants} from 'node:fs'
-import {type FileHandle, open, readdir, rm} from 'node:fs/promises'
+import {type FileHandle, lstat, open, readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {systemErrorWords, writeFileAtomic} from '../durable/index.js'
+import {syncDirectory, systemErrorWords, writeFileAtomic} from '../durable/index.js'
 import {problem, SallyportError} from '../errors/index.js'
-import {requireSid} from './meta.js'
+import {isSid, requireSid} from './meta.js'
 
 // Where the files of a directory store are, and the only ways they are opened: by names built from checked session
 // IDs, never through a symbolic link, regular files alone.
@@ -15,6 +15,10 @@ export interface RecordingPaths {
   index: string
   /** What was on the screen, for searching; derived from the data. */
   screen: string
+  /** There while the recording is under legal hold. */
+  hold: string
+  /** There once the recording was removed, whatever else is still there. */
+  tombstone: string
 }
 
 /** Paths of a recording that begins at `at` (Unix ms). Throws `invalid_input` for what is no session ID. */
@@ -29,6 +33,8 @@ function pathsIn(day: string, sid: string): RecordingPaths {
     data: join(day, `${sid}.cast.gz`),
     index: join(day, `${sid}.index.jsonl`),
     screen: join(day, `${sid}.screen.gz`),
+    hold: join(day, `${sid}.hold.json`),
+    tombstone: join(day, `${sid}.removed.jsonl`),
   }
 }
 
@@ -54,14 +60,43 @@ const damageMark = (sid: string): string => `${sid}.damaged.json`
 export const markDamaged = ({day, sid}: RecordingPaths, reason: string): Promise<void> =>
   writeFileAtomic(join(day, damageMark(sid)), `${JSON.stringify({sid, reason})}\n`)
 
+export const isMarkedDamaged = ({day, sid}: RecordingPaths): Promise<boolean> =>
+  exists(join(day, damageMark(sid)))
+
 /** Recordings of one day, in no order. */
 export async function listRecordingsOf(day: string): Promise<RecordingPaths[]> {
   const entries = await readdir(day, {withFileTypes: true})
+  const removed = new Set(entries.flatMap(({name}) => sidOf(name, '.removed.jsonl') ?? []))
   return entries.flatMap(entry => {
-    const sid = /^([0-9a-f-]{36})\.index\.jsonl$/.exec(entry.name)?.[1]
-    return sid !== undefined && entry.isFile() ? [pathsIn(day, sid)] : []
+    const sid = sidOf(entry.name, '.index.jsonl')
+    return sid !== undefined && entry.isFile() && !removed.has(sid) ? [pathsIn(day, sid)] : []
   })
 }
+
+/** What was removed of one day, and whether files of it are left. */
+export async function listRemovedOf(day: string): Promise<{paths: RecordingPaths; unfinished: boolean}[]> {
+  const names = await readdir(day)
+  const indexes = new Set(names.flatMap(name => sidOf(name, '.index.jsonl') ?? []))
+  return names
+    .flatMap(name => sidOf(name, '.removed.jsonl') ?? [])
+    .map(sid => ({paths: pathsIn(day, sid), unfinished: indexes.has(sid)}))
+}
+
+/** Session IDs of the recordings of one day that are under legal hold. */
+export const listHeldOf = async (day: string): Promise<Set<string>> =>
+  new Set((await readdir(day)).flatMap(name => sidOf(name, '.hold.json') ?? []))
+
+const sidOf = (name: string, ending: string): string | undefined => {
+  const sid = name.endsWith(ending) ? name.slice(0, -ending.length) : ''
+  return isSid(sid) ? sid : undefined
+}
+
+const exists = async (path: string): Promise<boolean> => {
+  const found = await lstat(path).catch(absent)
+  return found !== undefined
+}
+
+export const isRemoved = ({tombstone}: RecordingPaths): Promise<boolean> => exists(tombstone)
 
 /** Looks for the recording of a session, newest day first; undefined when there is none. */
 export async function findRecording(directory: string, sid: string): Promise<RecordingPaths | undefined> {
@@ -71,9 +106,27 @@ export async function findRecording(directory: string, sid: string): Promise<Rec
     const handle = await openRegular(paths.index, constants.O_RDONLY).catch(absent)
     if (!handle) continue
     await handle.close()
-    return paths
+    // Removed, and its last files are on their way.
+    if (!(await isRemoved(paths))) return paths
   }
   return undefined
+}
+
+/** Looks for what stayed of a recording that was removed, newest day first. */
+export async function findRemoved(directory: string, sid: string): Promise<RecordingPaths | undefined> {
+  requireSid(sid)
+  for (const day of await listDays(directory)) {
+    const paths = pathsIn(day, sid)
+    if (await isRemoved(paths)) return paths
+  }
+  return undefined
+}
+
+/** Takes away everything of a recording but its index, its hold and its tombstone; the index says that there is more to do. */
+export async function removeContent({day, sid, data, screen}: RecordingPaths): Promise<void> {
+  for (const path of [data, screen, `${screen}.tmp`, join(day, damageMark(sid))])
+    await rm(path, {force: true})
+  await syncDirectory(day)
 }
 
 const absent = (error: NodeJS.ErrnoException): undefined => {

@@ -5,16 +5,20 @@ import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import {createCatalogue} from './catalogue.js'
 import {type CompletedRecording, completeRecording} from './complete.js'
+import {removeHold, writeHold} from './hold.js'
 import {formatFirstLine, type RecordingIndex} from './index-file.js'
-import {listRecordings, type RecordingQuery} from './listing.js'
+import {listRecordings, type RecordingQuery, withHold} from './listing.js'
 import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
 import {boundMeta, metaSchema, requireSid} from './meta.js'
+import {type PruneRequest, pruneRecordings} from './pruning.js'
+import {clearDay, finishRemovals, type RemovalRequest, readTombstone, removeRecording} from './removal.js'
 import {createScreenIndexer} from './screen-indexer.js'
 import {createRecordingSearch, type RecordingSearch} from './search.js'
 import {sealDigest} from './signature.js'
 import {
   createFiles,
   findRecording,
+  findRemoved,
   listDays,
   listSoundOf,
   markDamaged,
@@ -24,7 +28,8 @@ import {
   storeStep,
 } from './store-files.js'
 import {readSummary} from './summary.js'
-import type {RecordingEnd, RecordingMeta, RecordingSink, RecordingSummary} from './types.js'
+import type {Tombstone} from './tombstone.js'
+import type {RecordingEnd, RecordingHold, RecordingMeta, RecordingSink, RecordingSummary} from './types.js'
 
 export interface RecordingStoreOptions {
   directory: string
@@ -63,6 +68,21 @@ export interface RecordingStore extends RecordingSink, RecordingSearch {
   complete(sid: string, reason: string): Promise<CompletedRecording | undefined>
   /** Notes for good that a recording is damaged: `left` leaves it out from then on. */
   markDamaged(sid: string, reason: string): Promise<void>
+  /**
+   * Removes a recording for good and leaves a tombstone. Throws `not_found`, `access_denied` while it is held,
+   * `unavailable` while it has no end, and what `announce` throws: then nothing was removed.
+   */
+  remove(sid: string, request: RemovalRequest): Promise<Tombstone>
+  /** Removes what is older than the cluster keeps and not held. Gives how many were removed. */
+  prune(prune: PruneRequest): Promise<number>
+  /** Goes on with removals that a crash cut off. Gives how many there were. */
+  finishRemovals(): Promise<number>
+  /** What stayed of a recording that was removed: the text of the tombstone and what it says. */
+  tombstone(sid: string): Promise<{text: string; tombstone: Tombstone} | undefined>
+  /** Holds a recording, also one that still runs; a hold that is there is replaced. Throws `not_found`. */
+  hold(sid: string, hold: RecordingHold): Promise<RecordingSummary>
+  /** Throws `not_found` also where it is not held, and what `announce` throws: then it stays held. */
+  release(sid: string, announce: (summary: RecordingSummary) => Promise<unknown>): Promise<void>
   /** When the oldest recording began that this store has not seen the end of, Unix ms. */
   oldestUnsealed(): number | undefined
 }
@@ -81,6 +101,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   const isLive = (sid: string): boolean => live.has(sid)
   const indexer = createScreenIndexer({directory, catalogue, isLive, onDamage})
   const {search} = createRecordingSearch({directory, catalogue, indexer, isLive})
+  const removal = {directory, signHead, catalogue, indexer, inOrder}
 
   const makeSearchable = async (paths: RecordingPaths): Promise<void> => {
     if (indexWhenSealed) indexer.add(paths, (await stat(paths.data)).size)
@@ -97,6 +118,8 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     if (error) throw problem('invalid_input', 'the facts of the recording are not valid', {cause: error})
     const existing = await findRecording(directory, meta.sid)
     if (existing) return await beginAgain(existing, meta)
+    if (await findRemoved(directory, meta.sid))
+      throw problem('already_exists', `session ${meta.sid} had a recording, which was removed`)
     const at = now()
     const paths = recordingPaths(directory, meta.sid, at)
     unsealed.set(meta.sid, at)
@@ -167,6 +190,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   const withLife = (summary: RecordingSummary): RecordingSummary =>
     summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
 
+  const summaryOf = async (paths: RecordingPaths): Promise<RecordingSummary> =>
+    withLife(await withHold(paths, await readSummary(paths)))
+
   return {
     search: query => storeStep(() => search(query)),
     indexed: indexer.idle,
@@ -179,7 +205,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     open: sid =>
       storeStep(async () => {
         const paths = await locate(sid)
-        const summary = withLife(await readSummary(paths))
+        const summary = await summaryOf(paths)
         // What is beyond the last durable chunk of a live recording may be half written.
         const end = live.get(sid)?.dataBytes ?? summary.bytes
         return {summary, data: readRange(paths.data, 0, end)}
@@ -214,6 +240,37 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
       storeStep(async () => {
         await markDamaged(await locate(sid), reason)
         unsealed.delete(sid)
+      }),
+    remove: (sid, request) =>
+      inOrder(sid, async () => {
+        const paths = await locate(sid)
+        if (live.has(sid))
+          throw problem('unavailable', `the session ${sid} still runs`, {hint: 'try again when it has ended'})
+        const tombstone = await removeRecording(paths, request, signHead)
+        unsealed.delete(sid)
+        await clearDay(removal, paths.day, [paths])
+        return tombstone
+      }),
+    prune: prune => storeStep(() => pruneRecordings(removal, prune)),
+    finishRemovals: () => storeStep(() => finishRemovals(removal)),
+    tombstone: sid =>
+      storeStep(async () => {
+        const paths = await findRemoved(directory, sid)
+        return paths && (await readTombstone(paths))
+      }),
+    hold: (sid, hold) =>
+      inOrder(sid, async () => {
+        const paths = await locate(sid)
+        await writeHold(paths, hold)
+        return await summaryOf(paths)
+      }),
+    release: (sid, announce) =>
+      inOrder(sid, async () => {
+        const paths = await locate(sid)
+        const summary = await summaryOf(paths)
+        if (!summary.hold) throw problem('not_found', `the recording of session ${sid} is not held`)
+        await announce(summary)
+        await removeHold(paths)
       }),
     oldestUnsealed: () => [...unsealed.values()].reduce<number | undefined>(earlier, undefined),
   }

@@ -31,6 +31,17 @@ export interface RecordingSummary extends RecordingMeta {
   durationMs: number
   /** Compressed bytes of the recording file. */
   bytes: number
+  /** There while the recording is under legal hold. */
+  hold?: RecordingHold
+}
+
+/** While a recording is held, it is neither removed nor pruned. */
+export interface RecordingHold {
+  /** Unix ms. */
+  at: number
+  /** Who put it there. */
+  by: string
+  reason?: string
 }
 
 /** Chunk of a recording as it leaves the writer: one gzip member and the facts that place it. */

@@ -14,11 +14,13 @@ export type RecordingVerdict =
       result: 'verified'
       sid: string
       chunks: number
+      /** Hex digest of the last chunk. */
+      head: string
       /** Why the recording was cut short: the session went on, unrecorded, or its end is not known. */
       truncated?: string
     }
   /** The chain holds as far as it goes, but nobody signed it: the session runs, or was cut short. */
-  | {result: 'unsealed'; sid: string; chunks: number}
+  | {result: 'unsealed'; sid: string; chunks: number; head: string}
   /** `chunk` is the first bad one, counting from 0; absent when the seal is what is wrong. */
   | {result: 'bad'; chunk?: number; reason: string}
 
@@ -142,14 +144,14 @@ function conclude(state: ChainState, {index, keys}: VerifyOptions): RecordingVer
   if (chunks === 0) return bad('the recording is empty', 0)
   if (index && index.chunks.length > chunks) return bad('it is missing, the index names it', chunks)
   if (index?.seal && !isDeepStrictEqual(index.seal, seal)) return bad('the seal is not the one of the index')
-  if (!seal) return {result: 'unsealed', sid, chunks}
+  if (!seal) return {result: 'unsealed', sid, chunks, head}
   if (seal.chunks > chunks) return bad(`it is missing, the seal counts ${seal.chunks} chunks`, chunks)
   if (seal.chunks < chunks) return bad(`it was added, the seal counts ${seal.chunks} chunks`, seal.chunks)
   if (seal.head !== head) return bad('the seal is of another recording')
   if (!verifyRecordingHead(keys, sid, sealDigest(sid, seal), seal.signature))
     return bad('the seal is not signed by the recording key of this cluster')
   const {truncated} = seal
-  return {result: 'verified', sid, chunks, ...(truncated !== undefined && {truncated})}
+  return {result: 'verified', sid, chunks, head, ...(truncated !== undefined && {truncated})}
 }
 
 /** First and last line of a chunk; undefined when its last line is not ended. */

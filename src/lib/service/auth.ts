@@ -4,10 +4,13 @@ import type {Logger} from 'pino'
 import {openAuditLog} from '../audit/index.js'
 import {
   type AuthService,
+  askRoot,
   type Caller,
   createApiServer,
   createAuthService,
   createCompletion,
+  createRetention,
+  type Retention,
   type SessionCompletion,
 } from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
@@ -32,7 +35,7 @@ export interface AuthRoom {
   service: AuthService
   /** Serves its API on a connected stream to a caller whose name the stream vouches for. */
   serve(stream: Duplex, caller: Caller): void
-  /** Begins to complete, in the background, what earlier processes left of their sessions. */
+  /** Begins, in the background, to complete what earlier processes left of their sessions, and to prune recordings. */
   completeSessions(): void
   close(): Promise<void>
 }
@@ -46,16 +49,18 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
   const {logger} = options
   const resources = createResources()
   try {
-    const {service, completion} = await openService(options, resources.add)
+    const {service, completion, retention} = await openService(options, resources.add)
     const server = createApiServer(service, logger)
     resources.add('API', server.close)
     return {
       service,
       serve: server.attach,
-      completeSessions: () =>
+      completeSessions: () => {
         void completion
           .start()
-          .catch(error => logger.error({error: problemLine(asProblem(error))}, 'sessions are not completed')),
+          .catch(error => logger.error({error: problemLine(asProblem(error))}, 'sessions are not completed'))
+        void retention.start()
+      },
       close: () => resources.close(logger),
     }
   } catch (thrown) {
@@ -67,7 +72,7 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
 async function openService(
   {config, logger, version, now, webUrl}: AuthRoomOptions,
   opened: (name: string, close: () => Promise<unknown>) => void,
-): Promise<{service: AuthService; completion: SessionCompletion}> {
+): Promise<{service: AuthService; completion: SessionCompletion; retention: Retention}> {
   const {dataDir, auth} = config
   const {clusterName} = auth
   const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
@@ -94,12 +99,18 @@ async function openService(
     file: join(dataDir, 'sessions-completed.json'),
   })
   opened('completion of sessions', completion.close)
+  const retention = createRetention({
+    ...{audit, recordings, now, log: logger},
+    keepMilliseconds: auth.recordingRetentionMs,
+  })
+  opened('retention of recordings', retention.close)
   const service = createAuthService({
     settings: {
       clusterName,
       version,
       secondFactor: auth.secondFactor,
       recording: auth.sessionRecording,
+      routingStrategy: auth.routingStrategy,
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,
@@ -108,8 +119,9 @@ async function openService(
     ...{backend, authorities, recordings, now},
     audit: {emit: completion.emit, query: audit.query},
     publicUrl: () => webUrl() ?? configuredUrl(config),
+    establishTrust: askRoot(now),
   })
-  return {service, completion}
+  return {service, completion, retention}
 }
 
 /** Links can be made where the web runs elsewhere: then the address that users were promised is all we know. */

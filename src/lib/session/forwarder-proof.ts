@@ -2,6 +2,7 @@ import {problem} from '../errors/index.js'
 import type {HostIdentity} from '../ssh/index.js'
 import {
   checkCertificate,
+  hostRoleOf,
   parseCertificate,
   signData,
   verifySignature,
@@ -56,7 +57,7 @@ export function checkForwarderProof(data: Buffer, {authorities, sessionId, now}:
   const signature = reader.string()
   reader.end()
   checkCertificate(certificate, {kind: 'host', authorities, now})
-  if (certificate.extensions.get('x-teleport-role') !== 'Proxy')
+  if (hostRoleOf(certificate).role !== 'Proxy')
     throw problem('certificate_rejected', 'certificate rejected: it is not of a proxy')
   if (!verifySignature(certificate.publicKey, proofData(sessionId), signature))
     throw problem('certificate_rejected', 'certificate rejected: the proof is not of this connection')

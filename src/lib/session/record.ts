@@ -89,14 +89,11 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
     // Whoever waits for `begin` is told why it failed.
     await beginning?.catch(() => undefined)
     if (!started) return
-    const sealed = await writer?.end().then(
-      () => true,
-      () => false,
-    )
+    const end = await writer?.end().catch(() => undefined)
     await resizes.settled()
     const problems: unknown[] = []
     const attempt: Emit = (...event) => emit(...event).catch(error => problems.push(error))
-    if (sealed) await attempt('session.upload', {})
+    if (end) await attempt('session.upload', {chunks: end.chunks, head: end.head})
     if (started.command !== undefined) {
       await attempt('exec', execFields(started.command, exit), exit?.code === 0)
     }
@@ -109,7 +106,7 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       ...(started.command !== undefined && {initial_command: started.command}),
       ...(exit?.code !== undefined && {exit_code: exit.code}),
       ...(exit?.signal !== undefined && {exit_signal: exit.signal}),
-      recorded: sealed === true,
+      recorded: end !== undefined,
       ...options.endFields?.(),
     })
     if (problems.length > 0) throw problems[0]

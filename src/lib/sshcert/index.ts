@@ -8,6 +8,7 @@ export {
   parseCertificate,
 } from './certificate.js'
 export {type CertificatePolicy, checkCertificate} from './checker.js'
+export {type HostRole, hostRoleExtensions, hostRoleOf} from './host-role.js'
 export {
   blobType,
   fingerprint,

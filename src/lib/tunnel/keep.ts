@@ -1,5 +1,4 @@
 import {type Socket, connect as tcpConnect} from 'node:net'
-import type {Duplex} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Log} from '../session/index.js'
@@ -10,8 +9,7 @@ import {
   type PresentedHostKey,
   type SshConnection,
 } from '../ssh/index.js'
-import {checkCertificate} from '../sshcert/index.js'
-import {readTransport, type Transport, transportChannel} from './transport.js'
+import {checkCertificate, hostRoleOf} from '../sshcert/index.js'
 
 export interface TunnelOptions {
   /** Tunnel port of a proxy. */
@@ -22,8 +20,8 @@ export interface TunnelOptions {
   credential(): Promise<Credential>
   /** The cluster whose proxy it must be, and plain public key blobs of that cluster's host authority. */
   cluster(): Promise<{name: string; hostAuthorities: readonly Buffer[]}>
-  /** Takes a connection that comes through the tunnel. */
-  serve(stream: Duplex, transport: Transport): void
+  /** The proxy opens a channel: accepts or rejects it. What it throws ends the tunnel. */
+  onChannelOpen(open: ChannelOpen): void
   keepAliveMilliseconds: number
   log: Log
   /** Unix ms. */
@@ -92,7 +90,7 @@ export function keepTunnel(options: TunnelOptions): Tunnel {
 }
 
 async function open(options: TunnelOptions, signal: AbortSignal): Promise<SshConnection> {
-  const {address, cluster, credential, username, serve} = options
+  const {address, cluster, credential, username, onChannelOpen} = options
   const {name, hostAuthorities} = await cluster()
   const verify = (key: PresentedHostKey): void =>
     verifyTunnelProxy(key, {host: address.host, cluster: name, hostAuthorities, now: options.now()})
@@ -104,14 +102,7 @@ async function open(options: TunnelOptions, signal: AbortSignal): Promise<SshCon
     timeoutMilliseconds: handshakeMilliseconds,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
   })
-  connection.onChannelOpen = channel => {
-    if (channel.type !== transportChannel)
-      return channel.reject(openFailure.unknownChannelType, 'a tunnel carries connections only')
-    const transport = readTransport(channel.data)
-    const stream = channel.accept()
-    stream.stderr.resume()
-    serve(stream, transport)
-  }
+  connection.onChannelOpen = onChannelOpen
   return connection
 }
 
@@ -134,7 +125,7 @@ export function verifyTunnelProxy({certificate}: PresentedHostKey, policy: Tunne
   const {host, cluster, hostAuthorities, now} = policy
   const principal = certificate.principals.includes(cluster) ? cluster : host
   checkCertificate(certificate, {kind: 'host', authorities: hostAuthorities, principal, now})
-  if (certificate.extensions.get('x-teleport-role') !== 'Proxy')
+  if (hostRoleOf(certificate).role !== 'Proxy')
     throw problem('host_key_refused', 'what answers at the tunnel port is no proxy of the cluster')
 }
 

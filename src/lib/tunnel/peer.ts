@@ -1,5 +1,5 @@
 import {problem} from '../errors/index.js'
-import {type Certificate, checkCertificate} from '../sshcert/index.js'
+import {type Certificate, checkCertificate, hostRoleOf} from '../sshcert/index.js'
 
 /** Who keeps a tunnel open. */
 export type TunnelPeer =
@@ -18,10 +18,6 @@ export interface TunnelTrust {
   now: number
 }
 
-/** Roles in host certificates, under the names that Teleport uses. */
-const roleExtension = 'x-teleport-role'
-const clusterExtension = 'x-teleport-authority'
-
 /**
  * Decides whether the holder of a host certificate may keep a tunnel open, and for whom. A node comes as its UUID with
  * a node's certificate of this cluster; a leaf's proxy comes as the leaf's name with a proxy's certificate of that very
@@ -29,12 +25,12 @@ const clusterExtension = 'x-teleport-authority'
  * @throws access_denied, certificate_rejected, certificate_expired, clock_skew
  */
 export function judgeTunnelPeer(username: string, certificate: Certificate, trust: TunnelTrust): TunnelPeer {
-  const role = certificate.extensions.get(roleExtension)
+  const {role, clusterName} = hostRoleOf(certificate)
   const leaf = trust.leaves.get(username)
   const {now} = trust
   if (leaf && username !== trust.clusterName) {
     checkCertificate(certificate, {kind: 'host', authorities: leaf, now})
-    if (certificate.extensions.get(clusterExtension) !== username || role !== 'Proxy')
+    if (clusterName !== username || role !== 'Proxy')
       throw problem('access_denied', `the certificate is not of a proxy of the cluster ${username}`)
     return {kind: 'cluster', name: username}
   }

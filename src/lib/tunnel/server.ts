@@ -5,6 +5,7 @@ import {asProblem, problem, problemLine, type SallyportError} from '../errors/in
 import type {Log} from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type HostIdentity, openFailure} from '../ssh/index.js'
 import {firstProtocol} from './first-bytes.js'
+import {type ForeignDial, foreignChannel, writeForeignDial} from './foreign.js'
 import {judgeTunnelPeer, type TunnelPeer, type TunnelTrust} from './peer.js'
 import {createRegistry} from './registry.js'
 import {type Transport, transportChannel, writeTransport} from './transport.js'
@@ -32,6 +33,8 @@ export interface Tunnels {
   has(peer: TunnelPeer): boolean
   /** A stream to the peer's end, to speak SSH on. @throws host_unreachable when it keeps no tunnel here */
   dial(peer: TunnelPeer, transport: Transport): Promise<Duplex>
+  /** A stream to a host of a leaf, as the leaf's proxy leads to it. @throws host_unreachable, with its refusal */
+  dialForeign(cluster: string, dial: ForeignDial): Promise<Duplex>
   /** Names of the leaf clusters that can be reached. */
   clusters(): string[]
   close(): Promise<void>
@@ -88,16 +91,18 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
     const error = await connection.closed
     log.info({...peer, ...(error && {error: problemLine(error)})}, 'tunnel closed')
   }
+  const open = async (peer: TunnelPeer, type: string, data: Buffer): Promise<Duplex> => {
+    const channel = await registry.open(peer, type, data)
+    channel.stderr.resume()
+    return channel
+  }
   const address = await listen(server, options.listen)
   return {
     address,
     has: registry.has,
     clusters: registry.clusters,
-    async dial(peer, transport) {
-      const channel = await registry.open(peer, transportChannel, writeTransport(transport))
-      channel.stderr.resume()
-      return channel
-    },
+    dial: (peer, transport) => open(peer, transportChannel, writeTransport(transport)),
+    dialForeign: (name, dial) => open({kind: 'cluster', name}, foreignChannel, writeForeignDial(dial)),
     async close() {
       const closed = new Promise(resolve => server.close(resolve))
       registry.end()

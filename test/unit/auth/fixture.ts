@@ -3,6 +3,7 @@ import {join} from 'node:path'
 import {TOTP} from 'otpauth'
 import {type AuditEvent, openAuditLog} from '../../../src/lib/audit/index.js'
 import {type AuthApi, type AuthService, type Caller, createAuthService} from '../../../src/lib/auth/index.js'
+import type {AuthServiceOptions} from '../../../src/lib/auth/service.js'
 import {type Backend, openSqliteBackend} from '../../../src/lib/backend/index.js'
 import {type Authorities, openAuthorities} from '../../../src/lib/pki/index.js'
 import {openRecordingStore, type RecordingStore} from '../../../src/lib/recording/index.js'
@@ -32,7 +33,10 @@ export interface Auth {
 export interface AuthOptions {
   secondFactor?: 'off' | 'otp'
   recording?: 'proxy' | 'proxy-sync'
+  staticTokens?: {value: string; roles: ('proxy' | 'node')[]}[]
   directory?: string
+  clusterName?: string
+  establishTrust?: AuthServiceOptions['establishTrust']
   clock?: {now: number}
 }
 
@@ -40,7 +44,7 @@ export async function openAuth(options: AuthOptions = {}): Promise<Auth> {
   const {secondFactor = 'off', recording = 'proxy'} = options
   const {directory = temporaryDirectory(), clock = {now: Date.UTC(2030, 0, 2, 3, 4, 5)}} = options
   const now = (): number => clock.now
-  const clusterName = 'acme.example'
+  const {clusterName = 'acme.example', establishTrust} = options
   const backend = await openSqliteBackend({path: join(directory, 'state.db'), now})
   const authorities = await openAuthorities({backend, clusterName, now})
   const audit = await openAuditLog({directory: join(directory, 'audit'), clusterName, now})
@@ -56,9 +60,13 @@ export async function openAuth(options: AuthOptions = {}): Promise<Auth> {
   })
   const access = {clientIdleTimeoutSeconds: 0, disconnectExpiredCert: false}
   const service = createAuthService({
-    settings: {clusterName, version: '1.2.3', secondFactor, recording, access},
+    settings: {
+      ...{clusterName, version: '1.2.3', secondFactor, recording, access},
+      ...(options.staticTokens ? {staticTokens: options.staticTokens} : {}),
+    },
     ...{backend, authorities, audit, recordings, now},
     publicUrl: () => 'https://proxy.acme.example:3080',
+    ...(establishTrust && {establishTrust}),
   })
   return {
     ...{clock, service, backend, authorities, recordings},

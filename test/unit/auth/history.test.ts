@@ -90,7 +90,7 @@ describe('recordings', () => {
         ['session.recording.search', undefined],
         ...hits.map(({recording}) => ['session.recording.access', recording.sid]),
       ])
-      expect(events.at(-1)).toMatchObject({code: 'TSR00I', user, text: 'needle'})
+      expect(events.at(-1)).toMatchObject({code: 'TSR02I', user, text: 'needle'})
       expect(events[0]).toMatchObject({code: 'T2012I', user, search: 'needle'})
     }
   })

@@ -172,8 +172,8 @@ describe('a role is refused at the place of the mistake', () => {
   })
 
   test.each([
-    ['kind: rule\n', ['dev.yaml:1:7: kind: expected one of role, user']],
-    ['name: x\n', ['dev.yaml:1:1: kind: expected one of role, user']],
+    ['kind: rule\n', ['dev.yaml:1:7: kind: expected one of role, user, node, trusted_cluster']],
+    ['name: x\n', ['dev.yaml:1:1: kind: expected one of role, user, node, trusted_cluster']],
     ['', ['dev.yaml:1:1: there is no resource in this file']],
     ['# nothing\n', ['dev.yaml:1:1: there is no resource in this file']],
     [

@@ -10,6 +10,7 @@ import {
   knownKeys,
   loadConfig,
   parseConfig,
+  parseLabels,
   parseRoles,
   resolveConfig,
   type StartFlags,
@@ -44,6 +45,8 @@ describe('defaults', () => {
         clientIdleTimeoutMs: 0,
         disconnectExpiredCert: false,
         sessionControlTimeoutMs: 120_000,
+        recordingRetentionMs: 0,
+        routingStrategy: 'unambiguous_match',
       },
       proxy: {
         listen: {host: '0.0.0.0', port: 3023},
@@ -53,6 +56,7 @@ describe('defaults', () => {
         sshPublicAddresses: [],
         dial: {allow: [], deny: []},
       },
+      node: {listen: {host: '0.0.0.0', port: 3022}, labels: {}, commandLabels: [], permitUserEnv: false},
       insecure: false,
       inertKeys: [],
     })
@@ -109,6 +113,37 @@ describe('flags win over the file, the file over defaults', () => {
     expect(() => resolved('proxy_service: {https_key_file: /k}')).toThrow(
       /one of https_key_file and https_cert_file/,
     )
+  })
+})
+
+describe('a node', () => {
+  test('listens, is labelled and lets users have an environment as file and flags say', () => {
+    const text = `ssh_service:
+  listen_addr: 10.0.0.1:2222
+  labels: {env: test, role: db}
+  commands: [{name: kernel, command: [uname, -r], period: 1h}]
+  permit_user_env: yes`
+    expect(resolved(text, {labels: parseLabels('env=prod, region = eu')}).node).toEqual({
+      listen: {host: '10.0.0.1', port: 2222},
+      labels: {env: 'prod', role: 'db', region: 'eu'},
+      commandLabels: [{name: 'kernel', command: ['uname', '-r'], periodMs: 3_600_000}],
+      permitUserEnv: true,
+    })
+    expect(resolved(text, {permitUserEnv: false}).node.permitUserEnv).toBe(false)
+  })
+
+  test.each(['', 'env', '=x', 'env=a,env=b', '1=a', 'a b=c', '__proto__=x', 'a=b,', `a=${'x'.repeat(300)}`])(
+    'is not labelled %j',
+    text => expect(() => parseLabels(text)).toThrow('--labels expects name=value pairs'),
+  )
+
+  test('has one label by a name', () => {
+    const command = '{name: env, command: [uname], period: 1m}'
+    for (const text of [
+      `ssh_service: {labels: {env: x}, commands: [${command}]}`,
+      `ssh_service: {commands: [${command}, ${command}]}`,
+    ])
+      expect(() => resolved(text)).toThrow('ssh_service has two labels by the name env')
   })
 })
 

@@ -1,6 +1,7 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {describe, expect, it} from 'vitest'
 import {z} from 'zod'
+import {joinTokenSchema, machineSchema} from '../../../src/lib/auth/joining.js'
 import {methodInputs} from '../../../src/lib/auth/method-inputs.js'
 import {failuresSchema, inviteSchema, otpUseSchema, userSchema} from '../../../src/lib/auth/records.js'
 import {remoteMethods} from '../../../src/lib/auth/remote-methods.js'
@@ -53,6 +54,8 @@ describe('storage.md', () => {
   it.each([
     ['### `users/<name>`', userSchema],
     ['### `invites/<sha-256 of the token, hex>`', inviteSchema],
+    ['### `join-tokens/<sha-256 of the token, hex>`', joinTokenSchema],
+    ['### `machines/<UUID>`', machineSchema],
     ['### `failures/<name>`', failuresSchema],
     ['### `otp/<name>`', otpUseSchema],
   ] as const)('lists every field of %s', (heading, schema) => {

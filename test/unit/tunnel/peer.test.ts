@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest'
 import {type CertificateFields, parseCertificate, signerFromKey} from '../../../src/lib/sshcert/index.js'
-import {judgeTunnelPeer, type TunnelTrust} from '../../../src/lib/tunnel/index.js'
 import {verifyTunnelProxy} from '../../../src/lib/tunnel/keep.js'
+import {judgeTunnelPeer, type TunnelTrust} from '../../../src/lib/tunnel/peer.js'
 import {certify, hostAuthority, newKey, userAuthority} from '../ssh/fixture.js'
 
 const id = '5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c'

@@ -2,17 +2,20 @@ import {once} from 'node:events'
 import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {text} from 'node:stream/consumers'
+import fc from 'fast-check'
 import {afterEach, describe, expect, it, vi} from 'vitest'
-import {publicKeyBlob, signerFromKey} from '../../../src/lib/sshcert/index.js'
+import {publicKeyBlob, signerFromKey, WireWriter} from '../../../src/lib/sshcert/index.js'
+import {readForeignDial, writeForeignDial} from '../../../src/lib/tunnel/foreign.js'
 import {
+  acceptTransport,
   keepTunnel,
-  readTransport,
   startTunnels,
   type Tunnel,
   type TunnelPeer,
   type Tunnels,
   type TunnelsOptions,
 } from '../../../src/lib/tunnel/index.js'
+import {readTransport} from '../../../src/lib/tunnel/transport.js'
 import {certify, hostAuthority, newKey} from '../ssh/fixture.js'
 
 const id = '5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c'
@@ -66,11 +69,12 @@ async function node(port: number, name = 'node', as = 'Node'): Promise<Tunnel & 
     username: id,
     credential: async () => ({blob, signer: signerFromKey(key)}),
     cluster: async () => ({name: 'root.test', hostAuthorities: [hostAuthority.publicBlob]}),
-    serve: (stream, {remoteAddress}) => {
-      served.push(remoteAddress)
-      stream.end(name)
-      stream.resume()
-    },
+    onChannelOpen: open =>
+      acceptTransport(open, (stream, {remoteAddress}) => {
+        served.push(remoteAddress)
+        stream.end(name)
+        stream.resume()
+      }),
     keepAliveMilliseconds: 0,
     random: () => 0,
     log,
@@ -173,7 +177,30 @@ describe('the port of tunnels', () => {
   })
 })
 
-it('addresses that are none are refused before anybody sees them', () => {
-  const bad = publicKeyBlob(newKey())
-  expect(() => readTransport(bad)).toThrow(expect.objectContaining({code: 'protocol_error'}))
+describe('what a proxy says of a connection', () => {
+  it('is refused where an address is none, before anybody sees it', () => {
+    const bad = new WireWriter().string('192.0.2.7:22\n').string('').finish()
+    expect(() => readTransport(bad)).toThrow(expect.objectContaining({code: 'protocol_error'}))
+  })
+
+  it('is read as it was written', () => {
+    const certificate = publicKeyBlob(newKey())
+    const dial = {certificate, login: 'root', host: 'db1', port: 22, ...transport}
+    expect(readForeignDial(writeForeignDial(dial))).toEqual(dial)
+    const {login: _, ...anyLogin} = dial
+    expect(readForeignDial(writeForeignDial(anyLogin))).toEqual(anyLogin)
+  })
+
+  it('is refused, and nothing else, whatever the bytes are', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({maxLength: 300}), bytes => {
+        for (const read of [readForeignDial, readTransport])
+          try {
+            read(Buffer.from(bytes))
+          } catch (error) {
+            expect(error).toMatchObject({code: 'protocol_error'})
+          }
+      }),
+    )
+  })
 })

@@ -1,0 +1,49 @@
+import {Flags} from '@oclif/core'
+import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+
+export default class TokensAdd extends BaseCommand {
+  static override summary = 'Make a token with which another machine or cluster joins this one'
+  static override description =
+    `The token is good once, and shown once: the cluster keeps only a hash of it. With it come the pins by which
+the machine knows the auth service before it says anything to it. With a token for a trusted_cluster another cluster
+comes to let users of this one in.`
+  static override examples = [
+    '<%= config.bin %> tokens add --type=node',
+    '<%= config.bin %> tokens add --type=node,proxy --ttl=2h',
+    '<%= config.bin %> tokens add --type=proxy --format json',
+    '<%= config.bin %> tokens add --type=trusted_cluster',
+  ]
+  static override flags = {
+    type: Flags.string({
+      description: 'what the machine may join as: node, proxy or both; or trusted_cluster',
+      required: true,
+      helpValue: 'ROLE,…',
+    }),
+    ttl: Flags.string({
+      description: 'how long the token is good for (default 30m, at most 48h)',
+      helpValue: 'DURATION',
+    }),
+    value: Flags.string({
+      description: 'a token of your own, at least 16 characters (default: a random one)',
+      helpValue: 'TOKEN',
+    }),
+    ...adminFlags,
+    format: formatFlag(),
+  }
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(TokensAdd)
+    const {durationSeconds, tokenLines, tokenRoles, withAuthApi} = await import('../../lib/client/index.js')
+    const roles = tokenRoles(flags.type, '--type')
+    const request = {
+      roles,
+      ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
+      ...(flags.value === undefined ? {} : {value: flags.value}),
+    }
+    const token = await withAuthApi(flags, api => api.createToken(request))
+    await render(
+      {...token, expires: new Date(token.expires).toISOString()},
+      {format: flags.format, text: () => tokenLines(token, Date.now())},
+    )
+  }
+}

@@ -1,0 +1,34 @@
+import {adminFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+
+export default class TokensLs extends BaseCommand {
+  static override summary = 'List the tokens that machines can join with'
+  static override description =
+    'The tokens themselves are known to those who were given them, and to nobody else.'
+  static override examples = ['<%= config.bin %> tokens ls', '<%= config.bin %> tokens ls --format json']
+  static override flags = {...adminFlags, format: formatFlag()}
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(TokensLs)
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    const tokens = (await withAuthApi(flags, api => api.listTokens())).map(({expires, ...token}) => ({
+      ...token,
+      ...(expires === undefined ? {} : {expires: new Date(expires).toISOString()}),
+    }))
+    await render(tokens, {
+      format: flags.format,
+      text: () =>
+        tokens.length === 0
+          ? 'There are no join tokens. Make one: sallyport tokens add --type=node'
+          : table(
+              tokens,
+              [
+                {header: 'ID', value: token => token.id ?? '-'},
+                {header: 'Type', value: token => token.roles.join(',')},
+                {header: 'Good until', value: token => token.expires ?? 'taken out of the configuration'},
+                {header: 'By', value: token => token.createdBy},
+              ],
+              {...tableWidth(), heading: text => paint().bold(text)},
+            ),
+    })
+  }
+}

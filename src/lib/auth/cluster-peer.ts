@@ -1,0 +1,78 @@
+import type {X509Certificate} from 'node:crypto'
+import type {Duplex} from 'node:stream'
+import type {TLSSocket} from 'node:tls'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {readTlsHost} from '../pki/index.js'
+import type {AuthService, Caller} from './contract.js'
+
+export interface ClusterServerOptions {
+  listen: {host: string; port: number}
+  service: AuthService
+  /** PEM; the certificate with the authority behind it, so that a pin can be compared. */
+  tls: {key: string; certificate: string; authorities: readonly string[]}
+  clusterName: string
+  /** Serves HTTP/1.1 to a user on a stream, as on a channel of the proxy. */
+  serveUser(stream: Duplex, caller: Caller): void
+  /** Who a certificate of a user is of, when it is used from that address. Throws when it is not believed. */
+  userOf(certificate: Buffer, address: string): Caller
+  log: ClusterLog
+  /** Unix ms. */
+  now: () => number
+}
+
+export interface ClusterLog {
+  info(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** One connection of another machine. */
+export interface Peer {
+  /** Who it is by its certificate; or why it is not believed. */
+  caller(): Caller | SallyportError
+  /** `ip:port` */
+  address: string
+}
+
+export const isSystem = (peer: Peer): boolean => {
+  const caller = peer.caller()
+  return 'kind' in caller && caller.kind === 'system'
+}
+
+export function peerOf(socket: TLSSocket, {clusterName, now}: ClusterServerOptions): Peer {
+  const address = `${(socket.remoteAddress ?? '').replace(/^::ffff:/i, '')}:${socket.remotePort}`
+  const certificate = socket.getPeerX509Certificate()
+  const {authorized, authorizationError} = socket
+  return {
+    address,
+    caller() {
+      if (!certificate) return {kind: 'anonymous', address: address.replace(/:\d+$/, '')}
+      if (!authorized) return notBelieved(String(authorizationError))
+      return systemOf(certificate, {clusterName, address, now: now()})
+    },
+  }
+}
+
+/** Who a certificate that TLS has verified is of. Pure. */
+export function systemOf(
+  certificate: X509Certificate,
+  {clusterName, address, now}: {clusterName: string; address: string; now: number},
+): Caller | SallyportError {
+  if (now >= Date.parse(certificate.validTo)) return notBelieved('CERT_HAS_EXPIRED')
+  try {
+    const host = readTlsHost(certificate)
+    if (host.clusterName !== clusterName) return notBelieved('it is of another cluster')
+    if (host.role === 'auth') return notBelieved('it is that of an auth service')
+    return {kind: 'system', role: host.role, hostId: host.hostId, address}
+  } catch (error) {
+    return asProblem(error)
+  }
+}
+
+const notBelieved = (why: string): SallyportError =>
+  why === 'CERT_HAS_EXPIRED'
+    ? problem('certificate_expired', "this machine's certificate has expired", {
+        hint: 'join again with a new token: sallyport nodes add',
+      })
+    : problem('certificate_rejected', `this machine's certificate is not believed: ${why}`, {
+        hint: 'join again with a new token: sallyport nodes add',
+      })

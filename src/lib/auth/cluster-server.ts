@@ -1,0 +1,124 @@
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type {AddressInfo} from 'node:net'
+import type {TLSSocket} from 'node:tls'
+import {asProblem} from '../errors/index.js'
+import {serveCall} from './cluster-calls.js'
+import {type ClusterServerOptions, isSystem, type Peer, peerOf} from './cluster-peer.js'
+import {errorToWire} from './wire.js'
+
+/** What nobody has shown a certificate for may keep open at a time, for so long: enough to join. */
+const maxAnonymous = 200
+const anonymousMilliseconds = 30_000
+const handshakeMilliseconds = 10_000
+/** A machine whose connection says nothing for two of these is gone. */
+const pingMilliseconds = 15_000
+const maxConnections = 10_000
+const maxStreams = 1024
+
+export interface ClusterServer {
+  address: {host: string; port: number}
+  close(): Promise<void>
+}
+
+/**
+ * The auth API for other machines: HTTP/2 and JSON over mTLS. Who shows no certificate may join and ask what the cluster
+ * is; a certificate of the cluster says which role its holder has, and on which machine.
+ * @throws the listen error, e.g. EADDRINUSE
+ */
+export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
+  const {tls, log} = options
+  const server = createSecureServer({
+    key: tls.key,
+    cert: [tls.certificate, ...tls.authorities].join(''),
+    ca: [...tls.authorities],
+    requestCert: true,
+    // Whoever has no certificate yet has to be able to join; what a certificate is worth is looked at below.
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.3',
+    handshakeTimeout: handshakeMilliseconds,
+    maxSessionMemory: 32,
+    settings: {maxConcurrentStreams: maxStreams, enablePush: false, maxHeaderListSize: 16 * 1024},
+  })
+  server.maxConnections = maxConnections
+  const sessions = new Set<ServerHttp2Session>()
+  let anonymous = 0
+  server.on('session', session => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    // A machine that hangs up in the middle must not end the service.
+    session.on('error', error => log.info({error: error.message}, 'a machine hung up'))
+    const peer = peerOf(session.socket as TLSSocket, options)
+    const nobody = !isSystem(peer)
+    if (nobody && anonymous >= maxAnonymous) return session.destroy()
+    if (nobody) anonymous++
+    const timer = nobody
+      ? setTimeout(() => session.destroy(), anonymousMilliseconds)
+      : setInterval(() => keepAlive(session, peer), pingMilliseconds)
+    session.once('close', () => {
+      clearTimeout(timer)
+      if (nobody) anonymous--
+    })
+    session.on('stream', (stream, headers) => serveStream(stream, headers, peer, options))
+  })
+  server.on('tlsClientError', error => log.info({error: error.message}, 'a machine did not come to terms'))
+  const address = await listen(server, options.listen)
+  server.on('error', error => log.error({error: error.message}, 'a connection could not be accepted'))
+  return {
+    address,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        for (const session of sessions) session.destroy()
+      }),
+  }
+}
+
+/** Ends the connection of a machine that does not answer, or whose certificate has run out: it comes back with another. */
+function keepAlive(session: ServerHttp2Session, peer: Peer): void {
+  if (!isSystem(peer)) return session.destroy()
+  const silence = setTimeout(() => session.destroy(), pingMilliseconds)
+  session.once('close', () => clearTimeout(silence))
+  if (session.destroyed || !session.ping(() => clearTimeout(silence))) clearTimeout(silence)
+}
+
+function serveStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  peer: Peer,
+  options: ClusterServerOptions,
+): void {
+  // Whoever hangs up in the middle of a call has told the connection so.
+  stream.on('error', () => undefined)
+  const path = String(headers[':path'] ?? '')
+  serveCall(stream, headers, peer, options).catch((error: unknown) => {
+    const failure = asProblem(error)
+    if (failure.code === 'internal') options.log.error({err: error, path}, 'API call failed')
+    if (stream.destroyed || stream.headersSent) {
+      stream.destroy()
+      return
+    }
+    stream.respond({':status': failure.code === 'internal' ? 500 : 400, 'content-type': 'application/json'})
+    // What is left of the request is not waited for.
+    stream.end(errorToWire(failure), () => stream.close())
+  })
+}
+
+function listen(
+  server: Http2SecureServer,
+  {host, port}: {host: string; port: number},
+): Promise<{host: string; port: number}> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.removeListener('error', reject)
+      const {address, port: bound} = server.address() as AddressInfo
+      resolve({host: address, port: bound})
+    })
+  })
+}

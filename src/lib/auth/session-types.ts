@@ -1,0 +1,58 @@
+import type {JoinMode} from '../access/join-policies.js'
+
+// Sessions that run, and who takes part in them.
+
+/** How somebody takes part in the session of another. */
+export type ParticipantMode = JoinMode
+
+export interface Participant {
+  id: string
+  user: string
+  mode: ParticipantMode
+  /** Unix ms. */
+  joined: number
+  lastActive: number
+}
+
+/** A session that runs now. Whoever holds it renews its tracker; one that is not renewed is gone after 30 minutes. */
+export interface SessionTracker {
+  sid: string
+  kind: 'ssh'
+  state: 'pending' | 'running' | 'terminated'
+  /** Whose session it is. */
+  user: string
+  /** The roles of the user when it began. */
+  roles: string[]
+  login: string
+  host: string
+  /** The address dialled, `ip:port`. */
+  address: string
+  /** Of the host in the inventory, where it is one of it. */
+  hostId?: string
+  interactive: boolean
+  /** The beginning of the command. */
+  command?: string
+  /** Unix ms. */
+  started: number
+  /** Those who have joined; whose session it is is not among them. */
+  participants: Participant[]
+  /** Of a pending session: who has to join before it goes on. */
+  waitsFor?: string
+  /** UUID or name of the proxy or node that holds it. */
+  heldBy: string
+}
+
+/** Somebody has ended the session; whoever holds it sees to that. */
+export interface SessionEnding {
+  sid: string
+  by: string
+  reason?: string
+}
+
+/** What the holder of a session needs to let somebody join it. */
+export interface JoinPermit {
+  tracker: SessionTracker
+  /** The name and roles that whoever joins still has. */
+  user: string
+  roles: string[]
+}

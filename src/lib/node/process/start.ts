@@ -1,0 +1,206 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import type {Socket} from 'node:net'
+import {PassThrough, type Readable} from 'node:stream'
+import {problem, type SallyportError} from '../../errors/index.js'
+import {type GuardedStdio, guardedStdio} from './descriptors.js'
+import {
+  asUser,
+  commandLine,
+  environmentDescriptor,
+  environmentScript,
+  findBash,
+  launchEnvironment,
+} from './launch.js'
+import {killSessionMembers, tryKill} from './session-members.js'
+import {findSftpServer} from './sftp-server.js'
+import {isSignalName, processExit} from './signals.js'
+import {type OpenTerminal, openTerminal} from './terminal.js'
+import type {Account, NodeProcess, ProcessExit, ProcessSpec} from './types.js'
+
+/** How long a program may go on after SIGHUP, ms: time to save, as editors do. */
+const hangUpMilliseconds = 5000
+/** The same where the session is ended by force. */
+const killMilliseconds = 1000
+const bufferBytes = 64 * 1024
+
+/** The parts of a running program that differ with and without a terminal. */
+interface Streams extends Pick<NodeProcess, 'tty' | 'stdin' | 'stdout' | 'stderr' | 'resize'> {
+  exited(): void
+  close(): void
+}
+
+/**
+ * Starts what a session asked for: as the account with all its groups, in its home or in `/`, as the leader of a new
+ * process session, with no descriptor besides its own three.
+ * @throws access_denied another account than ours, and we are not root
+ * @throws unavailable something that it takes is missing on this host
+ */
+export async function startProcess(spec: ProcessSpec): Promise<NodeProcess> {
+  const asRoot = process.getuid?.() === 0
+  if (!asRoot && spec.account.uid !== process.getuid?.()) {
+    throw problem('access_denied', 'this node does not run as root and serves its own user only')
+  }
+  const sftpServer = spec.program.kind === 'sftp' ? findSftpServer() : undefined
+  const terminal = spec.terminal && (await openTerminal(spec.terminal, spec.account, asRoot))
+  try {
+    const child = await launch(spec, asRoot, sftpServer, terminal)
+    return nodeProcess(child, spec.account, asRoot, terminal ? onTerminal(terminal) : onPipes(child))
+  } catch (error) {
+    terminal?.close()
+    throw error
+  }
+}
+
+type Started = ChildProcess & {pid: number}
+
+async function launch(
+  {account, program, environment, terminal: asked}: ProcessSpec,
+  asRoot: boolean,
+  sftpServer: string | undefined,
+  terminal: OpenTerminal | undefined,
+): Promise<Started> {
+  const fd = terminal?.descriptor ?? 'pipe'
+  const stdio = guardedStdio([fd, fd, fd, 'pipe'])
+  const command = commandLine({
+    ...{account, program, asRoot, bash: findBash()},
+    ...(sftpServer !== undefined && {sftpServer}),
+    ...(terminal && {tty: terminal.path}),
+  })
+  const child = await spawned(command, stdio)
+  const ofTerminal = terminal && {TERM: asked?.term || 'dumb', SSH_TTY: terminal.path}
+  const channel = child.stdio[environmentDescriptor] as Socket
+  // A shell that is gone already needs no environment.
+  channel.on('error', () => undefined)
+  channel.end(environmentScript({...environment, ...ofTerminal}))
+  return child
+}
+
+function spawned([command, ...args]: [string, ...string[]], stdio: GuardedStdio): Promise<Started> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => reject(launchProblem(error as NodeJS.ErrnoException))
+    try {
+      // The home directory is the user's own affair, and entered with the user's rights.
+      const child = spawn(command, args, {stdio, env: launchEnvironment, cwd: '/', detached: true})
+      child.once('error', fail)
+      child.once('spawn', () => resolve(child as Started))
+    } catch (error) {
+      fail(error)
+    }
+  })
+}
+
+function launchProblem(error: NodeJS.ErrnoException): SallyportError {
+  if (error.code === 'E2BIG') return problem('limit_exceeded', 'the command is too long for this host')
+  const full = error.code === 'EAGAIN' || error.code === 'EMFILE' || error.code === 'ENOMEM'
+  return problem(
+    'unavailable',
+    full ? 'this host can start no more programs' : 'the program cannot be started',
+    {
+      cause: error,
+    },
+  )
+}
+
+function onTerminal(terminal: OpenTerminal): Streams {
+  const {path, input, output, resize, finish, close} = terminal
+  return {tty: path, stdin: input, stdout: output, resize, exited: finish, close}
+}
+
+function onPipes(child: ChildProcess): Streams {
+  const {stdin, stdout, stderr} = child
+  if (!stdin || !stdout || !stderr) throw problem('internal', 'a program was started without pipes')
+  // A program that does not read is no error: its input is dropped.
+  stdin.on('error', () => undefined)
+  let state: 'open' | 'exited' | 'left' = 'open'
+  const destroy = (): void => {
+    for (const stream of [stdin, stdout, stderr]) stream.destroy()
+  }
+  const outputs = [buffered(stdout), buffered(stderr)] as const
+  return {
+    stdin,
+    stdout: outputs[0].sink,
+    stderr: outputs[1].sink,
+    resize: () => undefined,
+    exited() {
+      if (state === 'left') destroy()
+      // Background processes may hold the pipes for longer.
+      state = 'exited'
+    },
+    close() {
+      if (state === 'exited') return destroy()
+      state = 'left'
+      stdin.destroy()
+      // Pipes that break would be the end of a program that has something to do at SIGHUP.
+      for (const output of outputs) output.discard()
+    },
+  }
+}
+
+/** When a program exits, Node lets its pipes flow, whether anybody listens yet or not: here nothing gets lost by that. */
+function buffered(source: Readable): {sink: Readable; discard(): void} {
+  const sink = new PassThrough({highWaterMark: bufferBytes})
+  const end = (): void => void sink.end()
+  source.pipe(sink)
+  source.on('error', end)
+  source.on('close', end)
+  const onSinkClosed = (): void => void source.destroy()
+  sink.on('close', onSinkClosed)
+  return {
+    sink,
+    discard() {
+      sink.off('close', onSinkClosed)
+      source.unpipe(sink)
+      source.resume()
+      end()
+    },
+  }
+}
+
+function nodeProcess(child: Started, account: Account, asRoot: boolean, streams: Streams): NodeProcess {
+  let running = true
+  let forced = false
+  let impatience: NodeJS.Timeout | undefined
+  const exited = new Promise<ProcessExit>(resolve => {
+    child.once('exit', (code, signal) => {
+      running = false
+      clearTimeout(impatience)
+      if (forced) killSessionMembers(child.pid)
+      streams.exited()
+      resolve(processExit(code, signal))
+    })
+  })
+  const end = (milliseconds: number): void => {
+    streams.close()
+    if (!running) return
+    tryKill(-child.pid, 'SIGHUP')
+    clearTimeout(impatience)
+    impatience = setTimeout(() => tryKill(-child.pid, 'SIGKILL'), milliseconds)
+  }
+  const {tty, stdin, stdout, stderr, resize} = streams
+  return {
+    pid: child.pid,
+    ...(tty !== undefined && {tty}),
+    ...{stdin, stdout, resize, exited},
+    ...(stderr && {stderr}),
+    signal(name) {
+      if (!isSignalName(name)) return false
+      if (running) sendSignal(child.pid, name, asRoot ? account : undefined)
+      return true
+    },
+    hangUp: () => end(hangUpMilliseconds),
+    kill() {
+      forced = true
+      if (!running) killSessionMembers(child.pid)
+      end(killMilliseconds)
+    },
+  }
+}
+
+/** Sends a signal to a process group; as `sender` where one is given, so that nobody reaches more than their own. */
+function sendSignal(group: number, name: string, sender: Account | undefined): void {
+  if (!sender || sender.uid === 0) return tryKill(-group, `SIG${name}` as NodeJS.Signals)
+  const [command, ...args] = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -${group}`])
+  const stdio = guardedStdio(['ignore', 'ignore', 'ignore'])
+  // There is nobody to tell when it cannot be sent: RFC 4254 §6.9 has no answer to a signal.
+  spawn(command, args, {stdio, env: launchEnvironment, cwd: '/'}).on('error', () => undefined)
+}

@@ -1,0 +1,48 @@
+import {problem} from '../errors/index.js'
+import {WireReader, WireWriter} from '../sshcert/index.js'
+import {readAddress, type Transport} from './transport.js'
+
+/** The channel type on which a root's proxy asks a leaf's for the way to a host. */
+export const foreignChannel = 'dial@sallyport'
+
+/** Who wants to go where. The root has seen that the user holds the key of the certificate. */
+export interface ForeignDial extends Transport {
+  certificate: Buffer
+  /** Absent where only the host sees it. */
+  login?: string
+  host: string
+  /** 0: whichever the host has. */
+  port: number
+}
+
+const maxCertificateBytes = 64 * 1024
+const maxNameBytes = 255
+
+/** `string certificate, string login, string host, uint32 port`, then as for a transport; an empty login is none. */
+export const writeForeignDial = (dial: ForeignDial): Buffer =>
+  new WireWriter()
+    .string(dial.certificate)
+    .string(dial.login ?? '')
+    .string(dial.host)
+    .u32(dial.port)
+    .string(dial.remoteAddress)
+    .string(dial.localAddress)
+    .finish()
+
+/** @throws protocol_error */
+export function readForeignDial(data: Buffer): ForeignDial {
+  const reader = new WireReader(data)
+  const name = (): string => {
+    const text = reader.text()
+    if (text.length <= maxNameBytes) return text
+    throw problem('protocol_error', 'a name in a tunnel is too long')
+  }
+  const certificate = Buffer.from(reader.string())
+  if (certificate.length > maxCertificateBytes)
+    throw problem('protocol_error', 'a certificate in a tunnel is too long')
+  const login = name()
+  const rest = {host: name(), port: reader.u32()}
+  const transport = {remoteAddress: readAddress(reader), localAddress: readAddress(reader)}
+  reader.end()
+  return {certificate, ...(login !== '' && {login}), ...rest, ...transport}
+}
