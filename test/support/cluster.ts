@@ -18,8 +18,11 @@ export interface ClusterOptions {
   config?: {
     auth_service?: Record<string, unknown>
     proxy_service?: Record<string, unknown>
+    ssh_service?: Record<string, unknown>
     teleport?: Record<string, unknown>
   }
+  /** Default: auth,proxy. */
+  roles?: string
 }
 
 export interface Cluster {
@@ -27,6 +30,8 @@ export interface Cluster {
   dataDir: string
   addresses: {
     ssh: {host: string; port: number}
+    /** Where a node is among the roles. */
+    node?: {host: string; port: number}
     web: {host: string; port: number; url: string}
     auth: {socket: string}
   }
@@ -64,6 +69,7 @@ export async function startCluster({
   directory,
   config = {},
   reuse = false,
+  roles = 'auth,proxy',
 }: ClusterOptions): Promise<Cluster> {
   const dataDir = join(directory, 'data')
   const configPath = join(directory, 'sallyport.yaml')
@@ -83,9 +89,12 @@ export async function startCluster({
         web_listen_addr: '127.0.0.1:0',
         ...config.proxy_service,
       },
+      ...(roles.includes('node') && {
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0', ...config.ssh_service},
+      }),
     })
   if (!reuse) writeFileSync(configPath, fresh(), {mode: 0o600})
-  const service = start(process.execPath, [program, 'start', '--roles=auth,proxy', `--config=${configPath}`])
+  const service = start(process.execPath, [program, 'start', `--roles=${roles}`, `--config=${configPath}`])
   const {banner, log} = await untilReady(service, dataDir)
   return {
     ...{configPath, dataDir, banner, log},

@@ -82,10 +82,13 @@ export interface RecordingFile {
  * A running cluster with the user joe, an ssh-agent, and a copy of its authorities, made before it began: certificates
  * that no service would issue come from there, so the product needs no back door for tests.
  */
-export async function startField(config: ClusterOptions['config'] = {}): Promise<Field> {
+export async function startField(
+  config: ClusterOptions['config'] = {},
+  {roles = 'auth,proxy'}: Pick<ClusterOptions, 'roles'> = {},
+): Promise<Field> {
   const directory = temporaryDirectory()
   const minted = await mintAuthorities(directory)
-  const cluster = await startCluster({directory, config})
+  const cluster = await startCluster({directory, config, roles})
   const added = await cluster.admin(['users', 'add', 'joe', `joe,${login},ec2-user,nobody-here`])
   if (added.code !== 0) throw new Error(added.stderr)
   const agent = await startAgent(directory)

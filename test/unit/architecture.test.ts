@@ -18,7 +18,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   access: ['errors'],
   audit: ['errors', 'durable'],
   recording: ['errors', 'durable'],
-  session: ['errors', 'ssh', 'sshcert', 'recording', 'audit', 'access', 'auth/contract'],
+  transfer: ['errors'],
+  session: ['errors', 'ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
   outbox: ['errors', 'durable', 'audit', 'recording', 'auth/contract'],
   forward: ['errors', 'ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
   tunnel: ['errors', 'ssh', 'sshcert', 'session'],
@@ -91,6 +92,7 @@ const heavy = [
   'otpauth',
   'keytar',
   '@xterm/headless',
+  '@lydell/node-pty',
 ]
 
 interface Import {

@@ -86,7 +86,16 @@ function text(found: AuditEvent[]): string {
   )
 }
 
-const shown = ['error', 'command', 'reason', 'login', 'server_hostname', 'addr.remote', 'sid'] as const
+const shown = [
+  'error',
+  'command',
+  'path',
+  'reason',
+  'login',
+  'server_hostname',
+  'addr.remote',
+  'sid',
+] as const
 
 /** What tells one event of a kind from another, most telling first. */
 const details = (event: AuditEvent): string =>

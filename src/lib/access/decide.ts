@@ -56,6 +56,32 @@ export function explain(
 }
 
 /**
+ * Decides whether somebody may set out for a host of another cluster as `login`. Pure. What roles say of hosts is about
+ * those of this cluster; the other one decides about its own, and by its own roles.
+ */
+export function decideElsewhere(
+  roles: readonly Role[],
+  {identity, login, host}: AccessRequest,
+  cluster: ClusterAccess,
+  locks: readonly Lock[],
+): AccessDecision {
+  const {user, logins} = identity
+  const names = [...identity.roles, ...roles.map(({name}) => name)]
+  const lock = findLock(locks, {user, roles: names, logins: [login], nodes: [host]})
+  const traits: Traits = {internal: {logins}, external: {}}
+  const denied = roles.find(({deny}) => deny.logins.some(entry => expand(entry, traits).includes(login)))
+  const refused = (reason: string): AccessDecision => ({allowed: false, reason})
+  if (lock) return refused(lockReason(lock))
+  if (roles.length === 0) return refused(`${user} has no role that exists`)
+  if (denied) return refused(`role ${denied.name} denies the login ${login}`)
+  if (!logins.includes(login)) return refused(`the certificate of ${user} is not for the login ${login}`)
+  return {
+    ...{allowed: true, reason: `the certificate of ${user} is for the login ${login}`},
+    options: mergeOptions(roles, cluster),
+  }
+}
+
+/**
  * Whether some login of somebody may go to a host with these labels, for all that roles say. Locks are another matter:
  * they are told. Pure.
  */

@@ -16,6 +16,8 @@ export interface AccessRequest {
   login: string
   /** The host as asked for, canonical. */
   host: string
+  /** The other cluster that the host is one of; absent for this one. */
+  cluster?: string
   /** Of the host in the inventory; absent where it is not one of it, and then it has no labels. */
   hostId?: string
   /** Of the host in the inventory: looked up by the auth service, whatever a request says. */

@@ -77,10 +77,17 @@ export const eventCodes = {
   'sftp.link': {ok: 'TS019I', failed: 'TS019E'},
   'sftp.disallowed': {failed: 'TS020E'},
   'sftp.summary': {ok: 'TS021I'},
+  /** Seen by its command line alone; the content is not followed. */
+  'rsync.download': {ok: 'TRS00I'},
+  'rsync.upload': {ok: 'TRS01I'},
+  /** A file transfer can no longer be followed. */
+  'session.transfer.lost': {failed: 'TSF00W'},
   /** A recording can no longer be written while its session goes on. */
   'session.recording.failed': {failed: 'TSR00W'},
   /** A recording that has no end cannot be given one: it is not what was recorded. */
   'session.recording.damaged': {failed: 'TSR01W'},
+  /** What a machine kept for the log while it could not reach it is not what it wrote; the good part was delivered. */
+  'spool.damaged': {failed: 'TSP00W'},
   /** A crash had left part of a record at the end of the log; it was cut off. */
   'audit.recovered': {ok: 'TAL00W'},
 } as const satisfies Record<string, {ok?: string; failed?: string}>

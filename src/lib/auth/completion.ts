@@ -1,11 +1,10 @@
 import {readFile} from 'node:fs/promises'
 import {z} from 'zod'
 import type {AuditInput, AuditLog, AuditSink} from '../audit/index.js'
-import {writeFileAtomic} from '../durable/index.js'
+import {createRetries, type Retries, writeFileAtomic} from '../durable/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {CompletedRecording, RecordingStore} from '../recording/index.js'
 import {damageEvent, endEvent, uploadEvent} from './completion-events.js'
-import {createRetries, type Retries} from './retries.js'
 import {isSettled, LEDGER_EVENTS, newEntry, readLedger, type SessionEntry} from './session-ledger.js'
 
 export interface CompletionOptions {
@@ -16,6 +15,8 @@ export interface CompletionOptions {
   /** Unix ms. */
   now: () => number
   log: CompletionLog
+  /** Whether another machine holds the session: it is that one's to complete. */
+  isHeld: (sid: string) => Promise<boolean>
   retries?: Retries
 }
 
@@ -31,8 +32,8 @@ export interface SessionCompletion {
   /** A recording of this process can no longer be written: it is sealed as truncated as soon as the disk lets it. */
   recordingFailed(sid: string): void
   /**
-   * Completes what the processes before this one left, in the background. Every session of theirs is over, for nobody
-   * else writes here. Resolves when all of it is done; repeating it, or being killed, does no harm.
+   * Completes what the processes before this one left, in the background. Every session of theirs is over, but for those
+   * that other machines hold. Resolves when all of it is done; repeating it, or being killed, does no harm.
    */
   start(): Promise<void>
   close(): Promise<void>
@@ -114,6 +115,10 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
       if (closed) return
       const entry = ledger.get(sid) ?? newEntry()
       if (isSettled(entry) && entry.uploaded) continue
+      if (await options.isHeld(sid)) {
+        running.set(sid, since)
+        continue
+      }
       const job = () => finish(sid, entry)
       underWay = job().catch(() => void again.push(retries.add(job)))
       await underWay
@@ -142,6 +147,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
     recordingFailed(sid) {
       const entry = newEntry()
       void retries.add(async () => {
+        if (await options.isHeld(sid)) return
         const completed = await completeOrReport(sid, NOT_WRITTEN, entry)
         if (completed) await audit.emit(uploadEvent(sid, undefined, completed))
       })

@@ -10,6 +10,7 @@ import type {Lockout} from './lockout.js'
 import type {OneTimePasswords} from './otp.js'
 import type {Passwords} from './passwords.js'
 import type {Records, StoredEnding, StoredInvite, StoredTracker, User} from './records.js'
+import type {SessionHolders} from './session-holders.js'
 import type {StoredLocks} from './stored-locks.js'
 import type {StoredRoles} from './stored-roles.js'
 import type {Trust} from './trust-records.js'
@@ -58,5 +59,6 @@ export interface AuthContext {
   establishTrust: EstablishTrust
   trackers: Records<StoredTracker>
   endings: Records<StoredEnding>
+  holders: SessionHolders
   emit(input: AuditInput): Promise<AuditEvent>
 }

@@ -342,7 +342,8 @@ export interface AuthApi {
    * whoever begins again after a broken connection has missed nothing.
    */
   watchLocks(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly Lock[]>>
-  emit(input: AuditInput): Promise<AuditEvent>
+  /** Resolves when the event cannot be lost any more. */
+  emit(input: AuditInput): Promise<unknown>
   /** Several at once, in this order. Each has a uid: when it fails, some may be on record, and all are told again. */
   emitAll(inputs: readonly AuditInput[]): Promise<void>
   beginRecording(meta: RecordingMeta): Promise<void>

@@ -4,6 +4,7 @@ import {
   ambiguousHost,
   chooseHost,
   decide,
+  decideElsewhere,
   explain,
   findLock,
   type HostRecord,
@@ -82,7 +83,8 @@ export async function decideCurrent(
   if (!user) return {allowed: false, reason: `there is no longer a user ${identity.user}`}
   if (identity.logins.includes(login) && !user.logins.includes(login))
     return {allowed: false, reason: `${user.name} may no longer log in as ${login}`}
-  return decide(...(await inputs(context, request, user)))
+  const judge = request.cluster === undefined ? decide : decideElsewhere
+  return judge(...(await inputs(context, request, user)))
 }
 
 /**

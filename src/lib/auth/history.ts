@@ -4,18 +4,7 @@ import type {RecordingSummary} from '../recording/types.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 
-type HistoryMethods = Pick<
-  AuthApi,
-  | 'listEvents'
-  | 'listRecordings'
-  | 'searchRecordings'
-  | 'openRecording'
-  | 'emit'
-  | 'emitAll'
-  | 'beginRecording'
-  | 'appendRecording'
-  | 'sealRecording'
->
+type HistoryMethods = Pick<AuthApi, 'listEvents' | 'listRecordings' | 'searchRecordings' | 'openRecording'>
 
 const maxListed = 1000
 
@@ -99,12 +88,5 @@ export function historyMethods(context: AuthContext, caller: Caller, roles: read
       })
       return opened
     },
-    emit: input => audit.emit(input),
-    async emitAll(inputs) {
-      await Promise.all(inputs.map(input => audit.emit(input)))
-    },
-    beginRecording: meta => recordings.begin(meta),
-    appendRecording: (sid, chunk) => recordings.append(sid, chunk),
-    sealRecording: (sid, end) => recordings.seal(sid, end),
   }
 }

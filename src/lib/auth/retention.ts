@@ -1,10 +1,10 @@
-import type {AuditSink} from '../audit/index.js'
+import type {AuditInput} from '../audit/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {deletionEvent} from './deletion-event.js'
 
 export interface RetentionOptions {
-  audit: Pick<AuditSink, 'emit'>
+  audit: {emit(input: AuditInput): Promise<unknown>}
   recordings: Pick<RecordingStore, 'prune' | 'finishRemovals'>
   /** Recordings whose session ended so long ago are removed; 0: none ever. */
   keepMilliseconds: number

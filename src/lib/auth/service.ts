@@ -38,8 +38,10 @@ import {
   userSchema,
 } from './records.js'
 import {remoteClusterMethods} from './remote-clusters.js'
+import {reportingMethods} from './reporting.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
+import {createSessionHolders} from './session-holders.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
 import {trackerMethods} from './trackers.js'
@@ -87,6 +89,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     establishTrust: options.establishTrust ?? (() => Promise.reject(cannotReachOthers())),
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
+    holders: createSessionHolders(backend, now),
     emit: input => audit.emit(input),
   }
 }
@@ -121,6 +124,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...hostMethods(context, caller, roles),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
+    ...reportingMethods(context, caller),
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),

@@ -18,14 +18,16 @@ const identity = z.strictObject({user: name, roles: names, logins: names, validB
 
 const auditInput = z.strictObject({
   event: z.custom<EventName>(value => typeof value === 'string' && Object.hasOwn(eventCodes, value)),
-  uid: z.string().max(64).optional(),
+  uid: sid.optional(),
+  time: milliseconds.optional(),
   success: z.boolean().optional(),
   error: text.optional(),
-  user: name.optional(),
-  login: name.optional(),
+  // Names that strangers made up go on record, too; the log cuts them.
+  user: text.optional(),
+  login: text.optional(),
   sid: sid.optional(),
   server_id: name.optional(),
-  server_hostname: z.string().max(1024).optional(),
+  server_hostname: text.optional(),
   server_addr: address.optional(),
   forwarded_by: name.optional(),
   'addr.local': address.optional(),
@@ -77,6 +79,7 @@ export const systemInputs = {
   decide: z.tuple([
     z.strictObject({
       ...{identity, login: name, host: name},
+      cluster: name.optional(),
       hostId: uuid.optional(),
       labels: labels.optional(),
     }),

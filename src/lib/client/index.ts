@@ -4,6 +4,7 @@ export {allEvents, type EventFlags, eventQuery, followEvents} from './audit-even
 export {type AuthAccess, type AuthAccessOptions, openAuthApi, withAuthApi} from './auth-access.js'
 export {connectAuthThroughProxy} from './auth-through-proxy.js'
 export {createChannelRouter} from './channel-router.js'
+export {listClusters} from './clusters.js'
 export {type ClientContext, clientContext} from './context.js'
 export {assertAbsent} from './credential-files.js'
 export {editText} from './edit-text.js'

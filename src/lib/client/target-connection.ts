@@ -7,6 +7,7 @@ import {
   type SshConnection,
 } from '../ssh/index.js'
 import {checkCertificate, hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
+import {listClusters} from './clusters.js'
 import type {Identity} from './identity.js'
 import {connectToProxy, openProxySubsystem} from './proxy-connection.js'
 
@@ -36,6 +37,7 @@ export interface TargetConnection {
 export async function connectToTarget(options: TargetOptions): Promise<TargetConnection> {
   const {identity, host, login} = options
   const proxy = await connectToProxy(identity)
+  const authorities = await hostAuthorities(proxy, options)
   const channel = await openProxySubsystem(proxy, options)
   const explanation = gatherExplanation(channel)
   try {
@@ -44,7 +46,7 @@ export async function connectToTarget(options: TargetOptions): Promise<TargetCon
       username: login,
       credentials: async () => [{blob: identity.certificate, signer: identity.signer}],
       hostKeyAlgorithms: [...hostCertificateAlgorithms, ...plainHostKeyAlgorithms],
-      verifyHostKey: async key => verifyTarget(key, identity.hostAuthorities, host, options.insecure),
+      verifyHostKey: async key => verifyTarget(key, authorities, host, options.insecure),
       timeoutMilliseconds: handshakeMilliseconds,
     })
     return {connection, close: () => proxy.disconnect()}
@@ -52,6 +54,23 @@ export async function connectToTarget(options: TargetOptions): Promise<TargetCon
     proxy.disconnect()
     throw explanation() ?? error
   }
+}
+
+/**
+ * Who vouches for the host: its own cluster where the connection ends at the host, and where it ends at the recording
+ * proxy, the proxy's.
+ */
+async function hostAuthorities(
+  proxy: SshConnection,
+  {identity, cluster}: TargetOptions,
+): Promise<readonly Buffer[]> {
+  if (cluster === undefined || cluster === identity.profile.cluster) return identity.hostAuthorities
+  const found = (await listClusters(proxy)).find(({name}) => name === cluster)
+  if (found) return [...identity.hostAuthorities, ...found.hostAuthorities]
+  proxy.disconnect()
+  throw problem('host_not_found', `the cluster ${cluster} is not known here`, {
+    hint: '`sallyport clusters` shows those that are',
+  })
 }
 
 /** What the proxy writes to stderr before the connection ends, as the error it is. */

@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AccessDecision, Identity, SessionOptions} from '../access/types.js'
 import {problem} from '../errors/index.js'
-import {identityOf} from '../session/index.js'
+import {identityOf, permitted} from '../session/index.js'
 import {acceptConnection, type HostIdentity, type SshConnection} from '../ssh/index.js'
 import {type Certificate, checkCertificate} from '../sshcert/index.js'
 import type {ForwardSettings, Ingress, Target} from './types.js'
@@ -95,17 +95,3 @@ export async function admit(
 }
 
 type Allowed = Extract<AccessDecision, {allowed: true}>
-
-/** What the role allows and the certificate permits: both have to say yes. */
-function permitted(options: SessionOptions, certificate: Certificate): SessionOptions {
-  const permits = (name: string): boolean => certificate.extensions.has(name)
-  // A forced command is all that may run; a port or a display would lead round it.
-  const forced = certificate.criticalOptions.has('force-command')
-  return {
-    ...options,
-    pty: options.pty && permits('permit-pty'),
-    agentForwarding: options.agentForwarding && permits('permit-agent-forwarding'),
-    portForwarding: options.portForwarding && permits('permit-port-forwarding') && !forced,
-    x11Forwarding: options.x11Forwarding && permits('permit-X11-forwarding') && !forced,
-  }
-}

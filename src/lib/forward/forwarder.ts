@@ -1,11 +1,18 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type ConnectionWatch, type GuardedPlace, guardedTarget, watchConnection} from '../session/index.js'
+import {
+  type ConnectionWatch,
+  type GuardedPlace,
+  guardedTarget,
+  remotePortRequests,
+  trackWork,
+  watchConnection,
+} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import {type Admitted, admit, type Prepared} from './admit.js'
 import {agentSource} from './agent-source.js'
-import {forwardPort, forwardRemotePort, joinOpened, remotePortRequests} from './ports.js'
+import {forwardPort, forwardRemotePort, joinOpened} from './ports.js'
 import {createSessions} from './sessions.js'
 import type {TargetConnection} from './target.js'
 import {createTargetLink} from './target-link.js'
@@ -235,18 +242,3 @@ const factsOf = (settings: ForwardSettings, ingress: Ingress, target: Target, ad
   'addr.remote': ingress.remoteAddress,
   'addr.local': ingress.localAddress,
 })
-
-/** Work that has to be over before the connection counts as done. */
-function trackWork(): {track(work: Promise<unknown>): void; idle(): Promise<void>} {
-  const pending = new Set<Promise<unknown>>()
-  return {
-    track(work) {
-      pending.add(work)
-      const settled = (): void => void pending.delete(work)
-      work.then(settled, settled)
-    },
-    async idle() {
-      while (pending.size > 0) await Promise.allSettled(pending)
-    },
-  }
-}

@@ -13,6 +13,7 @@ import {
   type SessionRecord,
   type SessionStart,
   type TerminalSize,
+  type TransferWatch,
 } from '../session/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
@@ -23,7 +24,7 @@ const failureStatus = 255
 const farewellMilliseconds = 1000
 /** Requests of its own that a target may make of the client's session besides the exit status. */
 const maxTargetRequests = 64
-/** File transfers are told of by the subsystem's event; their protocol would make no recording to watch. */
+/** Each of its files is told of by an event; the protocol would make no recording to watch. */
 const unrecordedSubsystem = 'sftp'
 
 export interface SessionParameters {
@@ -38,6 +39,8 @@ export interface SessionParameters {
   onX11(success: boolean): Promise<void>
   /** Nobody may type now. */
   holdsInput?(): boolean
+  /** Watches the files that pass, where that is what the session is for. */
+  watchTransfer(kind: string, command: string | undefined): TransferWatch | undefined
   /** Bytes passed, either way. */
   onActivity(): void
   /** The session is over and its end is on record. Called once. */
@@ -85,6 +88,7 @@ class Session {
   #terminal: (TerminalSize & {term: string}) | undefined
   #agentRequested = false
   #running = false
+  #transfer: TransferWatch | undefined
   #received = 0
   #exit: SessionExit | undefined
   /** Why the session cannot begin. Told when the program is asked for, which is when the client listens. */
@@ -92,6 +96,8 @@ class Session {
   #lost: SallyportError | undefined
   /** Set when the session is ended from here: from then on nothing is delivered. */
   #ended = false
+  /** The client does not read stdout any more (eow@openssh.com). */
+  #unread = false
   #finishing: Promise<void> | undefined
 
   constructor(parameters: SessionParameters) {
@@ -132,6 +138,8 @@ class Session {
   input(data: Buffer): Promise<void> | undefined {
     const target = this.#remote
     if (!target || !this.#running || this.#ended || target.writableEnded) return undefined
+    // Files that somebody else sends would pass for the user's.
+    if (this.#transfer) return undefined
     this.#parameters.onActivity()
     this.#received += data.length
     if (target.write(data)) return undefined
@@ -166,8 +174,12 @@ class Session {
     const {record, onProblem, onDone} = this.#parameters
     // Nothing runs on that nobody watches.
     this.#remote?.close()
+    const recorded = (async () => {
+      await this.#transfer?.finish()
+      await record.finish(this.#exit, this.#received)
+    })()
     // Durable first: whoever sees the session end may look for its recording at once.
-    await Promise.all([record.finish(this.#exit, this.#received).catch(onProblem), farewell])
+    await Promise.all([recorded.catch(onProblem), farewell])
     this.#local.close()
     onDone()
   }
@@ -214,7 +226,11 @@ class Session {
         return this.#start(request)
       case 'signal':
       case 'break':
+        return this.#pass(request)
       case 'eow@openssh.com':
+        // OpenSSH grants no window any more for what it had not written: waiting for it would be for ever.
+        this.#unread = true
+        this.#local.dropUnsent()
         return this.#pass(request)
       case 'keepalive@openssh.com':
         return true
@@ -248,11 +264,13 @@ class Session {
     if (this.#lost) throw this.#lost
     const command = request.type === 'shell' ? undefined : readCommand(request.data)
     const recorded = request.type !== 'subsystem' || command !== unrecordedSubsystem
+    if (!recorded && this.#parameters.options.oversight) throw unseen()
     if (recorded) await this.#parameters.record.begin(sessionStart(command, this.#terminal))
     if (request.type === 'subsystem') await this.#parameters.onSubsystem(command ?? '')
     // The client may have left while the disk was busy.
     if (this.#finishing) return false
     this.#running = true
+    this.#transfer = this.#parameters.watchTransfer(request.type, command)
     this.#relay(target, recorded)
     return target.request(request.type, request.data, true)
   }
@@ -262,8 +280,12 @@ class Session {
     const {record, onActivity} = this.#parameters
     const tap = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
       onActivity()
+      if (this.#ended || (this.#unread && stream === 'stdout')) return false
+      const seen = stream === 'stdout' ? this.#transfer?.output(chunk) : undefined
       if (this.#ended) return false
-      return recorded ? record.output(chunk, stream) : undefined
+      const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
+      // One promise is enough: the next bytes ask again.
+      return hold ?? seen?.wait
     }
     const flushed = Promise.all([
       relay(target, local, tap('stdout')),
@@ -273,7 +295,7 @@ class Session {
       onActivity()
       if (this.#ended || this.#parameters.holdsInput?.()) return false
       this.#received += chunk.length
-      return undefined
+      return this.#transfer?.input(chunk)
     })
     local.stderr.resume()
     void input.then(() => target.end())
@@ -281,7 +303,11 @@ class Session {
       if (!this.#ended && !this.#lost) local.end()
     })
     this.#listenTo(target, flushed)
-    const over = (): void => void flushed.then(nextTurn).then(() => this.#targetClosed())
+    const over = (): void => {
+      void flushed.then(nextTurn).then(() => this.#targetClosed())
+      // Last words on stderr may find no window either.
+      if (this.#unread) setTimeout(() => local.dropUnsent(), farewellMilliseconds).unref()
+    }
     if (target.isClosed) over()
     else target.onClosed = over
   }
@@ -310,6 +336,15 @@ class Session {
 const startsProgram: ReadonlySet<string> = new Set(['shell', 'exec', 'subsystem'])
 
 const goneBefore = (): SallyportError => problem('cancelled', 'the session ended before it began')
+
+const unseen = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need somebody who looks on, and a transfer of files shows nothing',
+    {
+      hint: 'ask an administrator',
+    },
+  )
 
 /** A connection that breaks closes its channels first and says so afterwards. */
 const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))

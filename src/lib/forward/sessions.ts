@@ -5,13 +5,14 @@ import {
   type HostSession,
   hostedRecord,
   openHostSession,
+  rejectOpen,
   type SessionFacts,
   tellSessionId,
+  watchTransfer,
 } from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {Admitted} from './admit.js'
 import type {AgentSource} from './agent-source.js'
-import {rejectOpen} from './ports.js'
 import {type ForwardedSession, forwardSession} from './session.js'
 import type {TargetLink} from './target-link.js'
 import type {ForwardSettings, Ingress} from './types.js'
@@ -192,6 +193,13 @@ function recordedSession(parameters: SessionsOptions, {local, sid, reach, onDone
       parameters.onX11(allowed)
       await emit({...facts, event: 'x11', success: allowed})
     },
+    watchTransfer: (kind, command) =>
+      watchTransfer({
+        ...{kind, command, mode: options.recordSession, marker: record.marker},
+        emit: input => emit({...facts, ...input}),
+        onLost: error => session.end(error),
+        onProblem: warn('audit event lost'),
+      }),
   })
   return session
 }

@@ -25,7 +25,8 @@ export interface RelayOptions {
 export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, name, openChannel, emit, farewell} = options
   const {host} = name
-  const {lock, maxConnections} = await decide(context, identity, host)
+  const {lock, maxConnections, oversight} = await decide(context, identity, host)
+  if (oversight) throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -68,6 +69,15 @@ async function decide({auth}: ProxyContext, identity: Identity, host: string): P
   }
   throw problem('access_denied', `access to ${host} denied: ${reason ?? 'the certificate is for no login'}`)
 }
+
+const unseen = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need somebody who looks on, and this proxy cannot show them to anybody',
+    {
+      hint: 'ask an administrator',
+    },
+  )
 
 const hungUp = ({host, port}: TargetName): SallyportError =>
   problem('host_unreachable', `${host}:${port} closed the connection at once`, {

@@ -155,7 +155,17 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     return resumed
   }
 
+  /** Whoever says that a recording was cut short need not know how far it came. */
+  const closeCutShort = async (sid: string, reason: string): Promise<void> => {
+    const paths = await locate(sid)
+    live.delete(sid)
+    await completeRecording(paths, reason, signHead)
+    unsealed.delete(sid)
+    await makeSearchable(paths)
+  }
+
   const seal = async (sid: string, end: RecordingEnd): Promise<void> => {
+    if (end.truncated !== undefined) return await closeCutShort(sid, end.truncated)
     const recording = await current(sid)
     const {sealed} = recording
     if (sealed?.head === end.head && sealed.chunks === end.chunks) return
@@ -165,13 +175,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
         'invalid_input',
         `the end is of ${end.chunks} chunks, the recording has ${recording.chunks}`,
       )
-    const {endedAt, durationMs, chunks, head, truncated} = end
+    const {endedAt, durationMs, chunks, head} = end
     const signature = await signHead(sid, sealDigest(sid, end))
-    await recording.seal({
-      ...{endedAt, durationMs, chunks, head},
-      ...(truncated !== undefined && {truncated}),
-      signature,
-    })
+    await recording.seal({endedAt, durationMs, chunks, head, signature})
     live.delete(sid)
     unsealed.delete(sid)
     await makeSearchable(recording.paths)

@@ -63,7 +63,10 @@ export interface RecordingEnd {
   chunks: number
   /** Digest of the last chunk: the head of the chain, which the cluster's recording key signs. */
   head: string
-  /** Why the recording ends before its session did; absent where it is all of the session. */
+  /**
+   * Why the recording ends before its session did; absent where it is all of the session. Given to a store it closes what
+   * is there, however much that is.
+   */
   truncated?: string
 }
 

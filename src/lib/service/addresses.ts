@@ -10,6 +10,8 @@ export interface Addresses {
   /** Administration: a Unix socket. */
   auth: {socket: string}
   ssh?: Address
+  /** SSH of the node on this machine. */
+  node?: Address
   web?: Address & {url: string}
   diagnostics?: Address
 }
@@ -19,9 +21,10 @@ export const writeAddresses = (dataDir: string, addresses: Addresses): Promise<v
   writeFileAtomic(addressesFile(dataDir), `${JSON.stringify(addresses, undefined, 2)}\n`)
 
 /** One line per service, for people. */
-export const addressLines = ({auth, ssh, web, cluster, diagnostics}: Addresses): string[] => [
+export const addressLines = ({auth, ssh, node, web, cluster, diagnostics}: Addresses): string[] => [
   `auth   cluster ${cluster}, administration on ${auth.socket}`,
   ...(ssh ? [`proxy  SSH on ${formatAddress(ssh)}`] : []),
+  ...(node ? [`node   SSH on ${formatAddress(node)}`] : []),
   ...(web ? [`web    ${web.url} (${formatAddress(web)})`] : []),
   ...(diagnostics ? [`diag   http://${formatAddress(diagnostics)}/readyz`] : []),
 ]

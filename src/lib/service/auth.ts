@@ -10,6 +10,7 @@ import {
   createAuthService,
   createCompletion,
   createRetention,
+  createSessionHolders,
   type Retention,
   type SessionCompletion,
 } from '../auth/index.js'
@@ -97,6 +98,7 @@ async function openService(
   const completion = createCompletion({
     ...{audit, recordings, now, log: logger},
     file: join(dataDir, 'sessions-completed.json'),
+    isHeld: createSessionHolders(backend, now).isHeld,
   })
   opened('completion of sessions', completion.close)
   const retention = createRetention({

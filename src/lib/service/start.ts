@@ -4,6 +4,7 @@ import type {Logger} from 'pino'
 import {type Config, formatAddress} from '../config/index.js'
 import {writeFileAtomic} from '../durable/index.js'
 import {problem} from '../errors/index.js'
+import type {Node} from '../node/index.js'
 import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
 import {nativeCiphersAvailable} from '../ssh/index.js'
 import {loadTls, startWeb, type WebServer} from '../web/index.js'
@@ -12,7 +13,9 @@ import {startAdminSocket} from './admin-socket.js'
 import {type AuthRoom, openAuth} from './auth.js'
 import {addressesFile, prepareDataDir} from './data-dir.js'
 import {startDiagnostics} from './diagnostics.js'
+import {hostUuid} from './host-uuid.js'
 import {listening} from './listening.js'
+import {startNodePart} from './node.js'
 import {createResources, type Resources} from './resources.js'
 
 export interface StartOptions {
@@ -77,16 +80,12 @@ export async function startService({
 }
 
 function assertAvailable({roles}: Config): void {
-  if (roles.includes('node'))
-    throw problem('config_invalid', 'the node role is not part of this version', {
-      hint: 'leave it out of --roles and set ssh_service.enabled to no; hosts run plain sshd',
-    })
   if (!roles.includes('auth'))
     throw problem(
       'config_invalid',
-      'a proxy without the auth service in the same process is not part of this version',
+      'a proxy or node without the auth service in the same process is not part of this version',
       {
-        hint: 'start both: --roles=auth,proxy',
+        hint: 'start all of them: --roles=auth,proxy,node',
       },
     )
 }
@@ -107,6 +106,7 @@ async function startRoles(part: Part, version: string): Promise<{auth: AuthRoom;
     ? await startProxyPart(part, auth, () => (web ? [web.address.port] : []))
     : undefined
   if (proxy) web = await startWebPart(part, auth, proxy)
+  const node = config.roles.includes('node') ? await startNodeRole(part, auth, version) : undefined
   const socket = await startAdminSocket(config.dataDir, connection => auth.serve(connection, {kind: 'admin'}))
   resources.add('administration socket', socket.close)
   const addresses = {
@@ -115,6 +115,7 @@ async function startRoles(part: Part, version: string): Promise<{auth: AuthRoom;
     auth: {socket: socket.path},
     ...(proxy ? {ssh: proxy.address} : {}),
     ...(web ? {web: {...web.address, url: web.url}} : {}),
+    ...(node ? {node: node.address} : {}),
   }
   return {auth, addresses}
 }
@@ -147,6 +148,15 @@ async function startProxyPart(part: Part, auth: AuthRoom, webPorts: () => number
   )
   resources.add('proxy', () => proxy.close(drain.milliseconds))
   return proxy
+}
+
+async function startNodeRole(part: Part, auth: AuthRoom, version: string): Promise<Node> {
+  const {config, logger, now, resources, drain} = part
+  const hostId = await hostUuid(config.dataDir)
+  const api = auth.service.as({kind: 'system', role: 'node', hostId})
+  const node = await startNodePart({config, logger, version, now, auth: api, hostId})
+  resources.add('node', () => node.close(drain.milliseconds))
+  return node
 }
 
 async function startWebPart(part: Part, auth: AuthRoom, proxy: SshProxy): Promise<WebServer> {

@@ -6,12 +6,13 @@ import type {SessionRecord} from './record.js'
  * who look on see what was recorded, and nothing before.
  */
 export const hostedRecord = (record: SessionRecord, party: Party): SessionRecord => ({
+  ...record,
   async begin(start) {
     await Promise.all([record.begin(start), party.open(start)])
     await party.ready()
   },
-  output(chunk, stream) {
-    const recording = record.output(chunk, stream)
+  output(chunk, stream, length) {
+    const recording = record.output(chunk, stream, length)
     if (recording === false) return false
     const paused = party.output(chunk)
     if (!recording || !paused) return recording ?? paused

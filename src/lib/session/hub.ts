@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto'
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {AuthApi} from '../auth/contract.js'
-import {asProblem, problem, problemLine} from '../errors/index.js'
+import {asProblem, problemLine} from '../errors/index.js'
+import {followState} from './follow.js'
 import {createParty, type HostedSession, type Party, type PartyAuth} from './party.js'
 import type {Log} from './types.js'
 
@@ -27,7 +27,6 @@ export interface SessionHub {
 
 /** A third of the time after which a session that nobody speaks of is forgotten. */
 const renewMilliseconds = 10 * 60_000
-const retryMilliseconds = 2000
 /** Drawing screens of sessions that nobody may even look at takes at most a few percent of a processor. */
 const drawnBytesPerSecond = 512 * 1024
 
@@ -43,8 +42,13 @@ export async function startSessionHub(options: HubOptions): Promise<SessionHub> 
   const mayDraw = drawingBudget(monotonic)
 
   await auth.dropTrackers(heldBy).catch(warn('sessions of an earlier process are not forgotten'))
-  const following = followEndings(options, stop.signal, ending => {
-    parties.get(ending.sid)?.end(ending.by, ending.reason)
+  const following = followState({
+    watch: request => auth.watchEndings(request),
+    onState(endings) {
+      for (const {sid, by, reason} of endings) parties.get(sid)?.end(by, reason)
+    },
+    onBlind: warn('sessions cannot be ended from elsewhere for a while'),
+    signal: stop.signal,
   })
   const timer = setInterval(() => {
     for (const party of parties.values()) party.renew()
@@ -67,24 +71,6 @@ export async function startSessionHub(options: HubOptions): Promise<SessionHub> 
       clearInterval(timer)
       await following
     },
-  }
-}
-
-/** Hands on what is to be ended, for as long as the signal lets it. */
-async function followEndings(
-  {auth, log}: HubOptions,
-  signal: AbortSignal,
-  onEnding: (ending: {sid: string; by: string; reason?: string}) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      for await (const endings of await auth.watchEndings({signal})) endings.forEach(onEnding)
-      if (!signal.aborted) throw problem('unavailable', 'the auth service says no more about sessions to end')
-    } catch (error) {
-      if (signal.aborted) return
-      log.warn({error: problemLine(asProblem(error))}, 'sessions cannot be ended from elsewhere for a while')
-      await sleep(retryMilliseconds, undefined, {signal}).catch(() => undefined)
-    }
   }
 }
 

@@ -1,8 +1,8 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
-
 export type {Seat} from './audience.js'
 export {type ConnectionWatch, watchConnection} from './connection-watch.js'
+export {followState} from './follow.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
 export {
   type ConnectionGuard,
@@ -16,6 +16,15 @@ export {type HubAuth, type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
 export type {Guest, HostedSession, Party, SessionControls} from './party.js'
+export {permitted} from './permitted.js'
+export {
+  auditedPort,
+  channelAddress,
+  listenAddress,
+  portsNotPermitted,
+  rejectOpen,
+  remotePortRequests,
+} from './port-requests.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
 export {joinChannels, relay} from './relay.js'
 export {type RequestQueue, requestQueue} from './request-queue.js'
@@ -30,4 +39,6 @@ export {
 } from './requests.js'
 export {leaveScreen} from './screen-paint.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
+export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
+export {trackWork} from './work.js'

@@ -1,4 +1,3 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import {
   findLock,
   type Identity,
@@ -9,10 +8,8 @@ import {
 } from '../access/index.js'
 import type {AuthApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {followState} from './follow.js'
 import type {Log} from './types.js'
-
-const firstRetryMilliseconds = 500
-const maxRetryMilliseconds = 10_000
 
 export interface Watched {
   /** Asked at each change: what is known of a connection grows. */
@@ -62,46 +59,31 @@ export async function startLockWatch({auth, log, now}: LockWatchOptions): Promis
       watched.end(error)
     }
   }
-  /** Follows until there is no more to follow. */
-  const follow = async (onKnown: () => void): Promise<void> => {
-    for await (const known of await auth.watchLocks({signal: stop.signal})) {
-      locks = known
-      blind = undefined
-      onKnown()
-      lookAtAll()
-    }
-    throw problem('unavailable', 'the auth service says no more about locks')
-  }
-  const followForEver = async (onKnown: () => void, onBlind: (error: unknown) => void): Promise<void> => {
-    let pause = firstRetryMilliseconds
-    const known = (): void => {
-      pause = firstRetryMilliseconds
-      onKnown()
-    }
-    while (!stop.signal.aborted) {
-      const error = await follow(known).catch((thrown: unknown) => thrown)
-      if (stop.signal.aborted) return
-      log.warn({error: problemLine(asProblem(error))}, 'the locks in force are not known')
-      blind = problem('unavailable', 'nobody can say which locks are in force', {
-        hint: 'try again in a moment',
-        cause: error,
-      })
-      onBlind(error)
-      lookAtAll()
-      await sleep(pause, undefined, {signal: stop.signal}).catch(() => undefined)
-      pause = Math.min(pause * 2, maxRetryMilliseconds)
-    }
-  }
-
   const check: LockWatch['check'] = (subject, strictness) => {
     const error = refusal(subject, strictness)
     if (error) throw error
   }
   let following = Promise.resolve()
   await new Promise<void>((resolve, reject) => {
-    following = followForEver(resolve, error => {
-      reject(error)
-      if (!started) stop.abort()
+    following = followState({
+      watch: auth.watchLocks,
+      signal: stop.signal,
+      onState(known) {
+        locks = known
+        blind = undefined
+        resolve()
+        lookAtAll()
+      },
+      onBlind(error) {
+        log.warn({error: problemLine(asProblem(error))}, 'the locks in force are not known')
+        blind = problem('unavailable', 'nobody can say which locks are in force', {
+          hint: 'try again in a moment',
+          cause: error,
+        })
+        reject(error)
+        if (started) lookAtAll()
+        else stop.abort()
+      },
     })
   })
   started = true

@@ -39,8 +39,13 @@ export interface SessionRecordOptions {
 export interface SessionRecord {
   /** Makes header and start event durable. Throws when the session must not begin. Called once. */
   begin(start: SessionStart): Promise<void>
-  /** The promise asks the relay to wait; false: these bytes must not be delivered. */
-  output(chunk: Buffer, stream: 'stdout' | 'stderr'): Promise<void> | false | undefined
+  /**
+   * The promise asks the relay to wait; false: these bytes must not be delivered.
+   * @param passed how many bytes the user gets, where the recording leaves some of them out
+   */
+  output(chunk: Buffer, stream: 'stdout' | 'stderr', passed?: number): Promise<void> | false | undefined
+  /** A line in the recording that was on no screen. */
+  marker(label: string): void
   resize(size: TerminalSize): void
   /**
    * Seals the recording, then writes the end events, each of them whatever becomes of the others. Idempotent; waits
@@ -122,12 +127,15 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       })
       return beginning
     },
-    output(chunk, stream) {
+    output(chunk, stream, passed = chunk.length) {
       if (writer?.failed && options.mode === 'strict') return false
-      sent += chunk.length
+      sent += passed
       // What still arrives after the user has gone reaches nobody, so it is not part of what the user saw.
-      if (!writer || writer.failed || finished) return undefined
+      if (!writer || writer.failed || finished || chunk.length === 0) return undefined
       return writer.output(chunk, stream) ? undefined : writer.ready()
+    },
+    marker(label) {
+      if (writer && !writer.failed && !finished) writer.marker(label)
     },
     resize(size) {
       if (!started || finished) return

@@ -3,9 +3,9 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Log} from '../session/index.js'
 import {
+  type ChannelOpen,
   type Credential,
   connect,
-  openFailure,
   type PresentedHostKey,
   type SshConnection,
 } from '../ssh/index.js'

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {beforeEach, describe, expect, it} from 'vitest'
 import {type AuditEvent, type AuditInput, type AuditLog, openAuditLog} from '../../../src/lib/audit/index.js'
 import {createCompletion} from '../../../src/lib/auth/completion.js'
-import {createRetries} from '../../../src/lib/auth/retries.js'
+import {createRetries} from '../../../src/lib/durable/index.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import {
   createRecordingWriter,
@@ -22,6 +22,7 @@ const begun = Date.parse('2025-11-21T12:00:00Z')
 
 let directory: string
 let clock: number
+const held = new Set<string>()
 
 beforeEach(() => {
   directory = temporaryDirectory()
@@ -54,6 +55,7 @@ async function boot(): Promise<Process> {
       createCompletion({
         ...{audit, recordings, ...parts, now: () => clock, log: {info: note, warn: note}},
         file: join(directory, 'sessions-completed.json'),
+        isHeld: async sid => held.has(sid),
         retries: createRetries({firstMs: 1, longestMs: 1, onProblem: error => note({error}, 'retry')}),
       }),
   }
@@ -116,6 +118,23 @@ const count = (sid: string, event: string): number =>
   trail().filter(record => record.sid === sid && record.event === event).length
 
 describe('after the service was killed', () => {
+  it('sessions that another machine holds are left to it, until it does not hold them any more', async () => {
+    const killed = await boot()
+    const sids = await Promise.all(stages.map(stage => session(killed, stage)))
+    for (const sid of sids) held.add(sid)
+    const before = trail().length
+    const restarted = await boot()
+    const completion = restarted.complete()
+    await completion.start()
+    expect(trail()).toHaveLength(before)
+    await completion.close()
+    held.clear()
+    const later = (await boot()).complete()
+    await later.start()
+    for (const sid of sids) expect(count(sid, 'session.end')).toBe(1)
+    await later.close()
+  })
+
   it('every session gets what it lacks, and nothing twice', async () => {
     const killed = await boot()
     const sids = new Map<Stage, string>()

@@ -2,6 +2,7 @@ import {describe, expect, it, vi} from 'vitest'
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import {forwardSession} from '../../../src/lib/forward/session.js'
+import {watchTransfer} from '../../../src/lib/session/index.js'
 import type {SessionRecordOptions} from '../../../src/lib/session/record.js'
 import type {Channel, ChannelRequest} from '../../../src/lib/ssh/index.js'
 import {WireReader, WireWriter} from '../../../src/lib/sshcert/index.js'
@@ -62,6 +63,12 @@ async function stage({
     onAgentRequested: () => undefined,
     onSubsystem: async name => void (await auth.emit({event: 'subsystem', fields: {name}})),
     onX11: async () => undefined,
+    watchTransfer: (kind, command) =>
+      watchTransfer({
+        ...{kind, command, mode, marker: made.record.marker, emit: auth.emit},
+        onLost: error => session.end(error),
+        onProblem: () => undefined,
+      }),
     onActivity: () => undefined,
     onProblem: () => undefined,
   })

@@ -2,6 +2,7 @@ import {execFile} from 'node:child_process'
 import {userInfo} from 'node:os'
 import {promisify} from 'node:util'
 import {problem, type SallyportError} from '../../errors/index.js'
+import {refuseExpired, refuseWhileClosed} from './account-state.js'
 import type {Account} from './types.js'
 
 const execute = promisify(execFile)
@@ -13,6 +14,10 @@ const maxLookupBytes = 1024 * 1024
 const maxNameLength = 255
 /** getent(1): one or more keys were not found. */
 const notFoundStatus = 2
+/** getent(1) where there is no shadow(5). */
+const unknownDatabaseStatus = 1
+/** nologin(5). */
+const nologinFile = '/etc/nologin'
 /** (uid_t) −1 stands for "leave it as it is" in system calls. */
 const maxId = 0xffff_fffe
 
@@ -50,8 +55,8 @@ const isId = (text: string | undefined): text is string =>
  * Looks a login up in the host's name service (files, LDAP, …). Ask anew for each session: groups change.
  * A process that is not root finds its own account only.
  * @throws not_found no such account, or an odd name
- * @throws access_denied another account than ours, and we are not root
- * @throws timeout, unavailable the name service does not answer
+ * @throws access_denied another account than ours, and we are not root; or it has expired
+ * @throws timeout, unavailable the name service does not answer; or the host is closed for logins
  */
 export async function resolveAccount(name: string): Promise<Account> {
   if (!isLoginName(name)) throw unknownLogin(name)
@@ -59,9 +64,16 @@ export async function resolveAccount(name: string): Promise<Account> {
   const found = parseAccount((await lookUp('getent', ['passwd', name], name)).split('\n')[0] ?? '')
   // The name that was asked for is the one that a certificate and a role allowed, letter by letter.
   if (found?.name !== name) throw unknownLogin(name)
+  await refuseClosed(found)
   const groups = parseGroups(await lookUp('id', ['-G', name], name))
   if (!groups) throw problem('unavailable', `the groups of the login ${JSON.stringify(name)} cannot be read`)
   return {...found, groups}
+}
+
+/** What PAM would refuse, were it asked, and sshd without it does. */
+async function refuseClosed({name, uid}: {name: string; uid: number}): Promise<void> {
+  await refuseWhileClosed(uid, nologinFile)
+  refuseExpired(name, await lookUp('getent', ['shadow', name], name, ''), Date.now())
 }
 
 function ownAccount(name: string): Account {
@@ -75,7 +87,8 @@ function ownAccount(name: string): Account {
   return {name, uid, gid, home: homedir, shell: shell || '/bin/sh', groups: process.getgroups?.() ?? [gid]}
 }
 
-async function lookUp(command: string, args: string[], name: string): Promise<string> {
+/** @param otherwise what is found where there is nothing; without it that is an error */
+async function lookUp(command: string, args: string[], name: string, otherwise?: string): Promise<string> {
   try {
     const {stdout} = await execute(command, args, {
       timeout: lookupMilliseconds,
@@ -84,6 +97,9 @@ async function lookUp(command: string, args: string[], name: string): Promise<st
     })
     return stdout
   } catch (error) {
+    const {code} = error as {code?: unknown}
+    if (otherwise !== undefined && (code === notFoundStatus || code === unknownDatabaseStatus))
+      return otherwise
     throw lookupProblem(error as {code?: unknown; killed?: boolean}, command, name)
   }
 }

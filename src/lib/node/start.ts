@@ -1,0 +1,254 @@
+import {createServer, type Server, type Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
+import type {HostRecord} from '../access/hosts.js'
+import type {AuditInput} from '../audit/event.js'
+import type {CommandLabel} from '../config/index.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {createGuard, type LockWatch, type Log, startLockWatch} from '../session/index.js'
+import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+import {admit} from './admit.js'
+import {type NodeClient, serveNodeClient} from './connection.js'
+import {startHeartbeat} from './heartbeat.js'
+import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
+import {startLabels} from './labels.js'
+import {createNewcomers, type Newcomers} from './newcomers.js'
+import type {NodeAuth, NodeSettings, NodeSystem, Peer} from './types.js'
+import type {UserSockets} from './user-sockets.js'
+
+/** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
+const graceMilliseconds = 30_000
+
+export interface NodeOptions {
+  /** Port 0 picks a free one. */
+  listen: {host: string; port: number}
+  /** Where others reach the node, once it is known where it listens; undefined: nowhere but through its tunnel. */
+  advertise(listening: Address): string | undefined
+  /** It keeps tunnels open to the proxies. */
+  tunnel?: boolean
+  hostId: string
+  nodename: string
+  version: string
+  labels: Readonly<Record<string, string>>
+  commandLabels: readonly CommandLabel[]
+  maxConnections: number
+  keepAliveMilliseconds: number
+  /** Default: 30 s. */
+  graceMilliseconds?: number
+  algorithms?: AlgorithmChoice
+  /** As `{kind: 'system', role: 'node', hostId}`. */
+  auth: NodeAuth
+  system: NodeSystem
+  sockets: UserSockets
+  log: Log
+  now: () => number
+  sessionId: () => string
+}
+
+interface Address {
+  host: string
+  port: number
+}
+
+export interface Node {
+  address: Address
+  /** What the node shows of itself now. */
+  hostIdentity(): HostIdentity
+  /** Serves a connection that came through a tunnel; its ends are what the proxy says they are. */
+  serve(stream: Duplex, ends: Pick<Peer, 'remoteAddress' | 'localAddress'>): void
+  /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
+  close(drainMilliseconds: number): Promise<void>
+}
+
+/** Starts the node's SSH server. @throws what the auth service says, and the listen error, e.g. EADDRINUSE */
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const {auth, log, now} = options
+  const closing: (() => unknown)[] = []
+  const closeAll = async (): Promise<void> => {
+    for (const close of closing.splice(0).reverse()) await close()
+  }
+  try {
+    const cluster = await followCluster(auth)
+    const certificate = await obtainHostCertificate(auth, options.nodename, now)
+    const locks = await startLockWatch(options)
+    closing.push(locks.close)
+    const labels = await startLabels({fixed: options.labels, commands: options.commandLabels, log})
+    closing.push(labels.close)
+    const state: NodeState = {
+      ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
+      settings: createSettings(options, cluster, certificate, locks),
+    }
+    const server = createServer({noDelay: true}, socket => takeClient(state, socket, peerOf(socket)))
+    server.maxConnections = options.maxConnections
+    const address = await listen(server, options.listen, log)
+    closing.push(() => void server.close())
+    const heartbeat = await startHeartbeat({
+      ...{auth, log},
+      record: () => hostRecord(options, labels.current(), address),
+      async onBeat() {
+        await Promise.all([cluster.refresh(), certificate.renew()])
+      },
+    })
+    closing.push(heartbeat.close)
+    return {
+      address,
+      hostIdentity: certificate.current,
+      serve: (stream, ends) => takeClient(state, stream, {...ends, remoteIp: ipOf(ends.remoteAddress)}),
+      async close(drainMilliseconds) {
+        state.draining = true
+        server.close()
+        await endClients(state.clients, drainMilliseconds)
+        await closeAll()
+      },
+    }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+/** What the node has to know of the cluster to serve anybody: asked when it is needed, kept where that fails. */
+interface ClusterFacts {
+  clusterName: string
+  recording: NodeSettings['recording']
+  authorities: NodeSettings['authorities']
+  refresh(): Promise<void>
+}
+
+async function followCluster(auth: NodeAuth): Promise<ClusterFacts> {
+  let ping = await auth.ping()
+  let authorities = await auth.trustedAuthorities()
+  return {
+    clusterName: ping.clusterName,
+    recording: () => ping.recording,
+    async authorities() {
+      try {
+        authorities = await auth.trustedAuthorities()
+      } catch (error) {
+        if (!isAway(asProblem(error))) throw error
+      }
+      return authorities
+    },
+    async refresh() {
+      ping = await auth.ping()
+    },
+  }
+}
+
+/** Certificates go on being checked by what was known last while the auth service is away. */
+const isAway = ({code}: SallyportError): boolean => code === 'unavailable' || code === 'timeout'
+
+function createSettings(
+  options: NodeOptions,
+  cluster: ClusterFacts,
+  certificate: HostCertificate,
+  locks: LockWatch,
+): NodeSettings {
+  const {auth, system, hostId, nodename, now, sessionId, log} = options
+  return {
+    ...{auth, system, hostId, nodename, now, sessionId, log},
+    ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
+    guard: createGuard(locks),
+    hostIdentity: async () => certificate.current(),
+    graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,
+    keepAliveMilliseconds: options.keepAliveMilliseconds,
+    ...(options.algorithms && {algorithms: options.algorithms}),
+    report(input: AuditInput) {
+      auth
+        .emit(input)
+        .catch(error =>
+          log.warn({event: input.event, error: problemLine(asProblem(error))}, 'audit event lost'),
+        )
+    },
+  }
+}
+
+const hostRecord = (
+  {hostId, nodename, version, advertise, tunnel = false}: NodeOptions,
+  labels: Record<string, string>,
+  listening: Address,
+): HostRecord => {
+  const address = advertise(listening)
+  return {
+    ...{id: hostId, subKind: 'node', hostname: nodename.toLowerCase(), labels, version},
+    ...(address !== undefined && {address}),
+    ...(tunnel && {tunnel}),
+  }
+}
+
+interface NodeState {
+  options: NodeOptions
+  settings: NodeSettings
+  newcomers: Newcomers
+  /** Every connection, and who logged in on it; the promise resolves when all about it is on record. */
+  clients: Map<Duplex, {client?: NodeClient; done: Promise<void>}>
+  draining: boolean
+}
+
+function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
+  const {clients, newcomers, settings, options} = state
+  if (state.draining) return void socket.destroy()
+  // Errors before the transport listens, such as a reset in the meantime, must not end the process.
+  socket.on('error', () => undefined)
+  newcomers.arrive(socket, peer.remoteIp)
+  const serve = async (): Promise<void> => {
+    const admitted = await admit(settings, peer, socket)
+    newcomers.leave(socket)
+    const client = serveNodeClient(settings, options.sockets, admitted, peer)
+    Object.assign(entry, {client})
+    if (state.draining) client.end(shuttingDown())
+    await client.done
+  }
+  const entry = {done: Promise.resolve()}
+  clients.set(socket, entry)
+  entry.done = serve()
+    .catch(error => {
+      socket.destroy()
+      options.log.info({peer: peer.remoteIp, error: problemLine(asProblem(error))}, 'client left')
+    })
+    .finally(() => clients.delete(socket))
+}
+
+const ipOf = (address: string): string => address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+
+function peerOf(socket: Socket): Peer {
+  const plain = (address = ''): string => address.replace(/^::ffff:/i, '')
+  const named = (address: string, port = 0): string =>
+    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  const remoteIp = plain(socket.remoteAddress)
+  return {
+    remoteIp,
+    remoteAddress: named(remoteIp, socket.remotePort),
+    localAddress: named(plain(socket.localAddress), socket.localPort),
+  }
+}
+
+function listen(server: Server, {host, port}: Address, log: Log): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.removeListener('error', reject)
+      // Without descriptors there are no new connections for a while; those there are go on.
+      server.on('error', error => log.warn({error: error.message}, 'a connection could not be accepted'))
+      const address = server.address()
+      if (address === null || typeof address === 'string')
+        return reject(problem('internal', 'no TCP address'))
+      resolve({host: address.address, port: address.port})
+    })
+  })
+}
+
+async function endClients(clients: NodeState['clients'], drainMilliseconds: number): Promise<void> {
+  for (const [socket, {client}] of clients) if (!client) socket.destroy()
+  const done = Promise.all([...clients.values()].map(entry => entry.done))
+  let timer: NodeJS.Timeout | undefined
+  const patience = new Promise(resolve => {
+    timer = setTimeout(resolve, drainMilliseconds)
+  })
+  await Promise.race([done, patience])
+  clearTimeout(timer)
+  for (const {client} of clients.values()) client?.end(shuttingDown())
+  await done
+}
+
+const shuttingDown = (): SallyportError =>
+  problem('unavailable', 'the node is shutting down', {hint: 'connect again in a moment'})

@@ -1,0 +1,92 @@
+import type {AuditInput} from '../audit/index.js'
+import type {RecordingEnd} from '../recording/index.js'
+import type {LaneState, SpooledEvent, Step} from './types.js'
+
+export interface ClosingOptions {
+  /** Why the recording ends before its session did, or the session without an end of its own. */
+  reason: string
+  /** Whether the session is over as well, or only its recording. */
+  sessionOver: boolean
+  /** What is known here may not be all: whatever auth has of a recording is closed. */
+  isLost?: boolean
+  now: () => number
+  uuid: () => string
+}
+
+/** What a session lacks that nobody goes on with, in the order in which it is told. Pure but for the uids. */
+export function closingSteps(state: LaneState, options: ClosingOptions): Step[] {
+  const {meta, sealed, uploaded, start, ended} = state
+  const steps: Step[] = []
+  const event = (input: AuditInput): void => {
+    steps.push({kind: 'event', input: dated(input, options)})
+  }
+  if ((meta || options.isLost) && !sealed) steps.push({kind: 'seal', end: cutShort(state, options.reason)})
+  if (meta && !uploaded) event(uploadEvent(state, sealed ? undefined : options.reason))
+  if ((meta || start) && !ended && options.sessionOver) event(endEvent(state, options.reason, !sealed))
+  return steps
+}
+
+export const dated = (
+  input: AuditInput,
+  {now, uuid}: Pick<ClosingOptions, 'now' | 'uuid'>,
+): SpooledEvent => ({...input, uid: uuid(), time: now()})
+
+const cutShort = ({meta, chunks, head, lastMs}: LaneState, reason: string): RecordingEnd => ({
+  endedAt: (meta?.startedAt ?? 0) + lastMs,
+  durationMs: lastMs,
+  chunks,
+  head,
+  truncated: reason,
+})
+
+const uploadEvent = (state: LaneState, reason: string | undefined): AuditInput => ({
+  ...{...factsOf(state), event: 'session.upload'},
+  fields: {session_recording: mode(state), ...(reason !== undefined && {truncated: true, reason})},
+})
+
+/** As the auth service words it for sessions of its own process. */
+function endEvent(state: LaneState, reason: string, truncated: boolean): AuditInput {
+  const {meta, start, lastMs} = state
+  const facts = factsOf(state)
+  const fields = start?.fields ?? {}
+  const command = fields.initial_command ?? meta?.command
+  const interactive = fields.interactive ?? meta?.interactive
+  const begun = meta?.startedAt ?? start?.time
+  return {
+    ...{...facts, event: 'session.end'},
+    fields: {
+      session_recording: mode(state),
+      ...(interactive !== undefined && {interactive}),
+      ...(facts.user !== undefined && {participants: [facts.user]}),
+      ...(begun !== undefined && {session_start: new Date(begun).toISOString()}),
+      // Up to here it is known that the session ran.
+      ...(meta && {session_stop: new Date(meta.startedAt + lastMs).toISOString()}),
+      ...(command !== undefined && {initial_command: command}),
+      recorded: meta !== undefined,
+      ...((truncated || !meta) && {truncated: true}),
+      reason: start ? reason : `${reason}, and before its start was on record`,
+    },
+  }
+}
+
+const mode = ({start}: LaneState): unknown => start?.fields?.session_recording ?? 'proxy'
+
+const keys = [
+  ...['user', 'login', 'server_id', 'server_hostname', 'server_addr', 'forwarded_by'],
+  ...['addr.local', 'addr.remote'],
+] as const
+
+function factsOf({start, meta}: LaneState): Omit<AuditInput, 'event'> {
+  const sid = start?.sid ?? meta?.sid
+  const common = {...(sid !== undefined && {sid}), proto: 'ssh'} as const
+  if (start) {
+    const known = keys.flatMap(key => {
+      const value = start[key]
+      return typeof value === 'string' ? [[key, value]] : []
+    })
+    return {...common, ...Object.fromEntries(known)}
+  }
+  if (!meta) return common
+  const {user, login, host, address} = meta
+  return {...common, user, login, server_hostname: host, server_addr: address}
+}

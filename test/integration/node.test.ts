@@ -1,0 +1,374 @@
+import {randomBytes} from 'node:crypto'
+import {once} from 'node:events'
+import {existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {type AddressInfo, connect, createServer} from 'node:net'
+import {join} from 'node:path'
+import {gunzipSync} from 'node:zlib'
+import {beforeAll, describe, expect, it} from 'vitest'
+import {
+  addToAgent,
+  type Event,
+  eventually,
+  extensionsWithout,
+  type Field,
+  login,
+  sshText,
+  startField,
+  type UserKey,
+} from '../support/field.js'
+import {createLoginUser, isRoot, type LoginUser} from '../support/login-user.js'
+import {type RunOptions, run, start} from '../support/process.js'
+
+let field: Field
+let key: UserKey
+
+beforeAll(async () => {
+  field = await startField({auth_service: {session_recording: 'node'}}, {roles: 'auth,proxy,node'})
+  key = await field.userKey()
+  await addToAgent(field.agent, key)
+})
+
+const port = (): number => field.cluster.addresses.node?.port ?? 0
+const where = (name = login): string => `${name}@127.0.0.1`
+
+/** Options of stock clients that go straight to the node, without a port. */
+const options = (as = key): string[] => [
+  ...['-F', 'none', '-o', 'BatchMode=yes', '-o', `UserKnownHostsFile=${field.knownHosts}`],
+  ...['-o', 'StrictHostKeyChecking=yes', '-o', 'IdentitiesOnly=yes', '-i', as.path],
+]
+const direct = (as = key): string[] => [...options(as), '-p', String(port())]
+const at = async (command: string, words: string[] = [], run: RunOptions = {}) =>
+  sshText([...direct(), ...words, where(), command], run)
+const named = (events: Event[], name: string): Event[] => events.filter(({event}) => event === name)
+const output = (sid: string): string => {
+  const file = field.recordings().find(recording => recording.sid === sid)
+  return file ? gunzipSync(readFileSync(file.path)).toString('utf8') : ''
+}
+
+describe('a stock client at the node', () => {
+  it('runs a command as the login, with its output and status', async () => {
+    const {code, stdout, stderr} = await at('id -un; echo oops >&2; exit 7')
+    expect({code, stdout, stderr}).toEqual({code: 7, stdout: `${login}\n`, stderr: 'oops\n'})
+  })
+
+  it('learns which signal ended the command', async () => {
+    const {code, stderr} = await at('kill -TERM $$', ['-v'])
+    expect(code).toBe(255)
+    expect(stderr).toMatch(/exit-signal/)
+  })
+
+  it('gets every byte, both ways, as it was', async () => {
+    const bytes = randomBytes(3_000_000)
+    const back = await run('ssh', [...direct(), where(), 'cat'], {input: bytes})
+    expect(back.stdout.equals(bytes)).toBe(true)
+  })
+
+  it('ends as soon as nobody reads any more', async () => {
+    const {code, stdout} = await run('bash', [
+      ...['-c', 'ssh "$@" "yes; echo ended >&2" | head -1', 'sh'],
+      ...[...direct(), where()],
+    ])
+    expect([code, stdout.toString()]).toEqual([0, 'y\n'])
+  })
+
+  it('ends as soon as the command does, whatever is still to be sent', async () => {
+    const {code} = await run('ssh', [...direct(), where(), 'exec true'], {input: Buffer.alloc(20_000_000)})
+    expect(code).toBe(0)
+  })
+
+  it('has a terminal of the size and kind it asked for', async () => {
+    const {stdout} = await at(
+      'stty size; echo $TERM; tty; test "$(tty)" = "$SSH_TTY" && echo same',
+      ['-tt'],
+      {
+        env: {TERM: 'xterm-256color'},
+      },
+    )
+    expect(stdout).toMatch(/^\d+ \d+\r\nxterm-256color\r\n\/dev\/(pts\/\d+)\r\nsame\r\n$/)
+  })
+
+  it('finds its environment, and what the session says of itself', async () => {
+    const {stdout} = await at('env', ['-o', 'SetEnv=LC_FOO=bar LD_PRELOAD=/x SSH_SESSION_ID=mine'])
+    const variables = new Map(stdout.split('\n').map(line => line.split('=') as [string, string]))
+    expect(variables.get('LC_FOO')).toBe('bar')
+    expect(variables.has('LD_PRELOAD')).toBe(false)
+    expect(variables.get('USER')).toBe(login)
+    expect(variables.get('SSH_TELEPORT_USER')).toBe('joe')
+    expect(variables.get('SSH_TELEPORT_CLUSTER_NAME')).toBe('test.example')
+    expect(variables.get('SSH_CONNECTION')).toMatch(
+      new RegExp(`^127\\.0\\.0\\.1 \\d+ 127\\.0\\.0\\.1 ${port()}$`),
+    )
+    expect(variables.get('SSH_SESSION_ID')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it('copies files by SFTP and by the old protocol, there and back', async () => {
+    const place = join(field.directory, 'copies')
+    mkdirSync(place)
+    const bytes = randomBytes(500_000)
+    writeFileSync(join(place, 'a'), bytes)
+    const scp = [...options(), '-P', String(port()), '-q']
+    expect((await run('scp', [...scp, join(place, 'a'), `${where()}:${place}/b`])).code).toBe(0)
+    expect((await run('scp', [...scp, '-O', `${where()}:${place}/b`, join(place, 'c')])).code).toBe(0)
+    const batch = `get ${place}/c ${place}/d\n`
+    const sftp = await run('sftp', [...options(), '-P', String(port()), '-b', '-', where()], {input: batch})
+    expect(sftp.code).toBe(0)
+    for (const copy of ['b', 'c', 'd']) expect(readFileSync(join(place, copy)).equals(bytes)).toBe(true)
+  })
+
+  it('is told what it may not have, by the name of the login', async () => {
+    const {code, stderr} = await sshText([...direct(), where('nobody-here'), 'true'])
+    expect(code).toBe(255)
+    expect(stderr).toMatch(/there is no login "nobody-here" on this host/)
+    const other = await sshText([...direct(), where('daemon'), 'true'])
+    expect(other.stderr).toMatch(/"daemon" is not among its principals/)
+  })
+
+  it('has no subsystem that there is none of', async () => {
+    const {code, stderr} = await sshText([...direct(), '-s', where(), 'netconf'])
+    expect(code).not.toBe(0)
+    expect(stderr).toMatch(/subsystem request failed/)
+  })
+
+  it('runs the forced command of its certificate, and nothing else', async () => {
+    const criticalOptions = [['force-command', 'echo forced: $SSH_ORIGINAL_COMMAND']] as const
+    const forced = await field.userKey({criticalOptions})
+    const run = (...words: string[]) => sshText([...direct(forced), ...words])
+    expect((await run(where(), 'id -u')).stdout).toBe('forced: id -u\n')
+    expect((await run(where())).stdout).toBe('forced:\n')
+    expect((await run('-s', where(), 'sftp')).stdout).toBe('forced: sftp\n')
+    const tunnel = await run('-W', `127.0.0.1:${port()}`, where())
+    expect(tunnel.stderr).toMatch(/does not permit port forwarding/)
+  })
+})
+
+describe('ports and agents', () => {
+  /** A server that says who it is. */
+  const greeter = async (greeting: string, path?: string): Promise<number> => {
+    const server = createServer(socket => socket.end(greeting))
+    server.listen(path ?? {port: 0, host: '127.0.0.1'})
+    await once(server, 'listening')
+    return path === undefined ? (server.address() as AddressInfo).port : 0
+  }
+  const read = async (target: {port: number} | {path: string}): Promise<string> => {
+    const socket = connect(target as never)
+    let said = ''
+    socket.on('data', chunk => {
+      said += chunk
+    })
+    await once(socket, 'close')
+    return said
+  }
+
+  it('are reached through the node, and on record', async () => {
+    const target = await greeter('hello')
+    const {result, events} = await field.during(() =>
+      sshText([...direct(), '-W', `127.0.0.1:${target}`, where()]),
+    )
+    expect(result.stdout).toBe('hello')
+    expect(named(events, 'port')).toMatchObject([
+      {success: true, addr: `127.0.0.1:${target}`, user: 'joe', login, server_hostname: 'proxy-1'},
+    ])
+    const refused = await sshText([...direct(), '-W', '127.0.0.1:1', where()])
+    expect(refused.stderr).toMatch(/cannot connect to 127\.0\.0\.1:1: connection refused/)
+  })
+
+  it('lead back to the client, also of a port that the node picks', async () => {
+    const target = await greeter('from the client')
+    const client = start('ssh', [...direct(), '-v', '-N', '-R', `0:127.0.0.1:${target}`, where()])
+    let log = ''
+    client.stderr.on('data', chunk => {
+      log += chunk
+    })
+    const picked = await eventually(() => /Allocated port (\d+)/.exec(log)?.[1], 'a port is picked')
+    expect(await read({port: Number(picked)})).toBe('from the client')
+    client.kill()
+    await once(client, 'exit')
+    await eventually(() => named(field.events(), 'port').some(({remote}) => remote), 'it is on record')
+  })
+
+  it('are reached by SOCKS and by Unix sockets both ways', async () => {
+    const web = await greeter('HTTP/1.0 200 OK\r\n\r\nweb')
+    const theirs = join(field.directory, 'theirs')
+    const ours = join(field.directory, 'ours')
+    await greeter('by socket', theirs)
+    const socks = await greeter('never')
+    const words = ['-L', `${ours}:${theirs}`, '-R', `${ours}-back:${theirs}`, '-D', `127.0.0.1:${socks + 1}`]
+    const client = start('ssh', [...direct(), '-N', ...words, where()])
+    await eventually(() => existsSync(ours) && existsSync(`${ours}-back`), 'the sockets are there')
+    expect(await read({path: ours})).toBe('by socket')
+    expect(await read({path: `${ours}-back`})).toBe('by socket')
+    const proxied = await run('curl', [
+      '-s',
+      '-x',
+      `socks5h://127.0.0.1:${socks + 1}`,
+      `http://127.0.0.1:${web}/`,
+    ])
+    expect(proxied.stdout.toString()).toBe('web')
+    client.kill()
+    await once(client, 'exit')
+    await eventually(() => !existsSync(`${ours}-back`), "the node's socket is gone")
+  })
+
+  it('are refused where certificate or role say no, and that is on record', async () => {
+    const plain = await field.userKey({extensions: extensionsWithout('permit-port-forwarding')})
+    const {result, events} = await field.during(() =>
+      sshText([...direct(plain), '-W', '127.0.0.1:22', where()]),
+    )
+    expect(result.stderr).toMatch(/does not permit port forwarding/)
+    expect(named(events, 'port')).toMatchObject([{success: false, code: 'T3003E', addr: '127.0.0.1:22'}])
+  })
+
+  it('lend the agent to the session alone, and take the socket away afterwards', async () => {
+    const env = field.agent.env
+    const lent = await at(
+      'ssh-add -L; stat -c "%a %U" $SSH_AUTH_SOCK $(dirname $SSH_AUTH_SOCK); echo $SSH_AUTH_SOCK',
+      ['-A'],
+      {env},
+    )
+    expect(lent.stdout).toContain('ssh-ed25519-cert-v01@openssh.com')
+    expect(lent.stdout).toContain(`600 ${login}\n700 ${login}\n`)
+    const path = lent.stdout.trim().split('\n').at(-1) ?? ''
+    await eventually(() => !existsSync(path), 'the socket is gone')
+    expect((await at('echo [$SSH_AUTH_SOCK]', [], {env})).stdout).toBe('[]\n')
+    const plain = await field.userKey({extensions: extensionsWithout('permit-agent-forwarding')})
+    const unlent = await sshText([...direct(plain), '-A', where(), 'echo [$SSH_AUTH_SOCK]'], {env})
+    expect(unlent.stdout).toBe('[]\n')
+  })
+})
+
+describe('the record of the node', () => {
+  it('has one of each for a session that came straight to it', async () => {
+    const {events} = await field.during(() => at('echo on record'))
+    const sid = named(events, 'session.start')[0]?.sid ?? ''
+    const common = {sid, user: 'joe', login, session_recording: 'node', server_hostname: 'proxy-1'}
+    for (const name of ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']) {
+      expect(named(events, name)).toMatchObject([common])
+      expect(named(events, name)[0]).not.toHaveProperty('forwarded_by')
+      expect(named(events, name)[0]?.server_id).toMatch(/^[0-9a-f-]{36}$/)
+    }
+    expect(output(sid)).toContain('on record\\n')
+  })
+
+  it('is kept too of what comes through the proxy, which passes it on unread', async () => {
+    const through = [...field.throughSubsystem(key, {forwardAgent: false}), '-p', String(port())]
+    const {result, events} = await field.during(() =>
+      sshText([...through, where(), 'echo through the proxy; echo $SSH_SESSION_ID']),
+    )
+    const sid = result.stdout.trim().split('\n').at(-1) ?? ''
+    expect(result.code).toBe(0)
+    expect(named(events, 'session.start')).toMatchObject([{sid, session_recording: 'node'}])
+    expect(named(events, 'session.end')).toHaveLength(1)
+    const played = await field.cluster.admin(['play', sid, '--format=text'])
+    expect(played.stdout).toContain('through the proxy')
+  })
+
+  it('names the subsystem of a file transfer, and makes no recording of it', async () => {
+    const before = field.recordings().length
+    const {events} = await field.during(() =>
+      run('sftp', [...options(), '-P', String(port()), '-b', '-', where()], {input: 'pwd\n'}),
+    )
+    expect(named(events, 'subsystem')).toMatchObject([{name: 'sftp', user: 'joe'}])
+    expect(field.recordings()).toHaveLength(before)
+  })
+})
+
+describe.runIf(isRoot)('a node that runs as root', () => {
+  let other: LoginUser
+  let theirs: UserKey
+  beforeAll(async () => {
+    other = createLoginUser()
+    await field.cluster.admin([
+      'users',
+      'update',
+      'joe',
+      `--logins=joe,${login},ec2-user,nobody-here,${other.name}`,
+    ])
+    theirs = await field.userKey({principals: [other.name]})
+  })
+  const asOther = (command: string, words: string[] = []) =>
+    sshText([...direct(theirs), ...words, where(other.name), command])
+
+  it('runs sessions as the login user, with its groups and at its home', async () => {
+    const {stdout} = await asOther('id -un; id -Gn; pwd; echo $HOME')
+    const [name, groups, ...homes] = stdout.trim().split('\n')
+    expect(name).toBe(other.name)
+    expect(groups?.split(' ')).toContain(other.group.name)
+    expect(groups?.split(' ')).not.toContain('root')
+    expect(homes).toEqual([other.home, other.home])
+  })
+
+  it('forwards to and from Unix sockets with the rights of the login user', async () => {
+    const secret = join(field.directory, 'secret')
+    mkdirSync(secret, {mode: 0o700})
+    createServer(socket => socket.end('secret')).listen(join(secret, 'socket'))
+    const ours = join(field.directory, 'reach')
+    const back = join(other.home, 'back')
+    const words = [
+      '-o',
+      'ExitOnForwardFailure=yes',
+      '-L',
+      `${ours}:${secret}/socket`,
+      '-R',
+      `${back}:${secret}/socket`,
+    ]
+    const client = start('ssh', [...direct(theirs), '-N', ...words, where(other.name)])
+    await eventually(() => existsSync(ours) && existsSync(back), 'the sockets are there')
+    const socket = connect(ours)
+    await once(socket, 'close')
+    expect(socket.bytesRead).toBe(0)
+    expect(statSync(back).uid).toBe(other.uid)
+    const said = await asOther(
+      `python3 -c "import socket; s = socket.socket(1); s.connect('${back}'); print(s.recv(9))"`,
+    )
+    expect(said.stdout).toContain('secret')
+    client.kill()
+    await once(client, 'exit')
+    await eventually(() => !existsSync(back), 'the link is gone')
+    const planted = await sshText([
+      ...direct(theirs),
+      '-o',
+      'ExitOnForwardFailure=yes',
+      '-N',
+      '-R',
+      `/etc/planted:${ours}`,
+      where(other.name),
+    ])
+    expect(planted.code).toBe(255)
+    expect(existsSync('/etc/planted')).toBe(false)
+    expect(named(field.events(), 'port').at(-1)).toMatchObject({success: false, addr: '/etc/planted'})
+  })
+
+  it('reaches a Unix socket that the login user may use', async () => {
+    const listening = start('python3', [
+      '-c',
+      `import os, socket\nos.setuid(${other.uid})\ns = socket.socket(1); s.bind('${other.home}/own'); s.listen()\nprint('ready', flush=True)\nc = s.accept()[0]; c.send(b'own'); c.close()`,
+    ])
+    await once(listening.stdout, 'data')
+    const ours = join(field.directory, 'own')
+    const client = start('ssh', [
+      ...direct(theirs),
+      '-N',
+      '-L',
+      `${ours}:${other.home}/own`,
+      where(other.name),
+    ])
+    await eventually(() => existsSync(ours), 'the socket is there')
+    const socket = connect(ours)
+    const [said] = await once(socket, 'data')
+    expect(String(said)).toBe('own')
+    client.kill()
+  })
+
+  it('gives no port to the login user that root alone may have', async () => {
+    const {code} = await sshText([
+      ...direct(theirs),
+      '-o',
+      'ExitOnForwardFailure=yes',
+      '-N',
+      '-R',
+      '999:127.0.0.1:1',
+      where(other.name),
+    ])
+    expect(code).toBe(255)
+  })
+})

@@ -1,0 +1,92 @@
+import {randomUUID} from 'node:crypto'
+import {beforeEach, describe, expect, it} from 'vitest'
+import type {AuthApi} from '../../../src/lib/auth/index.js'
+import {createSessionHolders} from '../../../src/lib/auth/session-holders.js'
+import type {RecordingMeta} from '../../../src/lib/recording/index.js'
+import {type Auth, openAuth} from './fixture.js'
+
+const day = 86_400_000
+const [mine, others] = [randomUUID(), randomUUID()]
+
+let auth: Auth
+let machine: AuthApi
+let other: AuthApi
+let local: AuthApi
+
+beforeEach(async () => {
+  auth = await openAuth()
+  machine = auth.service.as({kind: 'system', role: 'node', hostId: mine, address: '192.0.2.8:4000'})
+  other = auth.service.as({kind: 'system', role: 'proxy', hostId: others, address: '192.0.2.9:4000'})
+  local = auth.service.as({kind: 'system', role: 'proxy'})
+})
+
+const meta = (sid: string): RecordingMeta => ({
+  ...{sid, cluster: 'c1', user: 'joe', login: 'root', host: 'web1', address: '10.0.0.7:22'},
+  ...{startedAt: auth.clock.now, interactive: false, width: 80, height: 24},
+})
+const holders = () => createSessionHolders(auth.backend, () => auth.clock.now)
+
+describe('what another machine tells', () => {
+  it('names the machine, by its certificate and not by its word', async () => {
+    const uid = randomUUID()
+    await machine.emit({event: 'port', uid, fields: {reported_by: 'nobody'}})
+    await machine.emitAll([{event: 'exec', uid: randomUUID(), reported_by: 'nobody'}])
+    await local.emit({event: 'resize'})
+    const [resize, exec, port] = await auth.events()
+    expect(port).toMatchObject({event: 'port', uid, reported_by: mine})
+    expect(exec).toMatchObject({event: 'exec', reported_by: mine})
+    expect(resize).not.toHaveProperty('reported_by')
+  })
+
+  it('is on record once, and with the time when it happened', async () => {
+    const event = {event: 'exec', uid: randomUUID(), time: auth.clock.now - day} as const
+    await machine.emit(event)
+    await machine.emitAll([event, event])
+    const all = await auth.events('exec')
+    expect(all).toMatchObject([{time: new Date(auth.clock.now - day).toISOString()}])
+  })
+
+  it('is of its own sessions alone', async () => {
+    const sid = randomUUID()
+    const denied = {code: 'access_denied', message: 'the session is held by another machine'}
+    await machine.beginRecording(meta(sid))
+    await machine.beginRecording(meta(sid))
+    await machine.emit({event: 'session.start', sid})
+    const end = {endedAt: 0, durationMs: 0, chunks: 0, head: '0'.repeat(64), truncated: 'x'}
+    const chunk = {sequence: 0, firstMs: 0, lastMs: 0, data: Buffer.alloc(1), digest: ''}
+    await expect(other.beginRecording(meta(sid))).rejects.toMatchObject(denied)
+    await expect(other.appendRecording(sid, chunk)).rejects.toMatchObject(denied)
+    await expect(other.sealRecording(sid, end)).rejects.toMatchObject(denied)
+    await expect(other.emit({event: 'session.end', sid})).rejects.toMatchObject(denied)
+    await expect(other.emitAll([{event: 'exec', sid, uid: randomUUID()}])).rejects.toMatchObject(denied)
+    await machine.sealRecording(sid, end)
+    expect(await local.emit({event: 'exec', sid})).toMatchObject({event: 'exec'})
+  })
+
+  it('is held by it, also after a restart, for as long as it tells of it', async () => {
+    const sid = randomUUID()
+    await machine.emit({event: 'session.start', sid})
+    expect(await holders().isHeld(sid)).toBe(true)
+    auth = await auth.restart()
+    expect(await holders().isHeld(sid)).toBe(true)
+    const again = auth.service.as({kind: 'system', role: 'proxy', hostId: others, address: '192.0.2.9:1'})
+    await expect(again.emit({event: 'exec', sid})).rejects.toMatchObject({code: 'access_denied'})
+    auth.clock.now += 8 * day
+    expect(await holders().isHeld(sid)).toBe(false)
+  })
+
+  it('is not held any more an hour after its end', async () => {
+    const sid = randomUUID()
+    await machine.emit({event: 'session.start', sid})
+    await machine.emitAll([{event: 'session.end', sid, uid: randomUUID()}])
+    expect(await holders().isHeld(sid)).toBe(true)
+    auth.clock.now += 3_600_001
+    expect(await holders().isHeld(sid)).toBe(false)
+  })
+
+  it('of this process is held by nobody', async () => {
+    const sid = randomUUID()
+    await local.emit({event: 'session.start', sid})
+    expect(await holders().isHeld(sid)).toBe(false)
+  })
+})
