@@ -2,12 +2,13 @@ import {Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, formatFlag, render, safe} from '../lib/cli/index.js'
 
 export default class Create extends BaseCommand {
-  static override summary = 'Create roles and users from a YAML file'
+  static override summary = 'Create roles and users, and register hosts, from a YAML file'
   static override description =
     `The file may have several documents, with --- between them: all of them are created, or none. What
 \`sallyport get --format yaml\` prints can be given back, with --force where it exists.`
   static override examples = [
     '<%= config.bin %> create -f developers.yaml',
+    '<%= config.bin %> create -f hosts.yaml --force',
     '<%= config.bin %> get roles --format yaml | <%= config.bin %> create -f - --force',
   ]
   static override flags = {

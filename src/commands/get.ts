@@ -1,5 +1,5 @@
 import {Args} from '@oclif/core'
-import type {RoleRecord, RoleResource, UserResource} from '../lib/auth/index.js'
+import type {NodeResource, Resource, RoleRecord, RoleResource, UserResource} from '../lib/auth/index.js'
 import {
   accessFlags,
   BaseCommand,
@@ -15,27 +15,37 @@ import {
 import {problem} from '../lib/errors/index.js'
 
 export default class Get extends BaseCommand {
-  static override summary = 'Show roles and users'
+  static override summary = 'Show roles, users and registered hosts'
   static override description =
     'One resource is shown in YAML, several in a table. The YAML can be given back to `sallyport create`.'
   static override examples = [
     '<%= config.bin %> get roles',
     '<%= config.bin %> get role/access',
     '<%= config.bin %> get users/joe --format yaml',
+    '<%= config.bin %> get nodes --format yaml',
+    '<%= config.bin %> get node/db-1.example.com',
   ]
   static override args = {
-    resource: Args.string({description: 'roles, role/NAME, users or users/NAME', required: true}),
+    resource: Args.string({
+      description: 'roles, role/NAME, users, users/NAME, nodes or node/NAME',
+      required: true,
+    }),
   }
   static override flags = {format: formatFlag(), ...accessFlags}
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Get)
-    const {parseResourceName, withHistoryApi} = await import('../lib/client/index.js')
-    const {kind, name} = parseResourceName(args.resource, ['role', 'user'])
+    const {labelText, parseResourceName, registeredHosts, withHistoryApi} = await import(
+      '../lib/client/index.js'
+    )
+    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'node'])
     await withHistoryApi(flags, async api => {
       if (kind === 'role' && name !== undefined)
         return showOne((await api.getRole(name)).resource, flags.format)
       if (kind === 'role') return showRoles(await api.listRoles(), flags.format)
+      if (kind === 'node' && name !== undefined)
+        return showOne((await api.getHost(name)).resource, flags.format)
+      if (kind === 'node') return showNodes(registeredHosts(await api.listHosts({})), flags.format, labelText)
       const users = (await api.listUsers()).map(userResource)
       if (name === undefined) return showUsers(users, flags.format)
       const found = users.find(({metadata}) => metadata.name.toLowerCase() === name.toLowerCase())
@@ -62,7 +72,7 @@ const userResource = ({
   spec: {logins, roles},
 })
 
-async function showOne(resource: RoleResource | UserResource, format: Format): Promise<void> {
+async function showOne(resource: Resource, format: Format): Promise<void> {
   const yaml = await yamlText(resource)
   await render(resource, {format, text: () => yaml})
 }
@@ -77,6 +87,26 @@ const showUsers = (users: UserResource[], format: Format): Promise<void> =>
           {header: 'Name', value: ({metadata}) => metadata.name},
           {header: 'Logins', value: ({spec}) => spec.logins.join(', ')},
           {header: 'Roles', value: ({spec}) => spec.roles.join(', ')},
+        ],
+        {...tableWidth(), heading: text => paint().bold(text)},
+      ),
+  })
+
+const showNodes = (
+  nodes: NodeResource[],
+  format: Format,
+  labelText: (labels: Readonly<Record<string, string>>) => string,
+): Promise<void> =>
+  renderAll(nodes, {
+    format,
+    text: () =>
+      table(
+        nodes,
+        [
+          {header: 'Name', value: ({metadata}) => metadata.name},
+          {header: 'Hostname', value: ({spec}) => spec.hostname},
+          {header: 'Address', value: ({spec}) => spec.addr},
+          {header: 'Labels', value: ({metadata}) => labelText(metadata.labels ?? {})},
         ],
         {...tableWidth(), heading: text => paint().bold(text)},
       ),

@@ -3,15 +3,17 @@ import {accessFlags, BaseCommand, safe} from '../lib/cli/index.js'
 import {problem} from '../lib/errors/index.js'
 
 export default class Rm extends BaseCommand {
-  static override summary = 'Remove a role, a user or a lock'
+  static override summary = 'Remove a role, a user, a lock or a host of the inventory'
   static override description =
-    'A role that users still have is removed with --force only; they then have one role less, at once.'
+    `A role that users still have is removed with --force only; they then have one role less, at once. A node of ours that
+still runs is back in the inventory with its next heartbeat.`
   static override examples = [
     '<%= config.bin %> rm role/developers',
+    '<%= config.bin %> rm node/db-1.example.com',
     '<%= config.bin %> rm lock/1f0e8c5e-3d1b-4a53-9d3b-0c1f3c1c6a58',
   ]
   static override args = {
-    resource: Args.string({description: 'role/NAME, user/NAME or lock/ID', required: true}),
+    resource: Args.string({description: 'role/NAME, user/NAME, node/NAME or lock/ID', required: true}),
   }
   static override flags = {
     force: Flags.boolean({description: 'also a role that users have'}),
@@ -21,7 +23,7 @@ export default class Rm extends BaseCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Rm)
     const {parseResourceName, withHistoryApi} = await import('../lib/client/index.js')
-    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'lock'])
+    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'lock', 'node'])
     if (name === undefined)
       throw problem('usage', `which ${kind} is to be removed?`, {
         hint: `as in ${kind}/${kind === 'lock' ? 'ID' : 'NAME'}`,
@@ -29,6 +31,7 @@ export default class Rm extends BaseCommand {
     await withHistoryApi(flags, api => {
       if (kind === 'user') return api.removeUser(name)
       if (kind === 'lock') return api.removeLock(name)
+      if (kind === 'node') return api.removeHost(name)
       return api.removeRole({name, ...(flags.force && {force: true})})
     })
     this.log(safe(`${kind} ${name} has been removed`))

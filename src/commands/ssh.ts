@@ -1,20 +1,28 @@
 import {Args, Flags} from '@oclif/core'
 import {BaseCommand, clientFlags} from '../lib/cli/index.js'
 import {atDashes} from '../lib/cli/remote-argv.js'
+import {problem} from '../lib/errors/index.js'
 
 export default class Ssh extends BaseCommand {
   static override summary = 'Log in to a host, or run a command there, through the proxy'
   static override description =
-    'Options stand before the host or after it; the first other word after the host begins the command, as with ssh. The exit status is that of the command, or 255 when there is none.'
+    `Options stand before the host or after it; the first other word after the host begins the command, as with ssh. The
+exit status is that of the command, or 255 when there is none. Labels in place of a host run the command on every host that
+has them, and the exit status is the first that is not 0.`
   static override examples = [
     '<%= config.bin %> ssh root@db-1',
     '<%= config.bin %> ssh -p 2222 root@10.0.0.7 uptime',
     '<%= config.bin %> ssh -t admin@db-1 -- top -c',
+    '<%= config.bin %> ssh root@env=prod,team=db uptime',
     '<%= config.bin %> ssh -N -L 8080:localhost:80 root@web-1',
     'tar c . | <%= config.bin %> ssh root@db-1 "tar x -C /srv"',
   ]
   static override args = {
-    target: Args.string({description: 'the host, as [login@]host[:port]', required: true}),
+    target: Args.string({
+      description:
+        'the host, as [login@]host[:port], by name, address or UUID; or labels, as in [login@]env=prod',
+      required: true,
+    }),
   }
   static override flags = {
     ...clientFlags,
@@ -65,11 +73,14 @@ export default class Ssh extends BaseCommand {
     const {args, flags} = await this.parse(Ssh, own)
     const {
       connectToTarget,
+      hostsWithLabels,
       createChannelRouter,
       loadIdentity,
       openForwardings,
       identityOptions,
+      parseLabelTarget,
       parseSshTarget,
+      runOnMany,
       readForwardings,
       runRemoteSession,
     } = await import('../lib/client/index.js')
@@ -78,7 +89,36 @@ export default class Ssh extends BaseCommand {
       remote: flags['remote-forward'],
       dynamic: flags['dynamic-forward'],
     })
-    const target = parseSshTarget(args.target, {login: flags.login, port: flags.port})
+    const wish = {login: flags.login, port: flags.port}
+    const command = remote.length === 0 ? undefined : remote.join(' ')
+    const labelled = parseLabelTarget(args.target, wish)
+    const found = labelled && (await hostsWithLabels(identityOptions(flags), labelled.labels))
+    const [first, second] = found?.hosts ?? []
+    if (labelled && found && second) {
+      if (
+        command === undefined ||
+        Object.values(forwardings).some(list => list.length > 0) ||
+        flags['no-command'] ||
+        flags.tty
+      )
+        throw problem(
+          'usage',
+          `${found.hosts.length} hosts have these labels: only a command runs on several`,
+          {
+            hint: 'name the command, or one host',
+          },
+        )
+      const identity = await loadIdentity(identityOptions(flags))
+      const {stdout, stderr, env} = process
+      const shared = {identity, command, cluster: flags.cluster, insecure: flags.insecure}
+      process.exitCode = await runOnMany({...shared, ...found, login: labelled.login, stdout, stderr, env})
+      identity.close()
+      return
+    }
+    const target =
+      labelled && first
+        ? {login: labelled.login, host: first.id, otherNames: [first.hostname]}
+        : parseSshTarget(args.target, wish)
     const identity = await loadIdentity(identityOptions(flags))
     const reached = await connectToTarget({
       ...target,
@@ -88,7 +128,6 @@ export default class Ssh extends BaseCommand {
     })
     const {connection} = reached
     const router = createChannelRouter(connection)
-    const command = remote.length === 0 ? undefined : remote.join(' ')
     try {
       const notice = (line: string): void => void process.stderr.write(`${line}\n`)
       const close = await openForwardings(forwardings, {connection, router, notice})

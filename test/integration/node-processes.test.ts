@@ -409,6 +409,13 @@ describe.runIf(isRoot)('as another user', () => {
     rmSync(`${user.home}/setpriv`)
   })
 
+  test('is sent signals with its own rights', async () => {
+    const running = await start('trap "exit 9" USR2; echo ready; while :; do sleep 0.1; done', {account})
+    await written(running, 'ready')
+    running.signal('USR2')
+    expect(await running.exited).toEqual({code: 9})
+  })
+
   test('may not signal what has become root, as with sudo; the node may', async () => {
     const asRoot = `${user.home}/become-root`
     execFileSync('install', ['-m', '4755', '/usr/bin/setpriv', asRoot])

@@ -52,7 +52,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'auth/contract',
   ],
   web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
-  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'auth', 'config', 'recording'],
+  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'access', 'auth', 'config', 'recording'],
   service: [
     'errors',
     'durable',

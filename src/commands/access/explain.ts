@@ -35,7 +35,7 @@ others, those whose roles let them read roles. Exit status 15 when access is den
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(AccessExplain)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {labelText, withHistoryApi} = await import('../../lib/client/index.js')
     // A user's name may have an @ in it; a host's has none.
     const at = args.target.lastIndexOf('@')
     const [user, host] = [args.target.slice(0, Math.max(at, 0)), args.target.slice(at + 1)]
@@ -45,27 +45,25 @@ others, those whose roles let them read roles. Exit status 15 when access is den
       })
     const request = {user, host, login: flags.login ?? user}
     const explanation = await withHistoryApi(flags, api => api.explainAccess(request))
-    await render(explanation, {format: flags.format, text: () => text(explanation)})
+    await render(explanation, {
+      format: flags.format,
+      text: () => text(explanation, labelText(explanation.labels ?? {})),
+    })
     if (!explanation.decision.allowed) this.exit(15)
   }
 }
 
-function text({
-  user,
-  login,
-  host,
-  decision,
-  lock,
-  carriesLogin,
-  roles,
-  missingRoles,
-}: AccessExplanation): string {
+function text(explanation: AccessExplanation, labels: string): string {
+  const {user, login, host, hostId, hostname, decision, lock, carriesLogin, roles, missingRoles} = explanation
   const colour = paint()
   const verdict = decision.allowed ? colour.green('allowed') : colour.red('denied')
   const yes = (value: boolean): string => (value ? 'yes' : '-')
   return [
     `${safe(`${user} as ${login} on ${host}`)}: ${verdict}`,
     safe(`  because ${decision.reason}`),
+    hostId === undefined
+      ? '  it is not in the inventory, so it has no labels'
+      : safe(`  it is ${hostname} ${hostId}${labels === '' ? ', without labels' : `, with ${labels}`}`),
     ...(lock ? [safe(`  lock ${lock.id}, by ${lock.createdBy}`)] : []),
     ...(carriesLogin ? [] : [safe(`  ${login} is not among the logins of ${user}`)]),
     ...missingRoles.map(name => safe(`  the role ${name} does not exist`)),

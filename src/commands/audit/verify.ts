@@ -1,19 +1,22 @@
 import {Flags} from '@oclif/core'
 import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 import {problem} from '../../lib/errors/index.js'
+import type {AuditFilesVerdict} from '../../lib/service/audit-verification.js'
 
 export default class AuditVerify extends BaseCommand {
   static override summary = 'Check that the audit log is unbroken'
   static override description =
     `Follows the chain of records in the files of the log and names the first bad one; the service need not run. The chain
-alone cannot show that records are missing at its end, or that the last one was changed: keep the JSON output elsewhere
-and give it as --checkpoint later.`
+alone cannot show that records are missing at its end, or that the last one was changed: keep what \`audit checkpoint\` writes
+elsewhere, and give it as --checkpoint later. With --key its signature is checked, too, without any service.`
   static override examples = [
-    '<%= config.bin %> audit verify --format json > checkpoint.json',
+    '<%= config.bin %> audit verify',
     '<%= config.bin %> audit verify --checkpoint checkpoint.json',
+    '<%= config.bin %> audit verify --directory copy/audit --checkpoint checkpoint.json --key recording.pub',
   ]
   static override flags = {
     checkpoint: Flags.string({description: 'the end of the log as it was once', helpValue: 'FILE'}),
+    key: Flags.string({description: 'file with the public keys that sign checkpoints', helpValue: 'FILE'}),
     directory: Flags.string({description: 'a copy of the log elsewhere', helpValue: 'DIR'}),
     format: formatFlag(),
     ...adminFlags,
@@ -23,7 +26,9 @@ and give it as --checkpoint later.`
     const {flags} = await this.parse(AuditVerify)
     const {verifyAuditFiles} = await import('../../lib/service/audit-verification.js')
     const {config, directory, checkpoint, format} = flags
-    const verdict = await verifyAuditFiles({config, directory, checkpoint, dataDir: flags['data-dir']})
+    const {readKeyFile} = await import('../../lib/client/index.js')
+    const keys = flags.key === undefined ? undefined : await readKeyFile(flags.key)
+    const verdict = await verifyAuditFiles({config, directory, checkpoint, keys, dataDir: flags['data-dir']})
     await render(verdict, {format, text: () => (verdict.ok ? words(verdict) : '')})
     if (verdict.ok) return
     const {record, file, line, reason} = verdict.bad
@@ -32,18 +37,19 @@ and give it as --checkpoint later.`
   }
 }
 
-const words = ({
-  records,
-  head,
-  checkpoint,
-}: {
-  records: number
-  head: {hash: string}
-  checkpoint: 'none' | 'found'
-}): string =>
-  [
-    `The audit log is unbroken: ${records} records, the last one's hash is ${head.hash}.`,
-    checkpoint === 'found'
-      ? 'It holds the checkpoint.'
-      : 'Without a checkpoint, records missing at its end and a changed last record cannot be seen.',
+type Sound = Extract<AuditFilesVerdict, {ok: true}>
+
+function words({records, head, checkpoint, signature}: Sound): string {
+  const found = `The audit log is unbroken: ${records} records, the last one's hash is ${head.hash}.`
+  if (checkpoint === 'none')
+    return `${found}\nWithout a checkpoint, records missing at its end and a changed last record cannot be seen.`
+  return [
+    found,
+    `It holds the checkpoint${signature === 'verified' ? ', which is signed by this cluster' : ''}.`,
+    ...(signature === 'unchecked'
+      ? ['Who signed the checkpoint was not checked: name the key with --key.']
+      : []),
+    ...(signature === 'absent' ? ['Nobody signed the checkpoint.'] : []),
+    'What was changed or removed after the checkpoint was made, at the very end, cannot be seen.',
   ].join('\n')
+}

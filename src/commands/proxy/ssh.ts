@@ -19,11 +19,13 @@ export default class ProxySsh extends BaseCommand {
     const {carryConnection, loadIdentity, identityOptions, parseSshTarget} = await import(
       '../../lib/client/index.js'
     )
+    const {host, port} = parseSshTarget(args.target, {})
     const identity = await loadIdentity(identityOptions(flags))
     try {
       await carryConnection(
         identity,
-        parseSshTarget(args.target, {}),
+        // 22 is what ssh says where nobody named a port.
+        {host, port: port === 22 ? undefined : port},
         process.stdin,
         process.stdout,
         process.stderr,

@@ -1,4 +1,4 @@
-import {problem, type SallyportError} from '../errors/index.js'
+import {problem, SallyportError} from '../errors/index.js'
 import {type HostRecord, isOnline, splitAddress} from './hosts.js'
 
 /** What somebody asked for, as far as it says which host of the inventory is meant. */
@@ -97,8 +97,16 @@ export function ambiguousHost(name: string, hosts: readonly HostRecord[]): Sally
   })
 }
 
-/** Said alike of a host that is not there and of one that somebody may not see. */
-export const noSuchHost = (name: string): SallyportError =>
+/**
+ * Said alike of a host that is not there and of one that somebody may not see.
+ * @param reason the true one, for the record alone
+ */
+export const noSuchHost = (name: string, reason?: string): SallyportError =>
   problem('host_not_found', `there is no host ${name} among those that you may reach`, {
     hint: '`sallyport ls` shows them',
+    ...(reason !== undefined && {cause: problem('access_denied', reason)}),
   })
+
+/** What goes on record of a refusal: all of it, where somebody was told less. */
+export const onRecord = (error: SallyportError): SallyportError =>
+  error.code === 'host_not_found' && error.cause instanceof SallyportError ? error.cause : error

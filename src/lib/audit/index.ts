@@ -1,5 +1,11 @@
 // The audit log: what happened, as a chain of records that shows any change. Its format: docs/audit-log.md.
 export {
+  type AuditCheckpoint,
+  makeCheckpoint,
+  parseCheckpoint,
+  verifyCheckpoint,
+} from './checkpoint.js'
+export {
   type AuditEvent,
   type AuditInput,
   type AuditQuery,
@@ -8,6 +14,6 @@ export {
   eventCodes,
 } from './event.js'
 export {type AuditLog, type AuditLogOptions, openAuditLog} from './log.js'
-export type {AuditScan} from './query.js'
+export {type AuditScan, scanLog} from './query.js'
 export type {ChainHead} from './tail.js'
 export {type AuditVerdict, type BadRecord, verifyAuditLog} from './verify.js'

@@ -1,6 +1,6 @@
 import {stat} from 'node:fs/promises'
 import type {AuditEvent, AuditQuery} from './event.js'
-import {type Line, type LogFile, readLines, readLinesBackward} from './files.js'
+import {type Line, type LogFile, listLogFiles, readLines, readLinesBackward} from './files.js'
 import {parseRecord} from './tail.js'
 
 const DEFAULT_LIMIT = 200
@@ -134,6 +134,11 @@ export async function* scanFiles(
       if (event && event.seq <= upTo) yield event
     }
   }
+}
+
+/** Records of a log that nobody need have open, in their order. */
+export async function* scanLog(directory: string, containing: string): AsyncGenerator<AuditEvent> {
+  yield* scanFiles(await listLogFiles(directory), {since: 0, upTo: Number.MAX_SAFE_INTEGER, containing})
 }
 
 /**

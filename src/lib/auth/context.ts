@@ -1,5 +1,5 @@
 import type {ClusterAccess, RoutingStrategy} from '../access/index.js'
-import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from '../audit/index.js'
+import type {AuditEvent, AuditInput, AuditLog, AuditSink} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
@@ -39,7 +39,7 @@ export interface AuthContext {
   settings: AuthSettings
   backend: Backend
   authorities: Authorities
-  audit: AuditSink & {query(query: AuditQuery): Promise<AuditEvent[]>}
+  audit: AuditSink & Pick<AuditLog, 'query' | 'head'>
   recordings: RecordingStore
   users: Records<User>
   invites: Records<StoredInvite>

@@ -2,6 +2,7 @@ import type {HostRecord} from '../access/hosts.js'
 import type {Lock, LockKind} from '../access/locks.js'
 import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
+import type {AuditCheckpoint} from '../audit/checkpoint.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {Tombstone} from '../recording/tombstone.js'
@@ -298,6 +299,8 @@ export interface AuthApi {
   /** Nobody can remove the recording, and retention passes over it, until it is released. */
   holdRecording(request: {sid: string; reason?: string}): Promise<RecordingSummary>
   releaseRecording(request: {sid: string; reason?: string}): Promise<void>
+  /** The end of the audit log now, signed: to be kept elsewhere. */
+  auditCheckpoint(): Promise<AuditCheckpoint>
   // sessions that run now
   /** The oldest first: one's own, those that one may join, and all of them with the right to list sessions. */
   listTrackers(): Promise<SessionTracker[]>

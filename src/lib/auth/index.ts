@@ -23,7 +23,7 @@ export type {
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export type {RemoteAuthApi} from './remote-methods.js'
-export type {Resource, RoleResource, UserResource} from './resource-types.js'
+export type {NodeResource, Resource, RoleResource, UserResource} from './resource-types.js'
 export {createRetention, type Retention} from './retention.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'
 export {createSessionHolders} from './session-holders.js'

@@ -1,15 +1,19 @@
 import {mayUse, type Role} from '../access/index.js'
+import {makeCheckpoint} from '../audit/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import {type Tombstone, WHY_CHARACTERS} from '../recording/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 import {deletionEvent} from './deletion-event.js'
 
-type KeepMethods = Pick<AuthApi, 'removeRecording' | 'getTombstone' | 'holdRecording' | 'releaseRecording'>
+type KeepMethods = Pick<
+  AuthApi,
+  'removeRecording' | 'getTombstone' | 'holdRecording' | 'releaseRecording' | 'auditCheckpoint'
+>
 
-/** What becomes of recordings: removed for good with a tombstone, or held so that nobody can. */
+/** What becomes of the evidence: removed for good with a tombstone, held so that nobody can, vouched for elsewhere. */
 export function keepMethods(context: AuthContext, caller: Caller, roles: readonly Role[]): KeepMethods {
-  const {recordings, emit, now} = context
+  const {audit, authorities, recordings, emit, now, settings} = context
   const user = caller.kind === 'user' ? caller.name : caller.kind
   const mayRead = (tombstone: Tombstone): boolean =>
     caller.kind !== 'user' || mayUse(roles, 'session', 'read') || tombstone.recording?.user === caller.name
@@ -46,6 +50,13 @@ export function keepMethods(context: AuthContext, caller: Caller, roles: readonl
       const why = reason === undefined ? {} : {reason}
       await recordings.release(sid, ({user: owner}) =>
         emit({event: 'session.recording.release', sid, user, fields: {owner, ...why}}),
+      )
+    },
+    async auditCheckpoint() {
+      const time = new Date(now()).toISOString()
+      return makeCheckpoint(
+        {cluster: settings.clusterName, ...audit.head(), time},
+        authorities.signCheckpoint,
       )
     },
   }

@@ -106,6 +106,7 @@ export const methodInputs = {
   getTombstone: name,
   holdRecording: z.strictObject({sid: name, reason}),
   releaseRecording: z.strictObject({sid: name, reason}),
+  auditCheckpoint: z.undefined(),
   listTrackers: z.undefined(),
   endSession: z.strictObject({sid: name, reason: z.string().max(1024).optional()}),
 } as const satisfies Record<RemoteMethod, z.ZodType>

@@ -27,6 +27,7 @@ const sshPort = 22
 /** Why this cannot be the name of a host, or undefined. What is an address is one of the host, not its name. */
 export const hostnameProblem = (name: string): string | undefined => {
   if (isHostId(name.split('.')[0] ?? '')) return 'a UUID cannot be the name of a host'
+  if (/^[\d.]+$/.test(name)) return 'an address cannot be the name of a host: it stands in addr'
   return /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/.test(name) &&
     name.length <= 253
     ? undefined
@@ -51,7 +52,8 @@ export function labelsProblem(labels: Readonly<Record<string, string>>): string 
 
 /** `10.0.0.7`, `10.0.0.7:2222`, `[2001:db8::7]:22`, `db-1.example.com:22` → canonical `host:port`; port 22 if none. */
 export function hostAddress(text: string): string | undefined {
-  const bare = isIP(text) === 6 ? `[${text}]:${sshPort}` : /[\]:]/.test(text) ? text : `${text}:${sshPort}`
+  const bracketed = isIP(text) === 6 ? `[${text}]` : text
+  const bare = /:\d*$/.test(text) && bracketed === text ? text : `${bracketed}:${sshPort}`
   const parts = splitAddress(bare)
   if (!parts) return undefined
   if (isIP(parts.host) === 6) return `${new URL(`http://[${parts.host}]`).hostname}:${parts.port}`

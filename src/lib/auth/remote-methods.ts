@@ -44,6 +44,7 @@ export const remoteMethods = [
   'getTombstone',
   'holdRecording',
   'releaseRecording',
+  'auditCheckpoint',
   'listTrackers',
   'endSession',
 ] as const satisfies readonly (keyof AuthApi)[]

@@ -62,6 +62,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   getTombstone: 'known',
   holdRecording: ['session', 'update'],
   releaseRecording: ['session', 'update'],
+  auditCheckpoint: ['event', 'read'],
   // What a user may see and end is narrowed in `trackers.ts`.
   listTrackers: 'known',
   endSession: 'known',

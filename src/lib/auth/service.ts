@@ -53,7 +53,7 @@ export interface AuthServiceOptions {
   settings: AuthSettings
   backend: Backend
   authorities: Authorities
-  audit: Pick<AuditLog, 'emit' | 'query'>
+  audit: Pick<AuditLog, 'emit' | 'query' | 'head'>
   recordings: RecordingStore
   /** Where users reach the web pages; asked when a link is made. */
   publicUrl: () => string

@@ -90,11 +90,12 @@ function verifyProxy({certificate}: PresentedHostKey, {profile, hostAuthorities}
  */
 export async function openProxySubsystem(
   proxy: SshConnection,
-  target: {host: string; port: number; cluster?: string | undefined},
+  target: {host: string; port?: number | undefined; cluster?: string | undefined},
 ): Promise<Channel> {
   const channel = await proxy.openChannel('session')
   const host = target.host.includes(':') ? `[${target.host}]` : target.host
-  const name = `proxy:${host}:${target.port}${target.cluster === undefined ? '' : `@${target.cluster}`}`
+  const port = target.port === undefined ? '' : `:${target.port}`
+  const name = `proxy:${host}${port}${target.cluster === undefined ? '' : `@${target.cluster}`}`
   void channel.request('auth-agent-req@openssh.com', undefined, false)
   if (await channel.request('subsystem', new WireWriter().string(name).finish())) return channel
   channel.close()
@@ -107,7 +108,7 @@ export async function openProxySubsystem(
  */
 export async function carryConnection(
   identity: Identity,
-  target: {host: string; port: number},
+  target: {host: string; port?: number | undefined},
   input: Readable,
   output: Writable,
   errors: Writable,

@@ -19,8 +19,8 @@ export interface SessionOptions {
   terminal: boolean
   /** The ssh-agent to forward to the host. */
   forwardAgent?: string | undefined
-  stdin: Readable & Partial<NodeJS.ReadStream>
-  stdout: Writable & Partial<NodeJS.WriteStream>
+  stdin: Readable & {isTTY?: boolean}
+  stdout: Writable & {isTTY?: boolean; columns?: number; rows?: number}
   stderr: Writable
   env: NodeJS.ProcessEnv
 }

@@ -1,6 +1,6 @@
 import {createReadStream} from 'node:fs'
 import {parseResources} from '../auth/resource.js'
-import type {Resource, RoleResource} from '../auth/resource-types.js'
+import type {NodeResource, Resource, RoleResource} from '../auth/resource-types.js'
 import {problem} from '../errors/index.js'
 
 const maxBytes = 1024 * 1024
@@ -40,4 +40,11 @@ export function parseRoleText(text: string, file: string, name: string): RoleRes
   const [resource, second] = parseResources(text, file)
   if (resource?.kind === 'role' && resource.metadata.name === name && !second) return resource
   throw problem('invalid_input', `${file}:1:1: this has to be the role ${name}, and nothing else`)
+}
+
+/** One registered host of this UUID from YAML. @throws invalid_input */
+export function parseNodeText(text: string, file: string, name: string): NodeResource {
+  const [resource, second] = parseResources(text, file)
+  if (resource?.kind === 'node' && resource.metadata.name === name && !second) return resource
+  throw problem('invalid_input', `${file}:1:1: this has to be the node ${name}, and nothing else`)
 }

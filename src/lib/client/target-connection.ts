@@ -17,7 +17,9 @@ const maxExplanationBytes = 8 * 1024
 export interface TargetOptions {
   identity: Identity
   host: string
-  port: number
+  /** Other names that the host may prove itself by. */
+  otherNames?: readonly string[]
+  port?: number | undefined
   login: string
   cluster?: string | undefined
   /** Accept a host key that nobody vouches for. */
@@ -35,7 +37,7 @@ export interface TargetConnection {
  * @throws host_unreachable, host_key_refused, access_denied, …: in the proxy's own words where it gave some
  */
 export async function connectToTarget(options: TargetOptions): Promise<TargetConnection> {
-  const {identity, host, login} = options
+  const {identity, login} = options
   const proxy = await connectToProxy(identity)
   const authorities = await hostAuthorities(proxy, options)
   const channel = await openProxySubsystem(proxy, options)
@@ -46,7 +48,7 @@ export async function connectToTarget(options: TargetOptions): Promise<TargetCon
       username: login,
       credentials: async () => [{blob: identity.certificate, signer: identity.signer}],
       hostKeyAlgorithms: [...hostCertificateAlgorithms, ...plainHostKeyAlgorithms],
-      verifyHostKey: async key => verifyTarget(key, authorities, host, options.insecure),
+      verifyHostKey: async key => verifyTarget(key, authorities, options),
       timeoutMilliseconds: handshakeMilliseconds,
     })
     return {connection, close: () => proxy.disconnect()}
@@ -88,8 +90,7 @@ function gatherExplanation(channel: Channel): () => SallyportError | undefined {
 function verifyTarget(
   {certificate}: PresentedHostKey,
   authorities: readonly Buffer[],
-  host: string,
-  insecure: boolean,
+  {host, otherNames = [], insecure}: TargetOptions,
 ): void {
   if (insecure) return
   if (!certificate) {
@@ -97,7 +98,8 @@ function verifyTarget(
       hint: `sign one with \`sallyport auth sign --host=${host} --format=openssh\`, or add --insecure`,
     })
   }
-  checkCertificate(certificate, {kind: 'host', authorities, principal: host, now: Date.now()})
+  const principal = [host, ...otherNames].find(name => certificate.principals.includes(name)) ?? host
+  checkCertificate(certificate, {kind: 'host', authorities, principal, now: Date.now()})
 }
 
 /** The error behind a refused channel: the proxy's own where it gave one. */

@@ -1,9 +1,11 @@
 import type {Duplex} from 'node:stream'
+import {noSuchHost, onRecord} from '../access/route.js'
 import type {AccessDecision, Identity, SessionOptions} from '../access/types.js'
 import {problem} from '../errors/index.js'
 import {identityOf, permitted} from '../session/index.js'
 import {acceptConnection, type HostIdentity, type SshConnection} from '../ssh/index.js'
 import {type Certificate, checkCertificate} from '../sshcert/index.js'
+import {serverFacts} from './server-facts.js'
 import type {ForwardSettings, Ingress, Target} from './types.js'
 
 /** A client that may have the login it asked for on the target. */
@@ -56,8 +58,12 @@ export async function admit(
     if (certificate.keyId !== ingress.identity.user) {
       throw problem('access_denied', 'the certificate is of another user than the connection to the proxy')
     }
-    const decision = await auth.decide({identity: identityOf(certificate), login, host: target.host})
+    const decision = await auth.decide({
+      ...{identity: identityOf(certificate), login, host: target.host},
+      ...(target.registered && {hostId: target.registered.id}),
+    })
     if (decision.allowed) return decision
+    if (decision.hidden) throw noSuchHost(target.host, decision.reason)
     throw problem('access_denied', `access to ${target.host} as ${login} denied: ${decision.reason}`)
   }
   let access: Allowed | undefined
@@ -76,8 +82,8 @@ export async function admit(
         success: false,
         user: ingress.identity.user,
         login,
-        error: error.message,
-        server_hostname: target.host,
+        error: onRecord(error).message,
+        ...serverFacts(target),
         'addr.remote': ingress.remoteAddress,
         'addr.local': ingress.localAddress,
         proto: 'ssh',

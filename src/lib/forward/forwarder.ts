@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import {namesOf} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
@@ -13,6 +14,7 @@ import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import {type Admitted, admit, type Prepared} from './admit.js'
 import {agentSource} from './agent-source.js'
 import {forwardPort, forwardRemotePort, joinOpened} from './ports.js'
+import {serverFacts} from './server-facts.js'
 import {createSessions} from './sessions.js'
 import type {TargetConnection} from './target.js'
 import {createTargetLink} from './target-link.js'
@@ -146,6 +148,7 @@ function serve(
       identity,
       logins: [login],
       host: target.host,
+      ...(target.registered && {aliases: namesOf(target.registered)}),
       lock,
       maxConnections,
       onLocked,
@@ -236,8 +239,8 @@ const connectionLost = ({host}: Target): SallyportError =>
 const factsOf = (settings: ForwardSettings, ingress: Ingress, target: Target, admitted: Admitted) => ({
   user: admitted.identity.user,
   login: admitted.login,
-  server_hostname: target.host,
-  server_addr: `${target.host}:${target.port}`,
+  ...serverFacts(target),
+  server_addr: target.registered?.address ?? `${target.host}:${target.port}`,
   forwarded_by: settings.proxyId,
   'addr.remote': ingress.remoteAddress,
   'addr.local': ingress.localAddress,

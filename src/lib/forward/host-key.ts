@@ -5,6 +5,8 @@ import {checkCertificate} from '../sshcert/index.js'
 export interface HostKeyPolicy {
   /** The name the user asked for. */
   host: string
+  /** Other names that prove as well that it is this host. */
+  otherNames?: readonly string[]
   authorities: readonly Buffer[]
   /** `proxy_checks_host_keys`: false lets any key pass. */
   check: boolean
@@ -23,11 +25,15 @@ export function judgeHostKey(key: PresentedHostKey, policy: HostKeyPolicy): void
       hint: `make one with \`sallyport auth sign --host=${policy.host} --format=openssh\` and set HostCertificate in its sshd_config`,
     })
   }
+  const {certificate} = key
+  const others = policy.otherNames ?? []
+  const principal =
+    [policy.host, ...others].find(name => certificate.principals.includes(name)) ?? policy.host
   try {
-    checkCertificate(key.certificate, {
+    checkCertificate(certificate, {
       kind: 'host',
       authorities: policy.authorities,
-      principal: policy.host,
+      principal,
       now: policy.now,
     })
   } catch (cause) {

@@ -43,7 +43,7 @@ export async function connectTarget(
       hostKeyAlgorithms: [...hostCertificateAlgorithms, ...plainHostKeyAlgorithms],
       verifyHostKey: async key =>
         judgeHostKey(key, {
-          host: target.host,
+          ...provenBy(target),
           authorities,
           check: settings.checkHostKeys,
           now: settings.now(),
@@ -61,6 +61,16 @@ export async function connectTarget(
   } finally {
     handshaking = false
   }
+}
+
+/**
+ * The names that a target proves itself by. A node's certificate carries its UUID, which no other machine's does; a plain
+ * sshd's the names that it goes by.
+ */
+const provenBy = ({host, registered}: Target): {host: string; otherNames?: string[]} => {
+  if (!registered) return {host}
+  const {id, subKind, hostname} = registered
+  return subKind === 'node' ? {host: id} : {host, otherNames: [hostname, id]}
 }
 
 function explainTarget(error: SallyportError, target: Target): SallyportError {

@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import type {HostRecord} from '../access/hosts.js'
 import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
@@ -37,6 +38,8 @@ export interface Target {
   /** As asked for, canonical: the name its host certificate must carry. */
   host: string
   port: number
+  /** What it is in the inventory, where it is there. */
+  registered?: HostRecord
   /** Resolves the name once, applies the dial policy, connects. Each call is one attempt. */
   dial(): Promise<{stream: Duplex; address: string}>
 }

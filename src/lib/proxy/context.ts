@@ -23,4 +23,6 @@ export interface ProxyContext {
   /** Serves the auth API to this caller. */
   serveApi(stream: Duplex, caller: Caller): void
   log: Log
+  /** Unix ms. */
+  now: () => number
 }

@@ -3,7 +3,6 @@ import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import {problem, type SallyportError} from '../errors/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
-import type {TargetName} from './target-name.js'
 
 const connectMilliseconds = 10_000
 /** A name with more addresses than this would keep its user waiting beyond all patience. */
@@ -23,13 +22,39 @@ export interface Dialled {
   address: string
 }
 
+/** Where a dial leads. */
+export interface DialTarget {
+  host: string
+  port: number
+  /** An administrator or a node of ours vouches for the address: `proxy_service.dial` is about others. */
+  registered?: boolean
+}
+
+/** What a name resolves to, or why it does not. */
+export interface Resolved {
+  addresses: string[]
+  failure?: SallyportError
+}
+
 /**
  * Resolves the name once, and connects to the first of its addresses that may be dialled and answers.
  * @throws host_unreachable, dial_forbidden
  */
-export async function dialTarget(target: TargetName, settings: DialSettings): Promise<Dialled> {
+export const dialTarget = async (target: DialTarget, settings: DialSettings): Promise<Dialled> =>
+  dialAddresses(target, await resolveTarget(target.host, settings), settings)
+
+/**
+ * Connects to the first of the addresses that may be dialled and answers.
+ * @throws host_unreachable, dial_forbidden
+ */
+export async function dialAddresses(
+  target: DialTarget,
+  resolved: Resolved,
+  settings: DialSettings,
+): Promise<Dialled> {
+  if (resolved.failure) throw resolved.failure
   const context = {...settings, ownPorts: settings.ownPorts(), ownAddresses: ownAddresses()}
-  const addresses = permitted(target, await resolve(target, settings.lookup ?? systemLookup), context)
+  const addresses = permitted(target, resolved.addresses, context)
   let failure: SallyportError | undefined
   for (const address of addresses) {
     try {
@@ -44,19 +69,24 @@ export async function dialTarget(target: TargetName, settings: DialSettings): Pr
 const systemLookup = async (host: string): Promise<string[]> =>
   (await lookup(host, {all: true, order: 'verbatim'})).map(({address}) => address)
 
-async function resolve(target: TargetName, find: (host: string) => Promise<string[]>): Promise<string[]> {
-  if (isIP(target.host)) return [target.host]
+/** All addresses of a name, an address being its own. Never rejects. */
+export async function resolveTarget(
+  host: string,
+  {lookup: find = systemLookup}: Pick<DialSettings, 'lookup'>,
+): Promise<Resolved> {
+  if (isIP(host)) return {addresses: [host]}
   try {
-    return (await find(target.host)).slice(0, maxAddresses)
+    return {addresses: (await find(host)).slice(0, maxAddresses)}
   } catch (cause) {
-    throw problem('host_unreachable', `the name ${target.host} does not resolve`, {
+    const failure = problem('host_unreachable', `the name ${host} does not resolve`, {
       hint: "check the spelling and the proxy's DNS",
       cause,
     })
+    return {addresses: [], failure}
   }
 }
 
-function permitted(target: TargetName, addresses: readonly string[], context: DialContext): string[] {
+function permitted(target: DialTarget, addresses: readonly string[], context: DialContext): string[] {
   const decisions = addresses.map(address => ({address, ...decideDial({...target, address}, context)}))
   const allowed = decisions.filter(decision => decision.allowed).map(({address}) => address)
   const refused = decisions.find(decision => !decision.allowed)
@@ -70,7 +100,7 @@ function permitted(target: TargetName, addresses: readonly string[], context: Di
   )
 }
 
-function open(address: string, target: TargetName): Promise<Socket> {
+function open(address: string, target: DialTarget): Promise<Socket> {
   const name = `${target.host}:${target.port}`
   return new Promise((resolve, reject) => {
     const socket = tcpConnect({host: address, port: target.port, noDelay: true})

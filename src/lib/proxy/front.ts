@@ -1,3 +1,4 @@
+import {onRecord} from '../access/route.js'
 import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
@@ -14,9 +15,9 @@ import {personOf} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
-import {dialTarget} from './dial.js'
 import {joinSession as join} from './join.js'
 import {relay} from './relay.js'
+import {routeTarget} from './route.js'
 import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-name.js'
 
 /** The channel on which logged-in users reach the auth API: HTTP/1.1 with their certificate as the credential. */
@@ -32,11 +33,7 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
   const {identity} = outer
   endWhenLocked(context, connection, identity)
 
-  const connectTo = (name: TargetName): Target => ({
-    host: name.host,
-    port: name.port,
-    dial: () => dialTarget(name, context.dial),
-  })
+  const connectTo = (name: TargetName): Promise<Target> => routeTarget(context, identity, name)
   const emit = (input: AuditInput): Promise<unknown> =>
     context.auth.emit({
       user: identity.user,
@@ -62,21 +59,21 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
     openChannel: () => Channel,
   ): Promise<void> => {
     const settings = context.forwardSettings
-    const prepared = await prepare(settings, name.host)
+    const [prepared, target] = await Promise.all([prepare(settings, name.host), connectTo(name)])
     if (context.draining()) throw shuttingDown()
     const channel = openChannel()
     channel.stderr.resume()
     const ingress = {...outer, outerAgent}
-    const forwarder: Forwarder = forward(settings, ingress, connectTo(name), prepared, channel)
+    const forwarder: Forwarder = forward(settings, ingress, target, prepared, channel)
     forwarders.add(forwarder)
     void forwarder.done.then(() => {
       forwarders.delete(forwarder)
       channel.close()
     })
   }
-  const pass = (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel): Promise<void> =>
+  const pass = async (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel): Promise<void> =>
     relay({
-      ...{context, identity, name, openChannel, emit},
+      ...{context, identity, target: await connectTo(name), openChannel, emit},
       farewell(channel, error) {
         // A channel of `ssh -J` has no stderr.
         if (outerAgent === 'unknown') channel.end(() => channel.close())
@@ -86,7 +83,7 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
   /** The refusal, once it is on record. */
   const refused = async (thrown: unknown, asked: string): Promise<SallyportError> => {
     const error = asProblem(thrown)
-    const reason = problemLine(error)
+    const reason = problemLine(onRecord(error))
     try {
       const event = {event: 'session.connect', success: false, error: reason} as const
       await emit({...event, server_hostname: asked.slice(0, maxShownName)})

@@ -1,17 +1,18 @@
 import type {Duplex} from 'node:stream'
+import {namesOf} from '../access/hosts.js'
+import {noSuchHost} from '../access/route.js'
 import type {AccessDecision, Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {serverFacts, type Target} from '../forward/index.js'
 import {guardedTarget} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import type {ProxyContext} from './context.js'
-import {dialTarget} from './dial.js'
-import type {TargetName} from './target-name.js'
 
 export interface RelayOptions {
   context: ProxyContext
   identity: Identity
-  name: TargetName
+  target: Target
   openChannel: () => Channel
   emit(input: AuditInput): Promise<unknown>
   /** Says the last word on the channel, and closes it. */
@@ -23,24 +24,25 @@ export interface RelayOptions {
  * host, so any login of the certificate may open the way, and a lock on any of them shuts it.
  */
 export async function relay(options: RelayOptions): Promise<void> {
-  const {context, identity, name, openChannel, emit, farewell} = options
-  const {host} = name
-  const {lock, maxConnections, oversight} = await decide(context, identity, host)
+  const {context, identity, target, openChannel, emit, farewell} = options
+  const {host, registered} = target
+  const {lock, maxConnections, oversight} = await decide(context, identity, target)
   if (oversight) throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
   }
-  const entry = {identity, logins: identity.logins, host, lock, maxConnections}
+  const aliases = registered ? namesOf(registered) : []
+  const entry = {identity, logins: identity.logins, host, aliases, lock, maxConnections}
   const place = context.guard.enter({...entry, onLocked: error => end(error)})
   let stream: Duplex | undefined
   try {
-    const dialled = await guardedTarget({dial: () => dialTarget(name, context.dial)}, () => place).dial()
+    const dialled = await guardedTarget(target, () => place).dial()
     stream = dialled.stream
-    const facts = {server_hostname: host, server_addr: dialled.address}
+    const facts = {...serverFacts(target), server_addr: dialled.address}
     await emit({event: 'session.connect', ...facts, fields: {session_recording: 'off'}})
     if (over) throw over
-    if (stream.destroyed) throw hungUp(name)
+    if (stream.destroyed) throw hungUp(target)
     const channel = openChannel()
     const unsplice = splice(channel, stream, place.leave)
     end = error => {
@@ -60,11 +62,16 @@ export async function relay(options: RelayOptions): Promise<void> {
 type Allowed = Extract<AccessDecision, {allowed: true}>
 
 /** @throws access_denied where no login of the certificate may go to the host */
-async function decide({auth}: ProxyContext, identity: Identity, host: string): Promise<Allowed['options']> {
+async function decide(
+  {auth}: ProxyContext,
+  identity: Identity,
+  {host, registered}: Target,
+): Promise<Allowed['options']> {
   let reason: string | undefined
   for (const login of identity.logins) {
-    const decision = await auth.decide({identity, login, host})
+    const decision = await auth.decide({identity, login, host, ...(registered && {hostId: registered.id})})
     if (decision.allowed) return decision.options
+    if (decision.hidden) throw noSuchHost(host, decision.reason)
     reason ??= decision.reason
   }
   throw problem('access_denied', `access to ${host} denied: ${reason ?? 'the certificate is for no login'}`)
@@ -79,7 +86,7 @@ const unseen = (): SallyportError =>
     },
   )
 
-const hungUp = ({host, port}: TargetName): SallyportError =>
+const hungUp = ({host, port}: Target): SallyportError =>
   problem('host_unreachable', `${host}:${port} closed the connection at once`, {
     hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
   })

@@ -157,6 +157,7 @@ function createContext(state: ProxyState): ProxyContext {
   }
   return {
     ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders, guard, hub, locks},
+    now: options.now,
     draining: () => state.draining,
     recording: options.recording,
     serveApi: options.serveApi,

@@ -5,32 +5,42 @@ import {problem, type SallyportError} from '../errors/index.js'
 export interface TargetName {
   /** Lower-case ASCII name without trailing dot, or an IP address in its canonical spelling. */
   host: string
+  /** 0: whichever the host has in the inventory. */
   port: number
+  /** Of a target that is not in the inventory, where the client named no port. */
+  portIfUnregistered?: number
   /** The cluster behind an `@`, where one was given. */
   cluster?: string
 }
 
 /** Longest DNS name, and a length no address needs. */
 const maxHostLength = 253
+const sshPort = 22
 
 const invalid = (why: string): SallyportError =>
   problem('invalid_input', `this is not a target: ${why}`, {hint: 'give it as host:port'})
 
 /**
  * Parses the target of a `proxy:` subsystem: `host:port`, `host:port@cluster`, `host:port@namespace@cluster`, with
- * IPv6 addresses in brackets.
+ * IPv6 addresses in brackets. Port 0 is whichever the host has in the inventory; without a port it is that one as well,
+ * and 22 for all other targets.
  * @throws invalid_input
  */
 export function parseProxySubsystem(target: string): TargetName {
   const [address = '', ...rest] = target.split('@')
   if (rest.length > 2) throw invalid('it has too many @')
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(address)
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(address)
   if (!match) throw invalid('it has no host and port')
   const cluster = rest.at(-1)
   if (cluster !== undefined && !/^[A-Za-z0-9._-]{1,253}$/.test(cluster))
     throw invalid('its cluster name is not valid')
-  const name = canonicalTarget(match[1] ?? match[2] ?? '', Number(match[3]))
-  return cluster === undefined ? name : {...name, cluster}
+  const [host, port] = [match[1] ?? match[2] ?? '', Number(match[3] ?? 0)]
+  const name = port === 0 ? {host: canonicalHost(host), port} : canonicalTarget(host, port)
+  return {
+    ...name,
+    ...(match[3] === undefined && {portIfUnregistered: sshPort}),
+    ...(cluster !== undefined && {cluster}),
+  }
 }
 
 /**

@@ -24,6 +24,7 @@ export {
   type RecordingStore,
   type RecordingStoreOptions,
 } from './store.js'
+export {checkStore, type StoreFinding} from './store-check.js'
 export {playOnTerminal} from './terminal.js'
 export {
   parseTombstone,

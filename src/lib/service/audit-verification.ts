@@ -1,6 +1,14 @@
+import type {KeyObject} from 'node:crypto'
 import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {type AuditVerdict, type ChainHead, verifyAuditLog} from '../audit/index.js'
+import {
+  type AuditCheckpoint,
+  type AuditVerdict,
+  type ChainHead,
+  parseCheckpoint,
+  verifyAuditLog,
+  verifyCheckpoint,
+} from '../audit/index.js'
 import {findDataDir} from '../config/index.js'
 import {systemErrorWords} from '../durable/index.js'
 import {problem} from '../errors/index.js'
@@ -10,16 +18,25 @@ export interface AuditVerification {
   dataDir?: string | undefined
   /** A copy of the log elsewhere, in place of the one of a data directory. */
   directory?: string | undefined
-  /** File with the end of the chain as it was once: `{"sequence", "hash"}`, alone or as `head` of an answer. */
+  /** File with a checkpoint: the end of the chain as it was once, signed or not. */
   checkpoint?: string | undefined
+  /** Public keys of the recording authority: the checkpoint must be signed by one of them. */
+  keys?: readonly KeyObject[] | undefined
 }
 
+/** What is known of who made the checkpoint. `absent`: it is the bare end of a chain, which nobody signed. */
+export type CheckpointSignature = 'verified' | 'unchecked' | 'absent'
+
+export type AuditFilesVerdict = AuditVerdict & {signature?: CheckpointSignature}
+
 /** Verifies the files of an audit log; no service need be running. Throws `not_found`, `invalid_input`. */
-export async function verifyAuditFiles(options: AuditVerification): Promise<AuditVerdict> {
+export async function verifyAuditFiles(options: AuditVerification): Promise<AuditFilesVerdict> {
   const directory = options.directory ?? join(await findDataDir(options), 'audit')
   const checkpoint = options.checkpoint === undefined ? undefined : await readCheckpoint(options.checkpoint)
+  const signature = checkpoint && judgeSignature(checkpoint, options)
   try {
-    return await verifyAuditLog(directory, checkpoint)
+    const verdict = await verifyAuditLog(directory, checkpoint)
+    return {...verdict, ...(signature && {signature})}
   } catch (cause) {
     throw problem('not_found', `the audit log in ${directory} cannot be read: ${systemErrorWords(cause)}`, {
       hint: 'name it with --data-dir, --config or --directory',
@@ -28,25 +45,29 @@ export async function verifyAuditFiles(options: AuditVerification): Promise<Audi
   }
 }
 
-async function readCheckpoint(path: string): Promise<ChainHead> {
+async function readCheckpoint(path: string): Promise<AuditCheckpoint | ChainHead> {
   const wrong = (cause?: unknown) =>
     problem('invalid_input', `the checkpoint ${path} is not one`, {
-      hint: 'a checkpoint is the output of `sallyport audit verify --format json`, kept elsewhere',
+      hint: 'a checkpoint is what `sallyport audit checkpoint` wrote, kept elsewhere',
       cause,
     })
-  let value: unknown
-  try {
-    value = JSON.parse(await readFile(path, 'utf8'))
-  } catch (cause) {
+  const text = await readFile(path, 'utf8').catch(cause => {
     throw wrong(cause)
-  }
-  const head = isObject(value) && isObject(value.head) ? value.head : value
-  if (!isObject(head)) throw wrong()
-  const {sequence, hash} = head
-  if (typeof sequence !== 'number' || !Number.isSafeInteger(sequence) || typeof hash !== 'string')
-    throw wrong()
-  return {sequence, hash}
+  })
+  const checkpoint = parseCheckpoint(text)
+  if (!checkpoint) throw wrong()
+  return checkpoint
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null
+/** Where keys are named, nothing counts that they did not sign. */
+function judgeSignature(
+  checkpoint: AuditCheckpoint | ChainHead,
+  {keys}: AuditVerification,
+): CheckpointSignature {
+  const signed = 'signature' in checkpoint
+  if (!keys) return signed ? 'unchecked' : 'absent'
+  if (signed && verifyCheckpoint(checkpoint, keys)) return 'verified'
+  throw problem('invalid_input', 'the checkpoint is not signed by the recording key of this cluster', {
+    hint: 'somebody changed it, or the key is of another cluster',
+  })
+}

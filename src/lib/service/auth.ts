@@ -119,7 +119,7 @@ async function openService(
       },
     },
     ...{backend, authorities, recordings, now},
-    audit: {emit: completion.emit, query: audit.query},
+    audit: {emit: completion.emit, query: audit.query, head: audit.head},
     publicUrl: () => webUrl() ?? configuredUrl(config),
     establishTrust: askRoot(now),
   })

@@ -9,6 +9,8 @@ export interface GuardedConnection {
   /** The login, or every login that it may be. */
   logins: readonly string[]
   host: string
+  /** Other names by which a lock can mean the host. */
+  aliases?: readonly string[]
   /** What becomes of it when nobody can say which locks are in force. */
   lock: Strictness
   /** Of the user, at a time; 0 is no limit. */
@@ -39,9 +41,9 @@ export function createGuard(locks: LockWatch): ConnectionGuard {
     else counts.delete(user)
   }
   return {
-    enter({identity, logins, host, lock: strictness, maxConnections, onLocked}) {
+    enter({identity, logins, host, aliases = [], lock: strictness, maxConnections, onLocked}) {
       const user = identity.user.toLowerCase()
-      const nodes = [host]
+      const nodes = [host, ...aliases]
       const subject = () => ({...identity, logins, nodes})
       if (maxConnections > 0 && (counts.get(user) ?? 0) >= maxConnections)
         throw tooMany(identity.user, maxConnections)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import type {LockKind} from '../../../src/lib/access/index.js'
-import type {AccessExplanation, RoleResource} from '../../../src/lib/auth/index.js'
+import type {AccessExplanation, NodeResource, RoleResource} from '../../../src/lib/auth/index.js'
 import {type Auth, failure, openAuth, signUp, userCaller} from './fixture.js'
 
 const role = (name: string, spec: RoleResource['spec']): RoleResource => ({
@@ -9,6 +9,11 @@ const role = (name: string, spec: RoleResource['spec']): RoleResource => ({
   version: 'v1',
   metadata: {name},
   spec,
+})
+const hostId = '11111111-0000-4000-8000-000000000000'
+const node = (labels: Record<string, string>): NodeResource => ({
+  ...{kind: 'node', sub_kind: 'openssh', version: 'v1', metadata: {name: hostId, labels}},
+  spec: {hostname: 'db1', addr: '10.0.0.1:22'},
 })
 const everywhere = {node_labels: {'*': '*'}}
 const proxyOf = (auth: Auth) => auth.service.as({kind: 'system', role: 'proxy'})
@@ -38,6 +43,45 @@ describe('an explanation', () => {
       ],
       missingRoles: ['gone'],
     })
+  })
+
+  test('shows the labels of the host that a name, an address or a UUID stands for', async () => {
+    const auth = await openAuth()
+    await auth.admin.createResources({
+      resources: [role('prod', {allow: {logins: ['root'], node_labels: {env: 'prod'}}}), node({env: 'prod'})],
+    })
+    await signUp(auth, 'joe', {roles: ['prod'], logins: ['root']})
+    for (const host of ['db1', 'DB1.', hostId, '10.0.0.1'])
+      expect(await auth.admin.explainAccess({user: 'joe', login: 'root', host})).toMatchObject({
+        ...{decision: {allowed: true}, hostId, hostname: 'db1', labels: {env: 'prod'}},
+        roles: [{allows: {host: true}}],
+      })
+    const other = await auth.admin.explainAccess({user: 'joe', login: 'root', host: 'db2'})
+    expect(other).toMatchObject({decision: {allowed: false}})
+    expect(other).not.toHaveProperty('labels')
+  })
+
+  test('tells users nothing of a host that they may not reach', async () => {
+    const auth = await openAuth()
+    await auth.admin.createResources({
+      resources: [
+        role('prod', {allow: {logins: ['root'], node_labels: {env: 'prod'}}}),
+        role('not-test', {deny: {node_labels: {env: 'test'}}}),
+        node({env: 'test'}),
+      ],
+    })
+    await signUp(auth, 'joe', {roles: ['prod']})
+    await signUp(auth, 'ann', {roles: ['access', 'not-test']})
+    const ask = (name: string, roles: string[], host: string) =>
+      auth.service.as(userCaller(name, roles)).explainAccess({user: name, login: 'root', host})
+    const [hidden, absent] = [await ask('joe', ['prod'], 'db1'), await ask('joe', ['prod'], 'db2')]
+    expect(JSON.parse(JSON.stringify(hidden).replaceAll('db1', 'db2'))).toEqual(absent)
+    const denied = await ask('ann', ['access', 'not-test'], 'db1')
+    expect(denied).toMatchObject({decision: {allowed: false}})
+    expect(JSON.stringify(denied)).not.toContain('env')
+    const unknown = '99999999-0000-4000-8000-000000000000'
+    for (const host of [hostId, unknown])
+      expect((await failure(ask('joe', ['prod'], host))).code).toBe('host_not_found')
   })
 
   test('names the lock', async () => {
@@ -76,7 +120,12 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
   const auth = await openAuth()
   await signUp(auth)
   const login = fc.constantFrom('root', 'joe', 'ubuntu')
-  const labels = fc.constantFrom<Record<string, string>>({}, {'*': '*'}, {'*': '*'}, {env: 'prod'})
+  const labels = fc.constantFrom<Record<string, string>>(
+    {},
+    {'*': '*'},
+    {env: 'prod'},
+    {env: 'p*', team: 'db'},
+  )
   const conditions = fc.record({
     logins: fc.uniqueArray(fc.oneof(login, fc.constant('{{internal.logins}}')), {maxLength: 2}),
     node_labels: labels,
@@ -107,10 +156,18 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
       {nil: undefined, freq: 3},
     ),
     login,
+    /** Of the host in the inventory; it may not be in it. */
+    host: fc.option(
+      fc.constantFrom<Record<string, string>>({}, {env: 'prod'}, {env: 'prod', team: 'db'}, {env: 'test'}),
+      {nil: undefined},
+    ),
+    asked: fc.constantFrom('db1', hostId),
   })
-  const seen = {allowed: 0, refused: 0}
+  const seen = {allowed: 0, refused: 0, byLabel: 0}
   await fc.assert(
-    fc.asyncProperty(world, async ({specs, missing, logins, lock, login}) => {
+    fc.asyncProperty(world, async ({specs, missing, logins, lock, login, host: registered, asked}) => {
+      if (registered) await auth.admin.createResources({resources: [node(registered)], force: true})
+      const host = registered ? asked : 'db1'
       const resources = specs.map((one, index) => role(`r${index}`, one))
       await auth.admin.createResources({resources: [...resources, role('r2', {})], force: true})
       await auth.admin.updateUser({name: 'joe', logins, roles: missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']})
@@ -118,8 +175,11 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
       const made = lock && (await auth.admin.createLock({kind: lock[0], name: lock[1]}))
       const roles = missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']
       const identity = {user: 'joe', roles, logins, validBefore: 0}
-      const enforced = await proxyOf(auth).decide({identity, login, host: 'db1'})
-      const explained = await auth.admin.explainAccess({user: 'joe', login, host: 'db1'})
+      const enforced = await proxyOf(auth).decide({identity, login, host, ...(registered && {hostId})})
+      const explained = await auth.admin.explainAccess({user: 'joe', login, host})
+      if (registered) await auth.admin.removeHost(hostId)
+      expect(explained.labels).toEqual(registered)
+      if (enforced.allowed && specs.some(({allow}) => 'env' in allow.node_labels)) seen.byLabel++
       if (made) await auth.admin.removeLock(made.id)
       expect(explained.decision).toEqual(enforced)
       expect(follows(explained)).toBe(enforced.allowed)
@@ -129,5 +189,5 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
     {numRuns: 150},
   )
   // Neither answer may be what every world gets.
-  expect(Math.min(seen.allowed, seen.refused)).toBeGreaterThan(5)
+  expect(Math.min(seen.allowed, seen.refused, seen.byLabel)).toBeGreaterThan(5)
 }, 60_000)

@@ -68,6 +68,7 @@ const table: Record<keyof AuthApi, string[]> = {
   getTombstone: known,
   holdRecording: ['admin'],
   releaseRecording: ['admin'],
+  auditCheckpoint: ['auditor', 'admin'],
   listTrackers: known,
   endSession: known,
   upsertTracker: ['node', 'proxy'],

@@ -65,6 +65,29 @@ describe('addresses that are never dialled', () => {
   })
 })
 
+describe('a registered host', () => {
+  const at = (address: string, port = 22) => {
+    const narrow = context({allow: ['10.1.0.0/16'], deny: ['10.2.0.0/16']})
+    const decision = decideDial({host: 'db', port, address, registered: true}, narrow)
+    return decision.allowed ? 'allowed' : decision.reason
+  }
+  it.each([
+    ['127.0.0.1', 'allowed'],
+    ['10.2.0.1', 'allowed'],
+    ['192.0.2.1', 'allowed'],
+    ['10.0.0.5', 'allowed'],
+    ['169.254.169.254', 'link-local addresses are never dialled'],
+    ['100.100.100.200', 'the address is where cloud machines get their credentials'],
+    ['0.0.0.0', 'the address is not one of a host'],
+  ])('at %s: %s', (address, expected) => {
+    expect(at(address)).toBe(expected)
+  })
+  it('is not a port of the cluster itself', () => {
+    for (const address of ['127.0.0.1', '10.0.0.5', '::ffff:127.0.0.1'])
+      expect(at(address, 3023)).toBe('the port belongs to the cluster itself')
+  })
+})
+
 describe('loopback', () => {
   it.each([
     ['is refused by default', {}, {}, false],

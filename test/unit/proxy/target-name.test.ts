@@ -27,6 +27,11 @@ describe('the target of a proxy: subsystem', () => {
     ['0:22', {host: '0.0.0.0', port: 22}],
     ['127.0.0.1.:22', {host: '127.0.0.1', port: 22}],
     ['１２７.0.0.1:22', {host: '127.0.0.1', port: 22}],
+    // Whichever port the host has in the inventory; and 22 for others where none is named.
+    ['db-1:0', {host: 'db-1', port: 0}],
+    ['db-1', {host: 'db-1', port: 0, portIfUnregistered: 22}],
+    ['[::1]', {host: '::1', port: 0, portIfUnregistered: 22}],
+    ['db-1@east', {host: 'db-1', port: 0, portIfUnregistered: 22, cluster: 'east'}],
     ['db-1:22@east', {host: 'db-1', port: 22, cluster: 'east'}],
     ['db-1:22@default@east.example', {host: 'db-1', port: 22, cluster: 'east.example'}],
   ])('%j is understood', (target, expected) => {
@@ -39,9 +44,7 @@ describe('the target of a proxy: subsystem', () => {
     ':80',
     '@',
     '@east',
-    'db-1',
     'db-1:',
-    'db-1:0',
     'db-1:65536',
     'db-1:99999',
     'db-1:100000',
@@ -58,7 +61,6 @@ describe('the target of a proxy: subsystem', () => {
     'db-1:22@east\0',
     'a:b:22',
     '::1:22',
-    '[::1]',
     '[::1:22',
     '[]:22',
     '[::1]x:22',
@@ -111,10 +113,10 @@ describe('the target of a proxy: subsystem', () => {
         }
         const {host, port} = parsed
         expect(host).toMatch(isIP(host) === 6 ? /^[0-9a-f:]+$/ : /^[a-z0-9._-]{1,253}$/)
-        expect(port).toBeGreaterThan(0)
+        expect(port).toBeGreaterThanOrEqual(0)
         expect(port).toBeLessThan(65_536)
         // What is canonical stays as it is.
-        expect(canonicalTarget(host, port)).toEqual({host, port})
+        expect(canonicalTarget(host, port || 22)).toEqual({host, port: port || 22})
       }),
       {numRuns: 2000},
     )

@@ -358,7 +358,9 @@ describe('opening a recording', () => {
       )
       for (const index of [await store.readIndex(sid), undefined]) {
         const {data} = await store.open(sid)
-        expect(await verifyRecording({data, keys: [keys.publicKey], sid, ...(index && {index})})).toEqual({
+        expect(
+          await verifyRecording({data, keys: [keys.publicKey], sid, ...(index && {index})}),
+        ).toMatchObject({
           result: 'verified',
           sid,
           chunks: 2,

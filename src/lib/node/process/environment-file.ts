@@ -4,7 +4,8 @@ import {parseEnvironmentFile} from './environment.js'
 import {asUser, launchEnvironment} from './launch.js'
 import type {Account} from './types.js'
 
-const maxFileBytes = 256 * 1024
+/** An environment that no program can be started with would shut the user out. */
+const maxFileBytes = 64 * 1024
 /** What is no file, such as a named pipe, may give nothing for ever. */
 const readMilliseconds = 2000
 

@@ -170,9 +170,10 @@ function nodeProcess(child: Started, account: Account, asRoot: boolean, streams:
     })
   })
   const end = (milliseconds: number): void => {
+    // Before the end of its input, which is another reason to leave.
+    if (running) tryKill(-child.pid, 'SIGHUP')
     streams.close()
     if (!running) return
-    tryKill(-child.pid, 'SIGHUP')
     clearTimeout(impatience)
     impatience = setTimeout(() => tryKill(-child.pid, 'SIGKILL'), milliseconds)
   }
@@ -199,7 +200,7 @@ function nodeProcess(child: Started, account: Account, asRoot: boolean, streams:
 /** Sends a signal to a process group; as `sender` where one is given, so that nobody reaches more than their own. */
 function sendSignal(group: number, name: string, sender: Account | undefined): void {
   if (!sender || sender.uid === 0) return tryKill(-group, `SIG${name}` as NodeJS.Signals)
-  const [command, ...args] = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -${group}`])
+  const [command, ...args] = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -- -${group}`])
   const stdio = guardedStdio(['ignore', 'ignore', 'ignore'])
   // There is nobody to tell when it cannot be sent: RFC 4254 §6.9 has no answer to a signal.
   spawn(command, args, {stdio, env: launchEnvironment, cwd: '/'}).on('error', () => undefined)

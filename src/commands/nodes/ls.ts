@@ -1,0 +1,52 @@
+import {Args, Flags} from '@oclif/core'
+import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+
+export default class NodesLs extends BaseCommand {
+  static override summary = 'List the nodes and registered hosts of the cluster'
+  static override description =
+    'For administrators on the auth host, and users whose roles let them list nodes; others see those that they may reach.'
+  static override examples = [
+    '<%= config.bin %> nodes ls',
+    '<%= config.bin %> nodes ls env=prod --format json',
+  ]
+  static override args = {
+    filter: Args.string({description: 'labels, as in env=prod,team=db, or a word to look for'}),
+  }
+  static override flags = {
+    search: Flags.string({
+      description: 'words that are all in the name, address, UUID or a label',
+      helpValue: 'WORDS',
+    }),
+    format: formatFlag(),
+    ...accessFlags,
+  }
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(NodesLs)
+    const {hostsQuery, hostView, labelText, withHistoryApi} = await import('../../lib/client/index.js')
+    const query = hostsQuery(args.filter, flags.search)
+    const hosts = await withHistoryApi(flags, async api => {
+      const [{time}, found] = await Promise.all([api.ping(), api.listHosts(query)])
+      return found.map(host => hostView(host, time))
+    })
+    await render(hosts, {
+      format: flags.format,
+      text: () =>
+        hosts.length === 0
+          ? 'There are no such nodes.'
+          : table(
+              hosts,
+              [
+                {header: 'UUID', value: ({id}) => id},
+                {header: 'Host', value: ({hostname}) => hostname},
+                {header: 'Kind', value: ({kind}) => kind},
+                {header: 'Address', value: ({address}) => address ?? '(tunnel)'},
+                {header: 'Labels', value: ({labels}) => labelText(labels)},
+                {header: 'Status', value: ({status}) => status},
+                {header: 'Last seen', value: host => host.last_seen ?? ''},
+              ],
+              {...tableWidth(), heading: text => paint().bold(text)},
+            ),
+    })
+  }
+}

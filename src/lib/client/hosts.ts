@@ -1,0 +1,64 @@
+import {type HostRecord, isOnline} from '../access/hosts.js'
+import type {HostsQuery} from '../auth/contract.js'
+import {nodeResource} from '../auth/node-resource.js'
+import type {NodeResource} from '../auth/resource-types.js'
+import {problem} from '../errors/index.js'
+
+/** A host as commands show it. Times are ISO 8601. */
+export interface HostView {
+  id: string
+  kind: 'node' | 'openssh'
+  hostname: string
+  address?: string
+  labels: Record<string, string>
+  status: 'online' | 'offline'
+  version?: string
+  last_seen?: string
+}
+
+/** @param now Unix ms at the cluster */
+export const hostView = (host: HostRecord, now: number): HostView => ({
+  id: host.id,
+  kind: host.subKind,
+  hostname: host.hostname,
+  ...(host.address !== undefined && {address: host.address}),
+  labels: host.labels,
+  status: isOnline(host, now) ? 'online' : 'offline',
+  ...(host.version !== undefined && {version: host.version}),
+  ...(host.lastSeen !== undefined && {last_seen: new Date(host.lastSeen).toISOString()}),
+})
+
+/** `env=prod,team=db` */
+export const labelText = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',')
+
+/**
+ * What `ls` was asked for: `env=prod,team=db` is labels, anything else words to look for.
+ * @throws usage for a mixture
+ */
+export function hostsQuery(filter: string | undefined, search: string | undefined): HostsQuery {
+  const words = [search, filter?.includes('=') ? undefined : filter].filter(text => text !== undefined)
+  return {
+    ...(words.length > 0 && {search: words.join(' ')}),
+    ...(filter?.includes('=') && {labels: parseLabels(filter)}),
+  }
+}
+
+/** `env=prod,team=db` → labels; the value `*` is any. @throws usage */
+export function parseLabels(text: string): Record<string, string> {
+  const pairs = text.split(',').map(pair => {
+    const at = pair.indexOf('=')
+    const name = pair.slice(0, Math.max(at, 0)).trim()
+    if (name !== '' && name !== '__proto__') return [name, pair.slice(at + 1).trim()] as const
+    throw problem('usage', `${JSON.stringify(pair.slice(0, 80))} is not a label`, {
+      hint: 'as in env=prod,team=db',
+    })
+  })
+  return Object.fromEntries(pairs)
+}
+
+/** Those that an administrator registered, as `create` reads them. */
+export const registeredHosts = (hosts: readonly HostRecord[]): NodeResource[] =>
+  hosts.filter(({subKind}) => subKind === 'openssh').map(nodeResource)

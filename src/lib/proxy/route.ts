@@ -1,0 +1,95 @@
+import {isIP} from 'node:net'
+import {type HostRecord, isHostId, isOnline, splitAddress} from '../access/hosts.js'
+import {ambiguousHost, noSuchHost} from '../access/route.js'
+import type {Identity} from '../access/types.js'
+import type {AuthApi} from '../auth/contract.js'
+import {problem, type SallyportError} from '../errors/index.js'
+import type {Target} from '../forward/index.js'
+import {type Dialled, type DialSettings, dialAddresses, type Resolved, resolveTarget} from './dial.js'
+import type {TargetName} from './target-name.js'
+
+export interface Router {
+  auth: Pick<AuthApi, 'routeHost'>
+  dial: DialSettings
+  /** Unix ms. */
+  now: () => number
+}
+
+/**
+ * Finds out what a client means: a host of the inventory, or a target that is dialled by its name or address. The name
+ * is resolved at most once, for the look into the inventory and for the connection alike. What does not resolve, and what
+ * must not be known of, shows at the dial alone: after the decision, which therefore reads the same for both.
+ * @throws host_ambiguous, host_not_found, invalid_input
+ */
+export async function routeTarget(router: Router, identity: Identity, name: TargetName): Promise<Target> {
+  const {host, port} = name
+  const ask = (addresses?: string[]) =>
+    router.auth.routeHost({identity, host, port, ...(addresses && {addresses})})
+  let route = await ask()
+  let resolved: Resolved | undefined
+  if (route.kind === 'none' && !isHostId(host)) {
+    resolved = await resolveTarget(host, router.dial)
+    if (isIP(host) === 0 && resolved.addresses.length > 0) route = await ask(resolved.addresses)
+  }
+  switch (route.kind) {
+    case 'host':
+      return registeredTarget(router, name, route.host)
+    case 'ambiguous':
+      throw ambiguousHost(host, route.hosts)
+    case 'other_port':
+      throw otherPort(name, route.hosts)
+    case 'hidden':
+      if (isHostId(host)) throw noSuchHost(host)
+      return {host, port, dial: () => Promise.reject(noSuchHost(host))}
+    case 'none':
+      if (!resolved) throw noSuchHost(host)
+      return otherTarget(router, name, resolved)
+  }
+}
+
+function registeredTarget(router: Router, {host, port}: TargetName, registered: HostRecord): Target {
+  return {
+    ...{host, registered},
+    port: splitAddress(registered.address ?? '')?.port ?? port,
+    dial: () => dialRegistered(router, registered),
+  }
+}
+
+async function dialRegistered({dial, now}: Router, registered: HostRecord): Promise<Dialled> {
+  const {hostname, address} = registered
+  const place = splitAddress(address ?? '')
+  if (!place)
+    throw problem('host_unreachable', `${hostname} is reached through its tunnel alone, which is not open`, {
+      hint: 'see whether the node runs',
+    })
+  try {
+    return await dialAddresses({...place, registered: true}, await resolveTarget(place.host, dial), dial)
+  } catch (error) {
+    throw isOnline(registered, now()) ? error : offline(registered, error)
+  }
+}
+
+function otherTarget({dial}: Router, name: TargetName, resolved: Resolved): Target {
+  const port = name.port || name.portIfUnregistered
+  if (port === undefined)
+    throw problem('invalid_input', 'this is not a target: the port must be from 1 to 65535', {
+      hint: 'port 0 is for hosts of the inventory',
+    })
+  const target = {host: name.host, port}
+  return {...target, dial: () => dialAddresses(target, resolved, dial)}
+}
+
+function otherPort({host, port}: TargetName, hosts: readonly HostRecord[]): SallyportError {
+  const ports = hosts.map(({address = ''}) => splitAddress(address)?.port).filter(one => one !== undefined)
+  return problem('host_not_found', `${host} is not at port ${port}, but at ${ports.join(', ')}`, {
+    hint: `ask for port ${ports[0]}`,
+  })
+}
+
+function offline({hostname, lastSeen = 0}: HostRecord, cause: unknown): SallyportError {
+  const since = new Date(lastSeen).toISOString()
+  return problem('host_unreachable', `${hostname} is offline: it was last heard of at ${since}`, {
+    hint: 'see whether the machine is up and its service runs',
+    cause,
+  })
+}
