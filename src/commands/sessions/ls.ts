@@ -37,7 +37,7 @@ const record = (session: SessionTracker) => ({
   participants: session.participants.map(({id, user, mode, joined, lastActive}) => ({
     ...{id, user, mode, joined: iso(joined), last_active: iso(lastActive)},
   })),
-  ...{waits_for: session.waitsFor ?? null, held_by: session.heldBy},
+  ...{waits_for: session.waitsFor ?? null, held_by: session.heldBy, holder: session.holder},
 })
 
 function text(found: SessionTracker[]): string {

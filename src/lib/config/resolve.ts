@@ -2,6 +2,7 @@ import {isIP} from 'node:net'
 import {join} from 'node:path'
 import {problem} from '../errors/index.js'
 import {inertKeysIn} from './inert.js'
+import {joiningConfig} from './joining.js'
 import {type FileConfig, ports} from './schema.js'
 import type {Address, AuthConfig, Config, NodeConfig, ProxyConfig, Role} from './types.js'
 import {parseAddress} from './values.js'
@@ -18,6 +19,12 @@ export interface StartFlags {
   pidFile?: string | undefined
   insecure?: boolean | undefined
   debug?: boolean | undefined
+  /** `host:port,…` */
+  authServer?: string | undefined
+  /** A join token, or the path of a file with it. */
+  token?: string | undefined
+  /** `sha256:…,…` */
+  caPin?: string | undefined
   /** `name=value,…`, as --labels says it; each wins over the file's label of its name. */
   labels?: Record<string, string> | undefined
   permitUserEnv?: boolean | undefined
@@ -71,6 +78,7 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
     auth: authConfig(file, flags, clusterName(around.hostname)),
     proxy: proxyConfig(file, flags),
     node: nodeConfig(file, flags),
+    joining: joiningConfig(common, flags),
     insecure: flags.insecure ?? false,
     inertKeys: inertKeysIn(file),
     ...(flags.diagAddr === undefined ? {} : {diagnostics: diagnostics(flags.diagAddr)}),
@@ -96,6 +104,7 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     clientIdleTimeoutMs: auth.client_idle_timeout ?? 0,
     disconnectExpiredCert: auth.disconnect_expired_cert ?? false,
     sessionControlTimeoutMs: auth.session_control_timeout ?? 2 * minute,
+    staticTokens: auth.tokens ?? [],
     recordingRetentionMs: auth.recording_retention ?? 0,
     routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }

@@ -16,7 +16,7 @@ const mostWaitingLines = 64 * 1024
  * @throws invalid_input, not_found, access_denied, limit_exceeded, unavailable where another proxy holds the session
  */
 export async function joinSession(
-  {auth, hub, proxyId}: ProxyContext,
+  {auth, hub, hostId}: ProxyContext,
   {identity, remoteAddress}: OuterConnection,
   words: string,
   channel: Channel,
@@ -24,9 +24,9 @@ export async function joinSession(
   const {sid, mode} = parseJoin(words)
   const {tracker, user, roles} = await auth.permitJoin({identity, sid, mode})
   const party = hub.find(sid)
-  if (!party && tracker.heldBy !== proxyId)
-    throw problem('unavailable', `this session is held by ${tracker.heldBy}, and not by this proxy`, {
-      hint: `join it with --proxy=${tracker.heldBy}, or through the proxy of that name`,
+  if (!party && tracker.heldBy !== hostId)
+    throw problem('unavailable', `the session runs at ${tracker.holder}, and not at this proxy`, {
+      hint: `join it with --proxy and the address of ${tracker.holder}`,
     })
   if (!party) throw problem('not_found', 'the session is over')
   const seat = seatOn(channel)

@@ -1,7 +1,6 @@
 import {createServer, type Server, type Socket} from 'node:net'
-import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
-import type {AuthApi, Caller} from '../auth/contract.js'
+import type {SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
@@ -16,7 +15,7 @@ import {
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
-import type {ProxyContext} from './context.js'
+import type {ProxyContext, ServeApi} from './context.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
@@ -30,7 +29,9 @@ export interface ProxyOptions {
   /** Names and addresses by which clients reach the proxy: principals of its own host certificate. */
   names: readonly string[]
   clusterName: string
-  /** UUID or name of this proxy, for `forwarded_by`. */
+  /** UUID of this machine. */
+  hostId: string
+  /** Name of this proxy, for `forwarded_by`. */
   proxyId: string
   recording: boolean
   checkHostKeys: boolean
@@ -41,8 +42,8 @@ export interface ProxyOptions {
   keepAliveMilliseconds: number
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
-  auth: AuthApi
-  serveApi(stream: Duplex, caller: Caller): void
+  auth: SystemApi
+  serveApi: ServeApi
   log: Log
   now: () => number
   sessionId: () => string
@@ -60,7 +61,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
-  const hub = await startSessionHub({...options, heldBy: options.proxyId})
+  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const state: ProxyState = {
     ...{options, certificates, locks, hub},
     ...{forwarders: new Set(), clients: new Map()},
@@ -106,9 +107,9 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
   acceptClient(socket, options, state).then(
-    ({connection, outer}) => {
+    ({connection, outer, certificate}) => {
       if (clients.has(socket)) clients.set(socket, connection)
-      serveClient(context, connection, outer)
+      serveClient(context, connection, outer, certificate)
     },
     (error: unknown) => {
       socket.destroy()
@@ -156,7 +157,19 @@ function createContext(state: ProxyState): ProxyContext {
     ownPorts: () => [state.port, ...options.ownPorts()],
   }
   return {
-    ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders, guard, hub, locks},
+    ...{
+      auth,
+      clusterName,
+      proxyId,
+      hostId: options.hostId,
+      log,
+      dial,
+      forwardSettings,
+      forwarders,
+      guard,
+      hub,
+      locks,
+    },
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,
@@ -181,7 +194,7 @@ async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
   {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
-): Promise<{connection: SshConnection; outer: OuterConnection}> {
+): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
   const localAddress = `${(socket.localAddress ?? '').replace(/^::ffff:/i, '')}:${socket.localPort}`
@@ -220,6 +233,7 @@ async function acceptClient(
   })
   return {
     connection,
+    certificate: user.certificate.blob,
     outer: {
       identity: identityOf(user.certificate),
       ...{remoteAddress, localAddress, remoteIp},

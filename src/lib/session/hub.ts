@@ -9,8 +9,10 @@ export type HubAuth = PartyAuth & Pick<AuthApi, 'dropTrackers' | 'watchEndings'>
 
 export interface HubOptions {
   auth: HubAuth
-  /** UUID or name of this proxy or node. */
+  /** UUID of this machine. */
   heldBy: string
+  /** Its name. */
+  holder: string
   log: Log
   /** Unix ms. */
   now: () => number
@@ -32,7 +34,7 @@ const drawnBytesPerSecond = 512 * 1024
 
 /** Resolves when sessions of an earlier process are forgotten; that they cannot be is logged. */
 export async function startSessionHub(options: HubOptions): Promise<SessionHub> {
-  const {auth, heldBy, log, now, monotonic = () => performance.now()} = options
+  const {auth, heldBy, holder, log, now, monotonic = () => performance.now()} = options
   const parties = new Map<string, Party>()
   const stop = new AbortController()
   const warn =
@@ -58,7 +60,7 @@ export async function startSessionHub(options: HubOptions): Promise<SessionHub> 
     host(session) {
       const {facts} = session
       return createParty({
-        ...{...session, auth, heldBy, now, monotonic, mayDraw},
+        ...{...session, auth, heldBy, holder, now, monotonic, mayDraw},
         guestId: randomUUID,
         onProblem: error => warn('who looks on at a session may be wrong', {sid: facts.sid})(error),
         onOpen: party => void parties.set(facts.sid, party),

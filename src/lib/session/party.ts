@@ -31,7 +31,10 @@ export interface HostedSession {
 
 export interface PartyOptions extends HostedSession {
   auth: PartyAuth
+  /** UUID of this machine. */
   heldBy: string
+  /** Its name. */
+  holder: string
   /** Unix ms. */
   now: () => number
   monotonic: () => number
@@ -133,7 +136,8 @@ export function createParty(options: PartyOptions): Party {
         roles: [...options.roles],
         login: facts.login,
       },
-      ...{host: facts.server_hostname, address: facts.server_addr, heldBy: options.heldBy},
+      ...{host: facts.server_hostname, address: facts.server_addr},
+      ...{heldBy: options.heldBy, holder: options.holder},
       ...(started ?? {interactive: false, started: now()}),
       participants: [...members].map(({id, joiner, joined, lastActive}) => ({
         ...{id, user: joiner.user, mode: joiner.mode, joined, lastActive},

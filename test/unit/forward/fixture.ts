@@ -104,7 +104,14 @@ export function openHub(auth: FakeAuth): ForwardSettings['hub'] & {parties: Map<
     parties,
     host: session =>
       createParty({
-        ...{...session, auth, heldBy: 'proxy-1', now: Date.now, monotonic: () => performance.now()},
+        ...{
+          ...session,
+          auth,
+          heldBy: 'proxy-1',
+          holder: 'p1',
+          now: Date.now,
+          monotonic: () => performance.now(),
+        },
         mayDraw: () => true,
         guestId: () => `guest-${++guests}`,
         onProblem(error) {
