@@ -38,8 +38,10 @@ export interface Target {
   port: number
   /** What it is in the inventory, where it is there. */
   registered?: HostRecord
-  /** Resolves the name once, applies the dial policy, connects. Each call is one attempt. */
-  dial(): Promise<{stream: Duplex; address: string}>
+  /** The other cluster that it is in, and plain public key blobs of those who vouch for hosts there. */
+  cluster?: {name: string; hostAuthorities: readonly Buffer[]}
+  /** Resolves the name once, applies the dial policy, connects, as `login` where that is known. Each call is one attempt. */
+  dial(login?: string): Promise<{stream: Duplex; address: string}>
 }
 
 /** A client's own connection to the proxy, already authenticated. */

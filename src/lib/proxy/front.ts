@@ -27,7 +27,12 @@ const failureStatus = 255
 const maxShownName = 255
 
 /** One client's outer connection: what it may open on the proxy itself. */
-export function serveClient(context: ProxyContext, connection: SshConnection, outer: OuterConnection): void {
+export function serveClient(
+  context: ProxyContext,
+  connection: SshConnection,
+  outer: OuterConnection,
+  certificate: Buffer,
+): void {
   const forwarders = context.forwarders
   const {identity} = outer
   endWhenLocked(context, connection, identity)
@@ -102,7 +107,7 @@ export function serveClient(context: ProxyContext, connection: SshConnection, ou
       )
     }
     const caller: Caller = {kind: 'user', name: identity.user, roles: identity.roles, logins: identity.logins}
-    context.serveApi(open.accept(), caller)
+    context.serveApi(open.accept(), caller, {certificate, address: outer.remoteIp})
   }
   connection.onGlobalRequest = ({type}) =>
     type === 'recording-proxy@teleport.com' ? Buffer.from(String(context.recording)) : false

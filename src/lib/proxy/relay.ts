@@ -64,11 +64,15 @@ type Allowed = Extract<AccessDecision, {allowed: true}>
 async function decide(
   {auth}: ProxyContext,
   identity: Identity,
-  {host, registered}: Target,
+  {host, registered, cluster}: Target,
 ): Promise<Allowed['options']> {
   let reason: string | undefined
   for (const login of identity.logins) {
-    const decision = await auth.decide({identity, login, host, ...(registered && {hostId: registered.id})})
+    const decision = await auth.decide({
+      ...{identity, login, host},
+      ...(registered && {hostId: registered.id}),
+      ...(cluster && {cluster: cluster.name}),
+    })
     if (decision.allowed) return decision.options
     if (decision.hidden) throw noSuchHost(host, decision.reason)
     reason ??= decision.reason
@@ -85,7 +89,7 @@ const hungUp = ({host, port}: Target): SallyportError =>
  * Passes bytes between a channel and a socket until both have ended.
  * @returns what cuts them apart at once, and leaves the channel open
  */
-function splice(channel: Channel, socket: Duplex, onOver: () => void): () => void {
+export function splice(channel: Channel, socket: Duplex, onOver: () => void): () => void {
   channel.stderr.resume()
   const hangUp = (): void => void channel.end(() => channel.close())
   socket.on('close', onOver)

@@ -1,7 +1,6 @@
 import {createServer, type Server, type Socket} from 'node:net'
-import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
-import type {AuthApi, Caller} from '../auth/contract.js'
+import type {SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
@@ -14,7 +13,7 @@ import {
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
-import type {ProxyContext} from './context.js'
+import type {ProxyContext, ServeApi} from './context.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
@@ -39,8 +38,8 @@ export interface ProxyOptions {
   keepAliveMilliseconds: number
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
-  auth: AuthApi
-  serveApi(stream: Duplex, caller: Caller): void
+  auth: SystemApi
+  serveApi: ServeApi
   log: Log
   now: () => number
   sessionId: () => string
@@ -102,9 +101,9 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
   acceptClient(socket, options, state).then(
-    ({connection, outer}) => {
+    ({connection, outer, certificate}) => {
       if (clients.has(socket)) clients.set(socket, connection)
-      serveClient(context, connection, outer)
+      serveClient(context, connection, outer, certificate)
     },
     (error: unknown) => {
       socket.destroy()
@@ -177,7 +176,7 @@ async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
   {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
-): Promise<{connection: SshConnection; outer: OuterConnection}> {
+): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
   const localAddress = `${(socket.localAddress ?? '').replace(/^::ffff:/i, '')}:${socket.localPort}`
@@ -216,6 +215,7 @@ async function acceptClient(
   })
   return {
     connection,
+    certificate: user.certificate.blob,
     outer: {
       identity: identityOf(user.certificate),
       ...{remoteAddress, localAddress, remoteIp},
