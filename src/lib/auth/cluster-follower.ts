@@ -18,8 +18,6 @@ const maxPauseMilliseconds = 10_000
 
 export interface FollowerOptions {
   api: Pick<SystemApi, 'watchCluster'>
-  /** Called when the auth service answers again. */
-  onBack: () => void
   log: {info(fields: object, message: string): void; warn(fields: object, message: string): void}
   /** Unix ms. */
   now: () => number
@@ -37,7 +35,7 @@ export interface ClusterFollower {
 }
 
 /** Follows the state of the cluster. Resolves when it is known. @throws what keeps it from being known at first */
-export async function followCluster({api, onBack, log, now}: FollowerOptions): Promise<ClusterFollower> {
+export async function followCluster({api, log, now}: FollowerOptions): Promise<ClusterFollower> {
   const stop = new AbortController()
   let known: {state: ClusterState; access: AccessState} | undefined
   let inTouch = false
@@ -46,10 +44,8 @@ export async function followCluster({api, onBack, log, now}: FollowerOptions): P
   const follow = async (onKnown: () => void): Promise<void> => {
     for await (const state of await api.watchCluster({signal: stop.signal})) {
       known = {state, access: accessStateOf(state, now)}
-      const wasAway = !inTouch
       inTouch = true
       onKnown()
-      if (wasAway) onBack()
     }
     throw problem('unavailable', 'the auth service says no more about the cluster')
   }

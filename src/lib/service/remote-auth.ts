@@ -1,4 +1,3 @@
-import {join} from 'node:path'
 import {
   type ClusterClient,
   type ClusterFollower,
@@ -10,20 +9,15 @@ import {
   withoutAuth,
 } from '../auth/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {createOutbox} from '../outbox/index.js'
 import type {AuthLink} from './auth-link.js'
 import {joined, withAnswer} from './joined.js'
 import {currentCertificate, keepIdentity, type MachineIdentity, publicKeyOf} from './machine-identity.js'
+import {withOutbox} from './outbox-part.js'
 import type {Part} from './part.js'
 
 const hour = 3_600_000
 /** A certificate lives for 90 days, see `machineTtlMilliseconds`: a third of them is over. */
 const renewBeforeMilliseconds = 60 * 24 * hour
-/** Of recordings that wait for the auth service, for each role. */
-const outboxBytes = 1024 ** 3
-/** How long a service that stops goes on delivering what waits. */
-const deliveryMilliseconds = 2000
-
 /**
  * The auth service on another machine. Joins its cluster where this machine has not yet, or not in all of its roles; what
  * it gets for that is kept. While it is away, what is known of the cluster counts, and what it has to be told waits on
@@ -92,23 +86,11 @@ async function openRole(part: Part, identity: KeptIdentity, role: JoinRole): Pro
     now,
   })
   resources.add(`connection to auth as ${role}`, client.close)
-  let wake = (): void => undefined
-  const follower = await followCluster({api: client.api, onBack: () => wake(), log: logger, now})
+  const {recording} = await client.api.ping()
+  const told = await withOutbox(part, role, client.api, recording)
+  const follower = await followCluster({api: told, log: logger, now})
   resources.add(`state of the cluster as ${role}`, follower.close)
-  const outbox = await createOutbox({
-    directory: join(config.dataDir, 'outbox', role),
-    auth: client.api,
-    capBytes: outboxBytes,
-    sync: follower.state().recording === `${role}-sync`,
-    ...{now, log: logger},
-  })
-  wake = outbox.wake
-  resources.add(`outbox as ${role}`, () => outbox.close(deliveryMilliseconds))
-  const {emit, beginRecording, appendRecording, sealRecording} = outbox
-  const api = {
-    ...withoutAuth(client.api, follower, {kind: 'system', role, hostId}),
-    ...{emit, beginRecording, appendRecording, sealRecording},
-  }
+  const api = withoutAuth(told, follower, {kind: 'system', role, hostId})
   return {client, follower, api}
 }
 
