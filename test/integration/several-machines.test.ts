@@ -54,9 +54,9 @@ beforeAll(async () => {
     ...{directory: join(directory, 'proxy'), roles: 'proxy', config: proxyConfig(auth)},
     args: joining(await invitation(auth)),
   })
-}, 60_000)
+}, 90_000)
 
-describe('auth on one machine, the proxy on another', () => {
+describe('auth on one machine, the proxy on another', {timeout: 60_000}, () => {
   test('each says what it serves, and the auth machine what another one has to run', async () => {
     expect(auth.lines).toEqual([
       expect.stringMatching(/^auth {3}cluster test\.example, administration on /),
@@ -150,7 +150,7 @@ async function startTarget(): Promise<Sshd> {
   })
 }
 
-describe('while the auth service is away', () => {
+describe('while the auth service is away', {timeout: 90_000}, () => {
   const trail = async (sid: string): Promise<string[]> => {
     const {stdout} = await auth.admin(['audit', 'ls', '--format=json', '--limit=1000'])
     return (JSON.parse(stdout) as {event: string; sid?: string}[])
@@ -159,7 +159,7 @@ describe('while the auth service is away', () => {
       .reverse()
   }
   const recordedAs = async (output: string): Promise<string> => {
-    for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
       const {stdout} = await auth.admin(['recordings', 'ls', '--format=json'])
       for (const {sid, state} of JSON.parse(stdout) as {sid: string; state: string}[]) {
         if (state !== 'sealed') continue
@@ -201,7 +201,7 @@ describe('while the auth service is away', () => {
   })
 })
 
-describe('joining', () => {
+describe('joining', {timeout: 90_000}, () => {
   const attempt = async (name: string, args: string[], changes: object = {}) => {
     const config = proxyConfig(auth, changes)
     return startMachine({...{directory: join(directory, name), roles: 'proxy', config}, args}).then(
