@@ -23,7 +23,12 @@ const authConfig = (port = 0) => ({
 const proxyConfig = (auth: Machine, changes: object = {}) => ({
   teleport: {nodename: 'proxy-1', auth_servers: [`127.0.0.1:${auth.addresses.auth?.port}`], ...changes},
   auth_service: {enabled: 'no'},
-  proxy_service: {enabled: 'yes', listen_addr: '127.0.0.1:0', web_listen_addr: '127.0.0.1:0'},
+  proxy_service: {
+    enabled: 'yes',
+    listen_addr: '127.0.0.1:0',
+    web_listen_addr: '127.0.0.1:0',
+    tunnel_listen_addr: '127.0.0.1:0',
+  },
 })
 
 /** The words of `nodes add` that a machine needs. */

@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {caPins, serverAddress, staticToken} from './joining.js'
+import {caPins, proxyServers, serverAddress, staticToken} from './joining.js'
 import {choice, dnsName, duration, ipAddress, listenAddress, publicAddresses, text, yesNo} from './values.js'
 
 export const ports = {web: 3080, proxy: 3023, tunnel: 3024, auth: 3025, node: 3022} as const
@@ -27,6 +27,7 @@ const common = z.strictObject({
   auth_token: text.optional(),
   ca_pin: caPins.optional(),
   auth_servers: z.array(serverAddress(ports.auth)).optional(),
+  proxy_server: proxyServers(ports.tunnel).optional(),
   advertise_ip: ipAddress.optional(),
   log: z
     .strictObject({

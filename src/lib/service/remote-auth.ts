@@ -1,5 +1,6 @@
 import {readFile} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
+import type {Duplex} from 'node:stream'
 import {
   type ClusterClient,
   createClusterClient,
@@ -7,8 +8,9 @@ import {
   type JoinRole,
   joinCluster,
 } from '../auth/index.js'
+import type {Address} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import type {AuthLink} from './auth-link.js'
+import {type AuthLink, dial} from './auth-link.js'
 import {
   currentCertificate,
   keepIdentity,
@@ -70,6 +72,7 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
           ),
         )
     },
+    dialAuth: () => dialFirst(config.joining.authServers),
     serveApi(stream, _caller, proof) {
       clientFor('proxy')
         .passOn(stream, proof)
@@ -79,6 +82,18 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
         })
     },
   }
+}
+
+async function dialFirst(servers: readonly Address[]): Promise<Duplex> {
+  let failure: unknown
+  for (const server of servers) {
+    try {
+      return await dial(server)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }
 
 interface KeptIdentity {
