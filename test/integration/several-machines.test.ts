@@ -65,7 +65,7 @@ describe('auth on one machine, the proxy on another', () => {
       expect.stringMatching(/^auth {3}cluster test\.example, administration on /),
       `auth   other machines on 127.0.0.1:${auth.addresses.auth?.port}`,
     ])
-    expect(proxy.lines.map(line => line.split(' ')[0])).toEqual(['proxy', 'web'])
+    expect(proxy.lines.map(line => line.split(' ')[0])).toEqual(['proxy', 'proxy', 'web'])
     expect(proxy.addresses).toMatchObject({cluster: 'test.example'})
     const {line} = await invitation(auth, 'node')
     expect(line).toMatch(
