@@ -10,10 +10,13 @@ import {
   type LockWatch,
   type Log,
   personOf,
+  type SessionHub,
   startLockWatch,
+  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
+import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
 import type {DialSettings} from './dial.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
@@ -30,7 +33,9 @@ export interface ProxyOptions {
   /** Names and addresses by which clients reach the proxy: principals of its own host certificate. */
   names: readonly string[]
   clusterName: string
-  /** UUID or name of this proxy, for `forwarded_by`. */
+  /** UUID of this machine. */
+  hostId: string
+  /** Name of this proxy, for `forwarded_by`. */
   proxyId: string
   recording: boolean
   checkHostKeys: boolean
@@ -66,27 +71,30 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
+  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const state: ProxyState = {
-    ...{options, certificates, locks},
+    ...{options, certificates, locks, hub},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
   }
   const guard = createGuard(locks)
   const dial = dialSettings(state)
+  const closeAll = async (tunnels?: Tunnels): Promise<void> => {
+    await Promise.all([tunnels?.close(), locks.close(), hub.close()])
+  }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
     report: reporter(options),
   }).catch(async error => {
-    await locks.close()
+    await closeAll()
     throw error
   })
   const context = createContext(state, {guard, dial, tunnels})
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listen(server, options.listen, options.log).catch(async error => {
-    await tunnels.close()
-    await locks.close()
+    await closeAll(tunnels)
     throw error
   })
   state.ports = [address.port, tunnels.address.port]
@@ -98,8 +106,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
-      await tunnels.close()
-      await locks.close()
+      await closeAll(tunnels)
     },
   }
 }
@@ -108,6 +115,7 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
+  hub: SessionHub
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -162,11 +170,11 @@ function createContext(
   state: ProxyState,
   ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
 ): ProxyContext {
-  const {options, certificates, forwarders, locks} = state
+  const {options, certificates, forwarders, locks, hub} = state
   const {guard} = ways
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
-    ...{auth, guard, clusterName, proxyId, graceMilliseconds, log},
+    ...{auth, guard, hub, clusterName, proxyId, graceMilliseconds, log},
     report: reporter(options),
     checkHostKeys: options.checkHostKeys,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -176,7 +184,8 @@ function createContext(
     hostIdentity: name => certificates.for([name]),
   }
   return {
-    ...{auth, clusterName, proxyId, log, forwardSettings, forwarders, locks, ...ways},
+    ...{auth, clusterName, proxyId, hostId: options.hostId, log},
+    ...{forwardSettings, forwarders, hub, locks, ...ways},
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,
