@@ -19,6 +19,7 @@ export type {
   SecondFactor,
   UserSummary,
 } from './contract.js'
+export {enrolOverNetwork} from './enrol-client.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export type {RemoteAuthApi} from './remote-methods.js'

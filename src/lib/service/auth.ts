@@ -19,6 +19,7 @@ import type {Config} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import {openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
+import {proxyNames} from './addresses.js'
 import {createResources} from './resources.js'
 
 export interface AuthRoomOptions {
@@ -113,6 +114,7 @@ async function openService(
       secondFactor: auth.secondFactor,
       recording: auth.sessionRecording,
       routingStrategy: auth.routingStrategy,
+      proxyNames: proxyNames(config),
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,
