@@ -5,7 +5,7 @@ import {problem} from '../../lib/errors/index.js'
 export default class JoinOpenssh extends BaseCommand {
   static override summary = 'Enrol the sshd of this machine'
   static override description =
-    `To be run as root on the host. Makes a host key, has the cluster certify it for the host's names, tells sshd about it and
+    `To be run as root on the host. Has the cluster certify the host's key for its names, tells sshd about the certificate and
 about the authority that lets users in, has it read that, and shakes hands with it to see that it is so. The host is then in
 the inventory with its labels. What worked before goes on working: sshd keeps its own keys, and is left as it was when it does
 not accept the new lines. Run it again, with a new token, to renew the certificate or to change names and labels.

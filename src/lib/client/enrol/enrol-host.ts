@@ -40,7 +40,12 @@ export interface EnrolPlan {
 interface Prepared extends EnrolPlan {
   control: SshdControl
   settings: SshdSettings
-  key: KeyObject
+  key: HostKey
+}
+
+interface HostKey {
+  path: string
+  privateKey: KeyObject
 }
 
 /** What would be done: nothing is asked, nothing is written. @throws config_invalid, access_denied, not_found */
@@ -87,24 +92,42 @@ async function prepare(options: EnrolHostOptions): Promise<Prepared> {
   const paths = enrolPaths(config, text)
   const control = await controlSshd(config)
   const settings = await control.settings()
-  const key = await ownKey(paths.hostKey)
+  const key = await hostKey(settings, paths)
+  const {privateKey} = key
   const id = await knownId(paths.state)
   const [port] = settings.ports
   const unsigned: Omit<EnrolRequest, 'signature'> = {
-    ...{publicKey: formatAuthorizedKey(publicKeyBlob(key)), hostname, names: [...names], labels},
+    ...{publicKey: formatAuthorizedKey(publicKeyBlob(privateKey)), hostname, names: [...names], labels},
     ...(token !== undefined && {token}),
     ...(address === undefined ? {port: port ?? 22} : {address}),
     ...(id !== undefined && {id}),
   }
-  const signature = sign(null, enrolmentBytes(unsigned), key).toString('base64')
-  const dropIn = dropInText(paths, settings)
+  const signature = sign(null, enrolmentBytes(unsigned), privateKey).toString('base64')
+  const dropIn = dropInText(paths, settings, key.path)
   return {...{control, settings, key, paths, dropIn}, request: {...unsigned, signature}}
 }
 
-/** The key of the time before, or a new one. */
-async function ownKey(path: string): Promise<KeyObject> {
-  const kept = await readIfThere(path)
-  return kept === undefined ? generateKeyPairSync('ed25519').privateKey : parsePrivateKey(kept)
+/**
+ * The Ed25519 key that sshd has, or a new one. A certificate over another key than the host is known by would look to
+ * stock clients as if the host had changed: they ask for the certificate, and then compare its key with what they know.
+ */
+async function hostKey(settings: SshdSettings, paths: EnrolPaths): Promise<HostKey> {
+  for (const path of [...settings.hostKeys, paths.hostKey]) {
+    const text = await readIfThere(path)
+    const privateKey = text === undefined ? undefined : ed25519(text)
+    if (privateKey) return {path, privateKey}
+  }
+  return {path: paths.hostKey, privateKey: generateKeyPairSync('ed25519').privateKey}
+}
+
+function ed25519(text: string): KeyObject | undefined {
+  try {
+    const key = parsePrivateKey(text)
+    return key.asymmetricKeyType === 'ed25519' ? key : undefined
+  } catch {
+    // Of another type, or in another form: it goes on being served as it is.
+    return undefined
+  }
 }
 
 async function knownId(path: string): Promise<string | undefined> {
@@ -129,7 +152,7 @@ function verified(
   const certificate = parseCertificate(blob)
   const authorities = hostAuthorities.map(one => parseAuthorizedKey(one).blob)
   checkCertificate(certificate, {kind: 'host', authorities, principal: hostname, now})
-  if (certificate.publicKey.equals(publicKeyBlob(key))) return blob
+  if (certificate.publicKey.equals(publicKeyBlob(key.privateKey))) return blob
   throw problem('certificate_rejected', 'the certificate that came back is for another key')
 }
 
@@ -143,7 +166,9 @@ async function filesOf(enrolment: Enrolment, {paths, settings, key, dropIn}: Pre
   const kept = await Promise.all(others.map(async path => (await readIfThere(path)) ?? ''))
   const trusted = [...kept.flatMap(text => text.split('\n')).filter(line => line.trim() !== ''), ...ours]
   return [
-    {path: paths.hostKey, data: formatPrivateKey(key, hostname), mode: 0o600},
+    ...(key.path === paths.hostKey
+      ? [{path: key.path, data: formatPrivateKey(key.privateKey, hostname), mode: 0o600}]
+      : []),
     {path: paths.certificate, data: `${certificate}\n`, mode: 0o644},
     {path: paths.userCa, data: `${trusted.join('\n')}\n`, mode: 0o644},
     {path: paths.dropIn, data: dropIn, mode: 0o600},

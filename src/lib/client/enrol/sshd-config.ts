@@ -19,6 +19,7 @@ export interface EnrolPaths {
   config: string
   /** What is included in it. */
   dropIn: string
+  /** Of a host that has no Ed25519 key of its own. */
   hostKey: string
   certificate: string
   userCa: string
@@ -79,11 +80,13 @@ function firstMatch(text: string): number {
 }
 
 /**
- * The lines for sshd. As soon as one HostKey is set sshd serves no other, so the host's own keys are named again: whoever
- * knows the host by one of them is not warned.
+ * The lines for sshd. As soon as one HostKey is set sshd serves no other, so with a key of ours the host's own keys are
+ * named again: whoever knows the host by one of them is not warned.
+ * @param certified path of the key that the certificate is for
  */
-export function dropInText(paths: EnrolPaths, own: SshdSettings): string {
-  const keys = [...own.hostKeys.filter(path => path !== paths.hostKey), paths.hostKey]
+export function dropInText(paths: EnrolPaths, own: SshdSettings, certified: string): string {
+  const keys =
+    certified === paths.hostKey ? [...own.hostKeys.filter(path => path !== certified), certified] : []
   const certificates = [...own.hostCertificates.filter(path => path !== paths.certificate), paths.certificate]
   return [
     '# Made by `sallyport join openssh`; to take the host out again, remove this file and reload sshd.',
