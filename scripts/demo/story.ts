@@ -25,6 +25,7 @@ const config = `teleport:
   data_dir: DATA_DIR
 auth_service:
   cluster_name: demo
+  listen_addr: 127.0.0.1:0
   session_recording: proxy
   authentication: {second_factor: off}
 proxy_service:

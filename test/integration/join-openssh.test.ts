@@ -1,6 +1,7 @@
 import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
+import {sallyport} from '../support/cluster.js'
 import {addToAgent, type Field, login, sshText, startField, type UserKey} from '../support/field.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 
@@ -53,10 +54,41 @@ describe('a host enrolled by one command', () => {
     expect((await field.cluster.admin(['ls', 'env=test', '--format=names'])).stdout).toBe('web-1\n')
   })
 
+  it('comes with a token and a pin from anywhere, once', async () => {
+    const directory = join(field.directory, 'far')
+    const included = join(directory, 'sshd_config.d')
+    mkdirSync(included, {recursive: true})
+    const far = await startSshd({directory, extraConfig: `Include ${included}/*.conf`})
+    const made = await field.cluster.admin(['tokens', 'add', '--type=openssh', '--format=json'])
+    const {token, caPins, authServer} = JSON.parse(made.stdout) as {
+      token: string
+      caPins: string[]
+      authServer: string
+    }
+    const words = [
+      ...['join', 'openssh', `--sshd-config=${join(directory, 'sshd_config')}`, '--nodename=web-2'],
+      ...[`--ca-pin=${caPins[0]}`, `--auth-server=127.0.0.1:${authServer.replace(/^.*:/, '')}`],
+    ]
+    // The token is in the environment, where `ps` does not show it.
+    const enrolled = await sallyport(words, {env: {SALLYPORT_TOKEN: token}})
+    expect(enrolled).toMatchObject({code: 0, stderr: ''})
+    expect(enrolled.stdout).toContain(`at 127.0.0.1:${far.port}.`)
+    const way = [...field.throughSubsystem(joe), '-p', String(far.port), `${login}@web-2`, 'echo in']
+    expect(await sshText(way, {env: field.agent.env})).toMatchObject({code: 0, stdout: 'in\n'})
+    const again = await sallyport(words, {env: {SALLYPORT_TOKEN: token}})
+    expect(again.stderr).toContain('[token_invalid]')
+    expect(await sshText(way, {env: field.agent.env})).toMatchObject({code: 0})
+  })
+
   it('is told what is missing', async () => {
     expect(await enrol()).toMatchObject({code: 2})
     expect((await enrol('--addr=nowhere:0')).stderr).toContain('--addr')
-    const absent = await field.cluster.admin(['join', 'openssh', '--sshd-config=/nowhere', '--addr=1.2.3.4:22'])
+    const absent = await field.cluster.admin([
+      'join',
+      'openssh',
+      '--sshd-config=/nowhere',
+      '--addr=1.2.3.4:22',
+    ])
     expect(absent.stderr).toContain('/nowhere does not exist; name it with --sshd-config [config_invalid]')
   })
 })

@@ -1,7 +1,8 @@
-import {execFileSync} from 'node:child_process'
+import {execFileSync, fork} from 'node:child_process'
 import {readdirSync, readFileSync, readlinkSync, rmSync} from 'node:fs'
 import {text} from 'node:stream/consumers'
 import {beforeAll, describe, expect, test} from 'vitest'
+import {guardedStdio, runToEnd} from '../../src/lib/children/index.js'
 import {
   type Account,
   type NodeProcess,
@@ -326,6 +327,26 @@ describe('on pipes', () => {
   })
 })
 
+test('what the node starts for itself finds no terminal of a session', async () => {
+  const running = await start('echo ready; read x', {terminal})
+  await written(running, 'ready')
+  expect(terminalsOpen()).toBeGreaterThan(0)
+  const list = 'ls -l /proc/self/fd'
+  const {output} = await runToEnd(['sh', '-c', list], {env: {}, milliseconds: 5000, maxBytes: 10_000})
+  expect(output).toMatch(/ 1 -> /)
+  expect(output).not.toMatch(/ptmx|pts/)
+  const script = `process.send(require('child_process').execSync(${JSON.stringify(list)}, {encoding: 'utf8'}))`
+  const child = fork('-e', [script], {
+    execArgv: [],
+    stdio: guardedStdio(['ignore', 'ignore', 'ignore', 'ipc']),
+  })
+  const answer = await new Promise(resolve => child.once('message', resolve))
+  expect(answer).toMatch(/ 1 -> /)
+  expect(answer).not.toMatch(/ptmx|pts/)
+  running.kill()
+  await running.exited
+})
+
 test('when descriptors are used up it says so, and recovers', async () => {
   const source = new URL('../../src/lib/node/process/index.ts', import.meta.url).href
   const probe = `
@@ -407,6 +428,13 @@ describe.runIf(isRoot)('as another user', () => {
     // By the user's own shell alone.
     expect(errors.match(/cannot be preloaded/g)).toHaveLength(1)
     rmSync(`${user.home}/setpriv`)
+  })
+
+  test('is sent signals with its own rights', async () => {
+    const running = await start('trap "exit 9" USR2; echo ready; while :; do sleep 0.1; done', {account})
+    await written(running, 'ready')
+    running.signal('USR2')
+    expect(await running.exited).toEqual({code: 9})
   })
 
   test('may not signal what has become root, as with sudo; the node may', async () => {

@@ -221,6 +221,9 @@ describe.runIf(isRoot)('of another user', () => {
     asUser('rm .tsh/environment; mkfifo .tsh/environment')
     expect(await readEnvironmentFile(account)).toEqual(new Map())
 
+    asUser('rm .tsh/environment; (echo A=1; head -c 70000 /dev/zero | tr "\\\\0" "#") > .tsh/environment')
+    expect(await readEnvironmentFile(account)).toEqual(new Map())
+
     asUser('rm .tsh/environment; ln -s /dev/zero .tsh/environment')
     expect(await readEnvironmentFile(account)).toEqual(new Map())
   })

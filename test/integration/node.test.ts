@@ -262,6 +262,17 @@ describe('the record of the node', () => {
     expect(played.stdout).toContain('through the proxy')
   })
 
+  it('has an event for each file that was copied', async () => {
+    const source = join(field.directory, 'one')
+    writeFileSync(source, 'x'.repeat(1000))
+    const scp = ['-P', String(port()), '-q', source]
+    const {events} = await field.during(() =>
+      run('scp', [...options(), ...scp, `${where()}:${field.directory}/two`]),
+    )
+    const files = events.filter(({event}) => event.startsWith('sftp.') || event.startsWith('scp.'))
+    expect(files).toMatchObject([{path: `${field.directory}/two`, bytes: 1000, user: 'joe', login}, {}])
+  })
+
   it('names the subsystem of a file transfer, and makes no recording of it', async () => {
     const before = field.recordings().length
     const {events} = await field.during(() =>

@@ -24,6 +24,7 @@ describe('sallyport start', () => {
     const {ssh, web, auth} = service.addresses
     expect(service.lines).toEqual([
       `auth   cluster test, administration on ${auth.socket}`,
+      `auth   other machines on 127.0.0.1:${auth.port}`,
       `proxy  SSH on 127.0.0.1:${ssh.port}`,
       `web    https://127.0.0.1:${web.port} (127.0.0.1:${web.port})`,
     ])
@@ -133,19 +134,23 @@ describe('what keeps it from starting is one line with its own exit status', () 
   })
 
   test.each([
-    ['the SSH proxy', 'listen_addr'],
-    ['the web service', 'web_listen_addr'],
-  ])('a port in use by somebody else (%s)', async (what, key) => {
+    ['the SSH proxy', 'proxy_service.listen_addr'],
+    ['the web service', 'proxy_service.web_listen_addr'],
+    ['the auth service', 'auth_service.listen_addr'],
+  ])('a port in use by somebody else (%s)', async (what, setting) => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     const {port} = taken.address() as {port: number}
     const dataDir = join(temporaryDirectory(), 'data')
-    const others = ['listen_addr', 'web_listen_addr'].filter(name => name !== key)
-    const config = `auth_service: {cluster_name: test}\nproxy_service: {${key}: "127.0.0.1:${port}", ${others}: "127.0.0.1:0"}`
+    const at = (name: string): string => `"127.0.0.1:${name === setting ? port : 0}"`
+    const config = [
+      `auth_service: {cluster_name: test, listen_addr: ${at('auth_service.listen_addr')}}`,
+      `proxy_service: {listen_addr: ${at('proxy_service.listen_addr')}, web_listen_addr: ${at('proxy_service.web_listen_addr')}}`,
+    ].join('\n')
     const result = await failing(config, `--data-dir=${dataDir}`)
     expect(result.code).toBe(30)
     expect(oneLine(result)).toBe(
-      `sallyport: ${what} cannot listen on 127.0.0.1:${port}: another program uses this port; set proxy_service.${key} to a free address and port [config_invalid]\n`,
+      `sallyport: ${what} cannot listen on 127.0.0.1:${port}: another program uses this port; set ${setting} to a free address and port [config_invalid]\n`,
     )
     expect(leftBehind(dataDir)).toEqual([])
     taken.close()
@@ -168,17 +173,25 @@ describe('what keeps it from starting is one line with its own exit status', () 
   })
 
   test.each([
-    [['--roles=auth,proxy,node'], 30, 'the node role is not part of this version'],
+    [['--roles=proxy'], 30, 'nobody said where the auth service is'],
+    [['--roles=node'], 30, 'nobody said where the auth service is'],
+    [['--roles=proxy', '--auth-server=127.0.0.1:1'], 30, 'this machine has not joined the cluster as proxy'],
     [
-      ['--roles=proxy'],
-      30,
-      'a proxy without the auth service in the same process is not part of this version',
+      ['--roles=proxy', '--auth-server=127.0.0.1:1', '--token=x'],
+      28,
+      'without a pin nobody can tell whether this is the auth service',
     ],
+    [
+      ['--roles=proxy', '--auth-server=127.0.0.1:1', '--token=x', `--ca-pin=sha256:${'0'.repeat(64)}`],
+      44,
+      'the auth service at 127.0.0.1:1 cannot be reached: nothing listens there',
+    ],
+    [['--ca-pin=sha256:1'], 2, '--ca-pin expects sha256:…, not "sha256:1"'],
     [['--roles=auth,gateway'], 2, 'there is no role "gateway"'],
     [['--listen-ip=everywhere'], 2, '--listen-ip expects an IP address, not "everywhere"'],
   ])('%j', async (args, code, message) => {
-    const result = await failing(trialConfig, ...args)
-    expect(result.code).toBe(code)
+    const result = await failing(trialConfig, `--data-dir=${join(temporaryDirectory(), 'data')}`, ...args)
     expect(oneLine(result)).toContain(`sallyport: ${message}; `)
+    expect(result.code).toBe(code)
   })
 })

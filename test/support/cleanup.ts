@@ -1,5 +1,3 @@
-import {afterAll} from 'vitest'
-
 type Cleanup = () => void | Promise<void>
 
 const pending: Cleanup[] = []
@@ -16,7 +14,8 @@ export function atEnd(cleanup: Cleanup): () => void {
   }
 }
 
-afterAll(async () => {
+/** For what runs outside of the test runner; inside of it, this happens by itself. */
+export async function cleanUp(): Promise<void> {
   const failures: unknown[] = []
   for (let cleanup = pending.pop(); cleanup; cleanup = pending.pop()) {
     try {
@@ -26,4 +25,9 @@ afterAll(async () => {
     }
   }
   if (failures.length > 0) throw new AggregateError(failures, 'cleaning up after the tests failed')
-})
+}
+
+if (process.env.VITEST) {
+  const {afterAll} = await import('vitest')
+  afterAll(cleanUp)
+}

@@ -79,6 +79,7 @@ export async function startCluster({
       auth_service: {
         enabled: 'yes',
         cluster_name: 'test.example',
+        listen_addr: '127.0.0.1:0',
         session_recording: 'proxy',
         authentication: {type: 'local', second_factor: 'off'},
         ...config.auth_service,

@@ -31,7 +31,7 @@ export interface RunningService {
   addresses: {
     pid: number
     cluster: string
-    auth: {socket: string}
+    auth: {socket: string; host: string; port: number}
     ssh: {host: string; port: number}
     web: {host: string; port: number; url: string}
     diagnostics?: {host: string; port: number}
@@ -43,7 +43,7 @@ export interface RunningService {
 }
 
 export const trialConfig = `
-auth_service: {cluster_name: test, session_recording: proxy, authentication: {second_factor: off}}
+auth_service: {cluster_name: test, listen_addr: "127.0.0.1:0", session_recording: proxy, authentication: {second_factor: off}}
 proxy_service: {listen_addr: "127.0.0.1:0", web_listen_addr: "127.0.0.1:0"}
 `
 

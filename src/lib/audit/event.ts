@@ -22,6 +22,8 @@ export const eventCodes = {
   'join_token.delete': {ok: 'TJT01I'},
   /** A machine joined the cluster, or tried to. */
   'instance.join': {ok: 'TJ002I', failed: 'TJ002E'},
+  /** A proxy said where users reach its web port; the links of invitations lead there. */
+  'proxy.announce': {ok: 'TPX00I'},
   'role.created': {ok: 'T9000I'},
   'role.deleted': {ok: 'T9001I'},
   'role.updated': {ok: 'T9002I'},

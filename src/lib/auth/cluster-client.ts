@@ -5,11 +5,11 @@ import {asProblem, problem, SallyportError} from '../errors/index.js'
 import type {RecordingChunk} from '../recording/types.js'
 import {type Credentials, connectToAuth, type ServerAddress} from './cluster-connection.js'
 import {onBehalfHeader, userPath} from './cluster-paths.js'
+import type {SystemApi} from './contract.js'
 import {
   type AnonymousApi,
   anonymousInputs,
   type StreamMethod,
-  type SystemApi,
   streamMethods,
   systemInputs,
 } from './system-methods.js'

@@ -23,6 +23,8 @@ const maxStreams = 1024
 
 export interface ClusterServer {
   address: {host: string; port: number}
+  /** New connections are shown another certificate, and machines are believed by these authorities. */
+  useCertificate(tls: ClusterServerOptions['tls']): void
   close(): Promise<void>
 }
 
@@ -34,13 +36,10 @@ export interface ClusterServer {
 export async function startClusterServer(options: ClusterServerOptions): Promise<ClusterServer> {
   const {tls, log} = options
   const server = createSecureServer({
-    key: tls.key,
-    cert: [tls.certificate, ...tls.authorities].join(''),
-    ca: [...tls.authorities],
+    ...secureContext(tls),
     requestCert: true,
     // Whoever has no certificate yet has to be able to join; what a certificate is worth is looked at below.
     rejectUnauthorized: false,
-    minVersion: 'TLSv1.3',
     handshakeTimeout: handshakeMilliseconds,
     maxSessionMemory: 32,
     settings: {maxConcurrentStreams: maxStreams, enablePush: false, maxHeaderListSize: 16 * 1024},
@@ -71,6 +70,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   server.on('error', error => log.error({error: error.message}, 'a connection could not be accepted'))
   return {
     address,
+    useCertificate: next => server.setSecureContext(secureContext(next)),
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve())
@@ -78,6 +78,14 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       }),
   }
 }
+
+/** The authority is shown too, for those who know it by its pin. */
+const secureContext = ({key, certificate, authorities}: ClusterServerOptions['tls']) => ({
+  key,
+  cert: [certificate, ...authorities].join(''),
+  ca: [...authorities],
+  minVersion: 'TLSv1.3' as const,
+})
 
 /** Ends the connection of a machine that does not answer, or whose certificate has run out: it comes back with another. */
 function keepAlive(session: ServerHttp2Session, peer: Peer): void {

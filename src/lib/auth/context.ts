@@ -51,7 +51,7 @@ export interface AuthContext {
   /** One login at a time for each account. */
   inTurn<Result>(account: string, job: () => Promise<Result>): Promise<Result>
   /** Where users reach the web pages: `https://host:port`. */
-  publicUrl: () => string
+  publicUrl: () => string | Promise<string>
   now: () => number
   roles: StoredRoles
   locks: StoredLocks

@@ -345,6 +345,8 @@ export interface AuthApi {
   admitForeign(request: ForeignRequest): Promise<ForeignAdmission>
   /** Which host of the inventory somebody means. Proxies only: the answer may be a host that its asker must not see. */
   routeHost(request: HostRouteRequest): Promise<Route>
+  /** A proxy says where users reach its web port, `https://host[:port]`: links are made for the one that said so last. */
+  announceProxy(request: {webUrl: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
@@ -359,6 +361,38 @@ export interface AuthApi {
   appendRecording(sid: string, chunk: RecordingChunk): Promise<void>
   sealRecording(sid: string, end: RecordingEnd): Promise<void>
 }
+
+/** What the roles of the cluster ask, in the process of the auth service and on other machines. */
+export type SystemApi = Pick<
+  AuthApi,
+  | 'ping'
+  | 'join'
+  | 'enrolHost'
+  | 'establishTrust'
+  | 'listRemoteClusters'
+  | 'admitForeign'
+  | 'watchTrustedClusters'
+  | 'trustedAuthorities'
+  | 'issueProxyHostCertificate'
+  | 'issueNodeHostCertificate'
+  | 'renewHostCertificates'
+  | 'heartbeat'
+  | 'listHosts'
+  | 'routeHost'
+  | 'announceProxy'
+  | 'decide'
+  | 'upsertTracker'
+  | 'removeTracker'
+  | 'dropTrackers'
+  | 'permitJoin'
+  | 'watchEndings'
+  | 'watchLocks'
+  | 'emit'
+  | 'emitAll'
+  | 'beginRecording'
+  | 'appendRecording'
+  | 'sealRecording'
+>
 
 /** Gives a caller its view of the service. */
 export type AuthService = {as(caller: Caller): AuthApi}

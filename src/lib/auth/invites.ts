@@ -44,7 +44,7 @@ export async function createInvite(
     expires,
   }
   await context.invites.put(tokenId(token), invite, expires)
-  return {user, url: `${context.publicUrl()}/web/invite/${token}`, expires}
+  return {user, url: `${await context.publicUrl()}/web/invite/${token}`, expires}
 }
 
 export async function withdrawInvites({invites}: AuthContext, user: string): Promise<void> {

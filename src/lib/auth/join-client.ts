@@ -3,8 +3,7 @@ import {problem} from '../errors/index.js'
 import {authorityPin, pinnedAuthority, readTlsHost} from '../pki/index.js'
 import {createClusterClient} from './cluster-client.js'
 import {type ServerAddress, shownCertificates} from './cluster-connection.js'
-import type {HostCertificates, JoinRequest} from './contract.js'
-import type {SystemApi} from './system-methods.js'
+import type {HostCertificates, JoinRequest, SystemApi} from './contract.js'
 
 /** An auth service that is known by its pins alone. */
 export interface PinnedServer {

@@ -15,7 +15,7 @@ export const machineTtlMilliseconds = 90 * 24 * 3_600_000
 export function joinMethods(
   context: AuthContext,
   caller: Caller,
-): Pick<AuthApi, 'join' | 'renewHostCertificates'> {
+): Pick<AuthApi, 'join' | 'renewHostCertificates' | 'announceProxy'> {
   const {emit, joining} = context
   return {
     async join(request) {
@@ -41,6 +41,15 @@ export function joinMethods(
         ? joining.machines.replace(hostId, known.revision, {...machine, roles}, expiry(context))
         : joining.machines.create(hostId, {...machine, roles}, expiry(context)))
       return certify(context, hostId, [role], key)
+    },
+    async announceProxy({webUrl}) {
+      const {hostId} = joined(caller)
+      if (!/^https:\/\/[A-Za-z0-9.:[\]_-]+$/.test(webUrl) || !URL.canParse(webUrl))
+        throw problem('invalid_input', 'the address of a web port is https://host:port')
+      const known = await joining.webAddress.get('latest')
+      if (known?.value.url === webUrl) return
+      await joining.webAddress.put('latest', {version: 1, url: webUrl})
+      await emit({event: 'proxy.announce', server_id: hostId, fields: {url: webUrl}})
     },
   }
 }

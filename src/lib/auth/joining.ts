@@ -38,6 +38,9 @@ export const machineSchema = z.strictObject({
 })
 export type StoredMachine = z.output<typeof machineSchema>
 
+/** Where users reach the web ports of proxies on other machines: of all, the one that said so last. */
+export const webAddressSchema = z.strictObject({version: z.literal(1), url: z.string()})
+
 /** What joining works with. */
 export interface Joining {
   tokens: Records<StoredJoinToken>
@@ -45,6 +48,7 @@ export interface Joining {
   /** Of guessed tokens. */
   failures: FailureLimit
   authAddress: () => string
+  webAddress: Records<z.output<typeof webAddressSchema>>
 }
 
 export const createJoining = (
@@ -56,6 +60,7 @@ export const createJoining = (
   machines: createRecords(backend, 'machines', machineSchema),
   failures: createFailureLimit({perAddress: 10, total: 200, windowMilliseconds: 60_000, now}),
   authAddress,
+  webAddress: createRecords(backend, 'web-address', webAddressSchema),
 })
 
 export const sha256Hex = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')

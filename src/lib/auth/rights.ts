@@ -76,6 +76,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   issueProxyHostCertificate: 'system',
   issueNodeHostCertificate: 'system',
   renewHostCertificates: 'system',
+  announceProxy: 'system',
   heartbeat: 'system',
   routeHost: 'system',
   watchTrustedClusters: 'system',
@@ -95,6 +96,7 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'routeHost',
   'watchTrustedClusters',
   'admitForeign',
+  'announceProxy',
 ])
 /** And the reverse. */
 const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])

@@ -56,8 +56,10 @@ export interface AuthServiceOptions {
   authorities: Authorities
   audit: Pick<AuditLog, 'emit' | 'query' | 'head'>
   recordings: RecordingStore
-  /** Where users reach the web pages; asked when a link is made. */
-  publicUrl: () => string
+  /**
+   * Where users reach the web pages; asked when a link is made. `announced` is what a proxy on another machine said last.
+   */
+  publicUrl: (announced: string | undefined) => string
   /** `host:port` by which other machines reach this service; asked when a token is made. */
   authAddress?: () => string
   establishTrust?: EstablishTrust
@@ -72,7 +74,9 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
 }
 
 function createContext(options: AuthServiceOptions): AuthContext {
-  const {backend, authorities, audit, recordings, publicUrl, now = Date.now} = options
+  const {backend, authorities, audit, recordings, now = Date.now} = options
+  const joining = createJoining(backend, now, options.authAddress)
+  const publicUrl = async () => options.publicUrl((await joining.webAddress.get('latest'))?.value.url)
   const settings = withRecordingMode(options.settings)
   return {
     ...{settings, backend, authorities, audit, recordings, publicUrl, now},
@@ -84,7 +88,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     inTurn: createTurns(),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
-    joining: createJoining(backend, now, options.authAddress),
+    joining,
     inventory: createInventory(backend, createRecords(backend, 'hosts', hostSchema), now),
     trust: createTrust(backend),
     establishTrust: options.establishTrust ?? (() => Promise.reject(cannotReachOthers())),

@@ -1,7 +1,7 @@
 import {z} from 'zod'
 import {isHostId} from '../access/index.js'
 import {type EventName, eventCodes} from '../audit/index.js'
-import type {AuthApi} from './contract.js'
+import type {AuthApi, SystemApi} from './contract.js'
 import {enrolInput} from './enrol-input.js'
 
 /** Bounds on what other machines send, before anything looks at the meaning. */
@@ -71,6 +71,7 @@ export const systemInputs = {
   issueProxyHostCertificate: z.tuple([z.strictObject({principals: names, publicKey: bytes})]),
   issueNodeHostCertificate: z.tuple([z.strictObject({nodename: z.string().max(1024), publicKey: bytes})]),
   renewHostCertificates: z.tuple([z.strictObject({publicKey: z.string().max(4096)})]),
+  announceProxy: z.tuple([z.strictObject({webUrl: z.string().max(300)})]),
   heartbeat: z.tuple([checkedThere]),
   listHosts: z.tuple([z.strictObject({search: z.string().max(1024).optional(), labels: labels.optional()})]),
   routeHost: z.tuple([
@@ -106,9 +107,9 @@ export const systemInputs = {
       truncated: text.optional(),
     }),
   ]),
-} as const satisfies Partial<Record<keyof AuthApi, z.ZodType>>
+} as const satisfies Record<SystemCall, z.ZodType>
 
-export type SystemCall = keyof typeof systemInputs
+export type SystemCall = Exclude<keyof SystemApi, StreamMethod>
 
 export const streamMethods = [
   'watchLocks',
@@ -134,7 +135,5 @@ export const anonymousInputs = {
 
 export type AnonymousCall = keyof typeof anonymousInputs
 
-/** The auth API as a role on another machine has it. */
-export type SystemApi = Pick<AuthApi, SystemCall | StreamMethod>
 /** The auth API as the web has it. */
 export type AnonymousApi = Pick<AuthApi, AnonymousCall>

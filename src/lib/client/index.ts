@@ -20,6 +20,7 @@ export {type IdentityFormat, identityFiles, type StoredIdentity, writeIdentity} 
 export {type IdentityFlags, identityOptions} from './identity-flags.js'
 export {inviteLines} from './invite-lines.js'
 export {parseInviteUrl} from './invite-url.js'
+export {withJoinedSession} from './join.js'
 export {joinRoles, startLine, tokenLines, tokenRoles} from './join-token.js'
 export {readKeyFile} from './key-file.js'
 export {keepLogin, logIn, loginCommand} from './login.js'

@@ -5,12 +5,7 @@ import type {FileConfig} from './schema.js'
  * leaves the list with the change that gives it its effect.
  */
 const inertKeys: readonly string[] = [
-  'auth_token',
-  'ca_pin',
-  'auth_servers',
   'connection_limits.max_users',
-  'auth_service.listen_addr',
-  'auth_service.tokens',
   'auth_service.keep_alive_count_max',
   'auth_service.session_control_timeout',
   'proxy_service.tunnel_listen_addr',

@@ -2,6 +2,7 @@ import {isIP} from 'node:net'
 import {join} from 'node:path'
 import {problem} from '../errors/index.js'
 import {inertKeysIn} from './inert.js'
+import {joiningConfig} from './joining.js'
 import {type FileConfig, ports} from './schema.js'
 import type {Address, AuthConfig, Config, NodeConfig, ProxyConfig, Role} from './types.js'
 import {parseAddress} from './values.js'
@@ -18,6 +19,12 @@ export interface StartFlags {
   pidFile?: string | undefined
   insecure?: boolean | undefined
   debug?: boolean | undefined
+  /** `host:port,…` */
+  authServer?: string | undefined
+  /** A join token, or the path of a file with it. */
+  token?: string | undefined
+  /** `sha256:…,…` */
+  caPin?: string | undefined
   /** `name=value,…`, as --labels says it; each wins over the file's label of its name. */
   labels?: Record<string, string> | undefined
   permitUserEnv?: boolean | undefined
@@ -68,9 +75,11 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
       maxConnections: common.connection_limits?.max_connections ?? 15_000,
       maxUsers: common.connection_limits?.max_users ?? 250,
     },
+    spoolBytes: common.spool_limit ?? gibibyte,
     auth: authConfig(file, flags, clusterName(around.hostname)),
     proxy: proxyConfig(file, flags),
     node: nodeConfig(file, flags),
+    joining: joiningConfig(common, flags),
     insecure: flags.insecure ?? false,
     inertKeys: inertKeysIn(file),
     ...(flags.diagAddr === undefined ? {} : {diagnostics: diagnostics(flags.diagAddr)}),
@@ -82,6 +91,7 @@ const commonOf = (file: FileConfig): NonNullable<FileConfig['teleport']> =>
   file.sallyport ?? file.teleport ?? {}
 
 const minute = 60_000
+const gibibyte = 2 ** 30
 
 function authConfig(file: FileConfig, flags: StartFlags, hostname: string): AuthConfig {
   const auth = file.auth_service ?? {}
@@ -96,6 +106,7 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     clientIdleTimeoutMs: auth.client_idle_timeout ?? 0,
     disconnectExpiredCert: auth.disconnect_expired_cert ?? false,
     sessionControlTimeoutMs: auth.session_control_timeout ?? 2 * minute,
+    staticTokens: auth.tokens ?? [],
     recordingRetentionMs: auth.recording_retention ?? 0,
     routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }

@@ -1,5 +1,16 @@
 import {z} from 'zod'
-import {choice, dnsName, duration, ipAddress, listenAddress, publicAddresses, text, yesNo} from './values.js'
+import {caPins, serverAddress, staticToken} from './joining.js'
+import {
+  choice,
+  dnsName,
+  duration,
+  ipAddress,
+  listenAddress,
+  publicAddresses,
+  size,
+  text,
+  yesNo,
+} from './values.js'
 
 export const ports = {web: 3080, proxy: 3023, tunnel: 3024, auth: 3025, node: 3022} as const
 
@@ -24,8 +35,8 @@ const common = z.strictObject({
   nodename: dnsName.optional(),
   data_dir: text.optional(),
   auth_token: text.optional(),
-  ca_pin: text.optional(),
-  auth_servers: list.optional(),
+  ca_pin: caPins.optional(),
+  auth_servers: z.array(serverAddress(ports.auth)).optional(),
   advertise_ip: ipAddress.optional(),
   log: z
     .strictObject({
@@ -38,6 +49,7 @@ const common = z.strictObject({
   ciphers: list.optional(),
   kex_algos: list.optional(),
   mac_algos: list.optional(),
+  spool_limit: size.optional(),
   connection_limits: z
     .strictObject({max_connections: count.optional(), max_users: count.optional()})
     .optional(),
@@ -63,7 +75,7 @@ const auth = z.strictObject({
   enabled: yesNo.optional(),
   cluster_name: dnsName.optional(),
   listen_addr: listenAddress(ports.auth).optional(),
-  tokens: list.optional(),
+  tokens: z.array(staticToken).optional(),
   session_recording: choice(['node', 'proxy', 'off', 'node-sync', 'proxy-sync']).optional(),
   proxy_checks_host_keys: yesNo.optional(),
   authentication: authentication.optional(),

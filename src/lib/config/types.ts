@@ -20,9 +20,13 @@ export interface Config {
   logSeverity: Severity
   algorithms: {ciphers?: string[]; kex?: string[]; macs?: string[]}
   limits: {maxConnections: number; maxUsers: number}
+  /** Bytes that recordings may take here while the auth service of another machine cannot have them. */
+  spoolBytes: number
   auth: AuthConfig
   proxy: ProxyConfig
   node: NodeConfig
+  /** Where the auth service is, for roles that run without it. */
+  joining: JoiningConfig
   /** Do not verify the services of other machines. */
   insecure: boolean
   diagnostics?: Address
@@ -43,6 +47,8 @@ export interface AuthConfig {
   clientIdleTimeoutMs: number
   disconnectExpiredCert: boolean
   sessionControlTimeoutMs: number
+  /** Join tokens that stay good. */
+  staticTokens: {value: string; roles: ('proxy' | 'node' | 'openssh')[]}[]
   /** Recordings whose session ended so long ago are removed. */
   recordingRetentionMs: number
   /** What becomes of a name that several hosts have: refused, or the host that was heard of last. */
@@ -63,6 +69,15 @@ export interface ProxyConfig {
   httpsCertFile?: string
   /** CIDR blocks and name globs that unregistered targets may, or may not, be dialled at; denial wins. */
   dial: {allow: string[]; deny: string[]}
+}
+
+export interface JoiningConfig {
+  /** Several are tried in turn. */
+  authServers: Address[]
+  /** The token, or the absolute path of a file that holds it. */
+  token?: string
+  /** `sha256:…`; one is enough to be believed. */
+  caPins: string[]
 }
 
 export interface NodeConfig {

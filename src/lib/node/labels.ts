@@ -1,8 +1,8 @@
 import {spawn} from 'node:child_process'
+import {guardedStdio} from '../children/index.js'
 import type {CommandLabel} from '../config/index.js'
 import {systemErrorWords} from '../durable/index.js'
 import type {Log} from '../session/index.js'
-import {guardedStdio} from './process/index.js'
 
 /** A period shorter than this would have the node do little else. */
 const leastPeriodMilliseconds = 1000

@@ -9,6 +9,7 @@ import {
   type SessionExit,
   type SessionRecord,
   type TerminalSize,
+  type TransferWatch,
 } from '../session/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
@@ -46,6 +47,8 @@ export interface SessionParameters {
   launch(wish: Launch): Promise<NodeProcess>
   onSubsystem(name: string): Promise<void>
   onX11(success: boolean): Promise<void>
+  /** Watches the files that pass, where that is what the session is for. */
+  watchTransfer(kind: string, command: string | undefined): TransferWatch | undefined
   onResize(size: TerminalSize): void
   /** Bytes passed, either way. */
   onActivity(): void
@@ -80,12 +83,15 @@ class Session {
   #agent = false
   #started = false
   #process: NodeProcess | undefined
+  #transfer: TransferWatch | undefined
   #received = 0
   #exit: SessionExit | undefined
   /** Why the session cannot begin. Told when the program is asked for, which is when the client listens. */
   #refusal: SallyportError | undefined
   /** Set when the session is ended from here: from then on nothing is delivered. */
   #ended = false
+  /** The client does not read stdout any more (eow@openssh.com). */
+  #unread = false
   #finishing: Promise<void> | undefined
 
   constructor(parameters: SessionParameters) {
@@ -137,8 +143,12 @@ class Session {
   async #conclude(farewell: Promise<void>): Promise<void> {
     const {record, onProblem, onDone} = this.#parameters
     this.#letGo()
+    const recorded = (async () => {
+      await this.#transfer?.finish()
+      await record.finish(this.#exit, this.#received)
+    })()
     // Durable first: whoever sees the session end may look for its recording at once.
-    await Promise.all([record.finish(this.#exit, this.#received).catch(onProblem), farewell])
+    await Promise.all([recorded.catch(onProblem), farewell])
     this.#channel.close()
     onDone()
   }
@@ -213,7 +223,14 @@ class Session {
 
   /** The client reads no more (PROTOCOL §2.1): the program finds its output closed, as before `| head` in a shell. */
   #stopOutput(): void {
+    // OpenSSH grants no window any more for what it had not written: waiting for it would be for ever.
+    this.#unread = true
+    this.#channel.dropUnsent()
     if (!this.#terminal) this.#process?.stdout.destroy()
+    // Last words on stderr may find no window either.
+    void this.#process?.exited.then(() => {
+      setTimeout(() => this.#channel.dropUnsent(), farewellMilliseconds).unref()
+    })
   }
 
   async #start(type: string, asked: string | undefined): Promise<boolean> {
@@ -223,7 +240,7 @@ class Session {
     this.#started = true
     const {record, launch, onSubsystem} = this.#parameters
     const {program, command, original} = choice
-    // File transfers are told of by their events; their protocol would make no recording to watch.
+    // Each of its files is told of by an event; the protocol would make no recording to watch.
     const recorded = program.kind !== 'sftp'
     if (recorded) await record.begin(sessionStart(command, this.#terminal))
     if (type === 'subsystem') await onSubsystem(asked ?? '')
@@ -235,6 +252,7 @@ class Session {
       ...(original !== undefined && {originalCommand: original}),
     })
     this.#process = started
+    this.#transfer = this.#parameters.watchTransfer(program.kind === 'sftp' ? 'subsystem' : 'exec', command)
     if (this.#finishing) this.#letGo()
     this.#relay(started, recorded)
     return true
@@ -245,8 +263,12 @@ class Session {
     const {record, onActivity} = this.#parameters
     const tap = (stream: 'stdout' | 'stderr') => (chunk: Buffer) => {
       onActivity()
+      if (this.#ended || (this.#unread && stream === 'stdout')) return false
+      const seen = stream === 'stdout' ? this.#transfer?.output(chunk) : undefined
       if (this.#ended) return false
-      return recorded ? record.output(chunk, stream) : undefined
+      const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
+      // One promise is enough: the next bytes ask again.
+      return hold ?? seen?.wait
     }
     const flushed = Promise.all([
       relay(running.stdout, channel, tap('stdout')),
@@ -255,7 +277,8 @@ class Session {
     const input = relay(channel, running.stdin, chunk => {
       onActivity()
       this.#received += chunk.length
-      return this.#ended ? false : undefined
+      const wait = this.#ended ? undefined : this.#transfer?.input(chunk)
+      return this.#ended ? false : wait
     })
     channel.stderr.resume()
     void input.then(() => running.stdin.end())

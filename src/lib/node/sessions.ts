@@ -7,6 +7,7 @@ import {
   type SessionRecord,
   type TerminalSize,
   tellSessionId,
+  watchTransfer,
 } from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {NodeProcess} from './process/index.js'
@@ -113,6 +114,15 @@ function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () 
     launch: wish => launch(parameters, facts.sid, wish),
     onSubsystem: name => emit({event: 'subsystem', fields: {name}}),
     onX11: success => emit({event: 'x11', success}),
+    // The forwarder sees the same bytes, and tells of them.
+    watchTransfer: (kind, command) =>
+      place === 'forwarder'
+        ? undefined
+        : watchTransfer({
+            ...{kind, command, emit, mode: options.recordSession, marker: record.marker},
+            onLost: error => session.end(error),
+            onProblem: warn('audit event lost'),
+          }),
     onResize: parameters.onResize,
     onActivity: parameters.onActivity,
     onProblem: warn('session record incomplete'),

@@ -1,25 +1,39 @@
 import type {Duplex} from 'node:stream'
-import type {AuthApi, Caller} from '../auth/contract.js'
+import type {Caller, SystemApi} from '../auth/contract.js'
 import type {Forwarder, ForwardSettings} from '../forward/index.js'
-import type {ConnectionGuard, LockWatch, Log} from '../session/index.js'
+import type {ConnectionGuard, LockWatch, Log, SessionHub} from '../session/index.js'
 import type {DialSettings} from './dial.js'
+
+/** By what a user is known on a connection: a certificate that was verified there, with the proof of its key. */
+export interface UserProof {
+  /** Blob. */
+  certificate: Buffer
+  /** IP address of the user. */
+  address: string
+}
+
+/** Serves the auth API on a stream to a user. */
+export type ServeApi = (stream: Duplex, caller: Caller, proof: UserProof) => void
 
 /** What all connections of one proxy share. */
 export interface ProxyContext {
-  auth: AuthApi
+  auth: SystemApi
   clusterName: string
   proxyId: string
+  /** UUID of this machine. */
+  hostId: string
   /** The proxy ends and records SSH connections; otherwise it passes on what it cannot read. */
   recording: boolean
   dial: DialSettings
   forwardSettings: ForwardSettings
   guard: ConnectionGuard
+  /** The sessions that run here. */
+  hub: SessionHub
   locks: LockWatch
   forwarders: Set<Forwarder>
   /** The proxy is on its way out and leads nobody anywhere any more. */
   draining(): boolean
-  /** Serves the auth API to this caller. */
-  serveApi(stream: Duplex, caller: Caller): void
+  serveApi: ServeApi
   log: Log
   /** Unix ms. */
   now: () => number

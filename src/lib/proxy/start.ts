@@ -1,7 +1,6 @@
 import {createServer, type Server, type Socket} from 'node:net'
-import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
-import type {AuthApi, Caller} from '../auth/contract.js'
+import type {SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
@@ -10,11 +9,13 @@ import {
   type LockWatch,
   type Log,
   personOf,
+  type SessionHub,
   startLockWatch,
+  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
-import type {ProxyContext} from './context.js'
+import type {ProxyContext, ServeApi} from './context.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
@@ -28,7 +29,9 @@ export interface ProxyOptions {
   /** Names and addresses by which clients reach the proxy: principals of its own host certificate. */
   names: readonly string[]
   clusterName: string
-  /** UUID or name of this proxy, for `forwarded_by`. */
+  /** UUID of this machine. */
+  hostId: string
+  /** Name of this proxy, for `forwarded_by`. */
   proxyId: string
   recording: boolean
   checkHostKeys: boolean
@@ -39,8 +42,8 @@ export interface ProxyOptions {
   keepAliveMilliseconds: number
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
-  auth: AuthApi
-  serveApi(stream: Duplex, caller: Caller): void
+  auth: SystemApi
+  serveApi: ServeApi
   log: Log
   now: () => number
   sessionId: () => string
@@ -58,8 +61,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
+  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const state: ProxyState = {
-    ...{options, certificates, locks},
+    ...{options, certificates, locks, hub},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     port: options.listen.port,
@@ -68,7 +72,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listen(server, options.listen, options.log).catch(async error => {
-    await locks.close()
+    await Promise.all([locks.close(), hub.close()])
     throw error
   })
   state.port = address.port
@@ -79,7 +83,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
-      await locks.close()
+      await Promise.all([locks.close(), hub.close()])
     },
   }
 }
@@ -88,6 +92,7 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
+  hub: SessionHub
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -102,9 +107,9 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
   acceptClient(socket, options, state).then(
-    ({connection, outer}) => {
+    ({connection, outer, certificate}) => {
       if (clients.has(socket)) clients.set(socket, connection)
-      serveClient(context, connection, outer)
+      serveClient(context, connection, outer, certificate)
     },
     (error: unknown) => {
       socket.destroy()
@@ -133,11 +138,11 @@ function listen(
 }
 
 function createContext(state: ProxyState): ProxyContext {
-  const {options, certificates, forwarders, locks} = state
+  const {options, certificates, forwarders, locks, hub} = state
   const guard = createGuard(locks)
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
-    ...{auth, guard, clusterName, proxyId, graceMilliseconds, log},
+    ...{auth, guard, hub, clusterName, proxyId, graceMilliseconds, log},
     report: reporter(options),
     checkHostKeys: options.checkHostKeys,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -152,7 +157,19 @@ function createContext(state: ProxyState): ProxyContext {
     ownPorts: () => [state.port, ...options.ownPorts()],
   }
   return {
-    ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders, guard, locks},
+    ...{
+      auth,
+      clusterName,
+      proxyId,
+      hostId: options.hostId,
+      log,
+      dial,
+      forwardSettings,
+      forwarders,
+      guard,
+      hub,
+      locks,
+    },
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,
@@ -177,7 +194,7 @@ async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
   {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
-): Promise<{connection: SshConnection; outer: OuterConnection}> {
+): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
   const localAddress = `${(socket.localAddress ?? '').replace(/^::ffff:/i, '')}:${socket.localPort}`
@@ -216,6 +233,7 @@ async function acceptClient(
   })
   return {
     connection,
+    certificate: user.certificate.blob,
     outer: {
       identity: identityOf(user.certificate),
       ...{remoteAddress, localAddress, remoteIp},

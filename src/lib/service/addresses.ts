@@ -7,8 +7,8 @@ import {addressesFile} from './data-dir.js'
 export interface Addresses {
   pid: number
   cluster: string
-  /** Administration: a Unix socket. */
-  auth: {socket: string}
+  /** Administration through a Unix socket; other machines on a port. */
+  auth?: Address & {socket: string}
   ssh?: Address
   /** SSH of the node on this machine. */
   node?: Address
@@ -22,7 +22,12 @@ export const writeAddresses = (dataDir: string, addresses: Addresses): Promise<v
 
 /** One line per service, for people. */
 export const addressLines = ({auth, ssh, node, web, cluster, diagnostics}: Addresses): string[] => [
-  `auth   cluster ${cluster}, administration on ${auth.socket}`,
+  ...(auth
+    ? [
+        `auth   cluster ${cluster}, administration on ${auth.socket}`,
+        `auth   other machines on ${formatAddress(auth)}`,
+      ]
+    : []),
   ...(ssh ? [`proxy  SSH on ${formatAddress(ssh)}`] : []),
   ...(node ? [`node   SSH on ${formatAddress(node)}`] : []),
   ...(web ? [`web    ${web.url} (${formatAddress(web)})`] : []),
@@ -46,13 +51,13 @@ export function publicSshAddress({proxy}: Config): string | undefined {
 }
 
 /** Every name and address this machine answers to as the proxy: principals of its host certificate. */
-export function proxyNames(config: Config): string[] {
-  const {proxy, nodename, advertiseIp, auth} = config
+export function proxyNames(config: Config, clusterName: string): string[] {
+  const {proxy, nodename, advertiseIp} = config
   const addresses = Object.values(networkInterfaces()).flatMap(list => list?.map(item => item.address) ?? [])
   const listening = isWildcard(proxy.listen.host) ? addresses : [proxy.listen.host]
   const names = [
     nodename,
-    `${nodename}.${auth.clusterName}`,
+    `${nodename}.${clusterName}`,
     hostname(),
     'localhost',
     '127.0.0.1',

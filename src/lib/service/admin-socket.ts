@@ -1,6 +1,6 @@
 import {chmod} from 'node:fs/promises'
 import {createServer, type Socket} from 'node:net'
-import {claimAdminSocket} from './data-dir.js'
+import {claimAdminSocket, claimPresenceSocket} from './data-dir.js'
 
 export interface AdminSocket {
   path: string
@@ -11,11 +11,16 @@ export interface AdminSocket {
  * Listens on `<data-dir>/admin.sock`, mode 0600 in a 0700 directory: whoever can open it is an administrator.
  * Throws `already_running` when another service answers there.
  */
-export async function startAdminSocket(
+export const startAdminSocket = async (
   dataDir: string,
   serve: (connection: Socket) => void,
-): Promise<AdminSocket> {
-  const path = await claimAdminSocket(dataDir)
+): Promise<AdminSocket> => listenOn(await claimAdminSocket(dataDir), serve)
+
+/** Shows that a service without the auth role runs on the data directory. Throws `already_running`. */
+export const startPresenceSocket = async (dataDir: string): Promise<AdminSocket> =>
+  listenOn(await claimPresenceSocket(dataDir), connection => connection.destroy())
+
+async function listenOn(path: string, serve: (connection: Socket) => void): Promise<AdminSocket> {
   const connections = new Set<Socket>()
   const server = createServer(connection => {
     connections.add(connection)

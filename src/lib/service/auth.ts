@@ -15,9 +15,9 @@ import {
   type SessionCompletion,
 } from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
-import type {Config} from '../config/index.js'
+import {type Config, formatAddress} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
-import {openAuthorities} from '../pki/index.js'
+import {type Authorities, openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
 import {proxyNames} from './addresses.js'
 import {createResources} from './resources.js'
@@ -30,11 +30,14 @@ export interface AuthRoomOptions {
   now: () => number
   /** Where users reach the web pages; known once they are served. */
   webUrl: () => string | undefined
+  /** Where other machines reach the service; known once it listens. */
+  address: () => string | undefined
 }
 
 /** The auth service with everything it stands on. */
 export interface AuthRoom {
   service: AuthService
+  authorities: Authorities
   /** Serves its API on a connected stream to a caller whose name the stream vouches for. */
   serve(stream: Duplex, caller: Caller): void
   /** Begins, in the background, to complete what earlier processes left of their sessions, and to prune recordings. */
@@ -51,11 +54,11 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
   const {logger} = options
   const resources = createResources()
   try {
-    const {service, completion, retention} = await openService(options, resources.add)
+    const {service, authorities, completion, retention} = await openService(options, resources.add)
     const server = createApiServer(service, logger)
     resources.add('API', server.close)
     return {
-      service,
+      ...{service, authorities},
       serve: server.attach,
       completeSessions: () => {
         void completion
@@ -72,9 +75,11 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
 }
 
 async function openService(
-  {config, logger, version, now, webUrl}: AuthRoomOptions,
+  {config, logger, version, now, webUrl, address}: AuthRoomOptions,
   opened: (name: string, close: () => Promise<unknown>) => void,
-): Promise<{service: AuthService; completion: SessionCompletion; retention: Retention}> {
+): Promise<
+  Pick<AuthRoom, 'service' | 'authorities'> & {completion: SessionCompletion; retention: Retention}
+> {
   const {dataDir, auth} = config
   const {clusterName} = auth
   const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
@@ -114,7 +119,8 @@ async function openService(
       secondFactor: auth.secondFactor,
       recording: auth.sessionRecording,
       routingStrategy: auth.routingStrategy,
-      proxyNames: proxyNames(config),
+      proxyNames: proxyNames(config, auth.clusterName),
+      staticTokens: auth.staticTokens,
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,
@@ -122,14 +128,17 @@ async function openService(
     },
     ...{backend, authorities, recordings, now},
     audit: {emit: completion.emit, query: audit.query, head: audit.head},
-    publicUrl: () => webUrl() ?? configuredUrl(config),
+    publicUrl: announced => webUrl() ?? promisedUrl(config) ?? announced ?? guessedUrl(config),
+    authAddress: () => address() ?? formatAddress(config.auth.listen),
     establishTrust: askRoot(now),
   })
-  return {service, completion, retention}
+  return {service, authorities, completion, retention}
 }
 
-/** Links can be made where the web runs elsewhere: then the address that users were promised is all we know. */
-const configuredUrl = ({proxy, nodename}: Config): string => {
-  const {host, port} = proxy.publicAddresses[0] ?? {host: nodename, port: proxy.webListen.port}
-  return `https://${host}:${port || proxy.webListen.port}`
+/** What the configuration promises users, where the web runs elsewhere. */
+function promisedUrl({proxy}: Config): string | undefined {
+  const [address] = proxy.publicAddresses
+  return address && `https://${address.host}:${address.port || proxy.webListen.port}`
 }
+
+const guessedUrl = ({proxy, nodename}: Config): string => `https://${nodename}:${proxy.webListen.port}`

@@ -6,6 +6,8 @@ import {problem} from '../errors/index.js'
 
 /** Files of a running service that others look for; everything else in the data directory belongs to the rooms. */
 export const adminSocket = (dataDir: string): string => join(dataDir, 'admin.sock')
+/** Of a service without the auth role: nothing is served there. */
+const presenceSocket = (dataDir: string): string => join(dataDir, 'service.sock')
 export const addressesFile = (dataDir: string): string => join(dataDir, 'addresses.json')
 
 // sun_path is 108 bytes on Linux and 104 on macOS, the closing NUL included.
@@ -37,11 +39,21 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
 }
 
 /**
- * Refuses a second service on one data directory: throws `already_running` when somebody answers on its socket. A
- * socket that nobody answers on was left by a crash and is removed.
+ * Refuses a second service on one data directory: throws `already_running` when somebody answers on one of its sockets.
+ * A socket that nobody answers on was left by a crash and is removed.
  */
 export async function claimAdminSocket(dataDir: string): Promise<string> {
-  const path = adminSocket(dataDir)
+  if (await answers(presenceSocket(dataDir))) throw alreadyRunning(dataDir)
+  return claim(dataDir, adminSocket(dataDir))
+}
+
+/** The same for a service without the auth role. */
+export async function claimPresenceSocket(dataDir: string): Promise<string> {
+  if (await answers(adminSocket(dataDir))) throw alreadyRunning(dataDir)
+  return claim(dataDir, presenceSocket(dataDir))
+}
+
+async function claim(dataDir: string, path: string): Promise<string> {
   if (await answers(path)) throw alreadyRunning(dataDir)
   await rm(path, {force: true})
   return path

@@ -1,22 +1,22 @@
-import {randomUUID} from 'node:crypto'
 import {rm} from 'node:fs/promises'
 import type {Logger} from 'pino'
-import {type Config, formatAddress} from '../config/index.js'
+import type {Config} from '../config/index.js'
 import {writeFileAtomic} from '../durable/index.js'
-import {problem} from '../errors/index.js'
-import type {Node} from '../node/index.js'
-import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
 import {nativeCiphersAvailable} from '../ssh/index.js'
-import {loadTls, startWeb, type WebServer} from '../web/index.js'
-import {type Addresses, proxyNames, publicSshAddress, publicWebUrl, writeAddresses} from './addresses.js'
-import {startAdminSocket} from './admin-socket.js'
-import {type AuthRoom, openAuth} from './auth.js'
+import type {WebServer} from '../web/index.js'
+import {type Addresses, writeAddresses} from './addresses.js'
+import {startPresenceSocket} from './admin-socket.js'
+import {type AuthLink, localLink} from './auth-link.js'
+import {startAdministration, startAuthPart} from './auth-part.js'
 import {addressesFile, prepareDataDir} from './data-dir.js'
 import {startDiagnostics} from './diagnostics.js'
 import {hostUuid} from './host-uuid.js'
-import {listening} from './listening.js'
-import {startNodePart} from './node.js'
-import {createResources, type Resources} from './resources.js'
+import {startNodePart} from './node-part.js'
+import type {Part} from './part.js'
+import {startProxyPart} from './proxy-part.js'
+import {openRemoteAuth} from './remote-auth.js'
+import {createResources} from './resources.js'
+import {startWebPart} from './web-part.js'
 
 export interface StartOptions {
   config: Config
@@ -32,15 +32,6 @@ export interface Service {
   close(drainMilliseconds: number): Promise<void>
 }
 
-interface Part {
-  config: Config
-  logger: Logger
-  now: () => number
-  resources: Resources
-  /** Set when `close` begins. */
-  drain: {milliseconds: number}
-}
-
 /**
  * Starts every role of the configuration in this process; resolves when all of them listen. What had been started is
  * closed again when one of them cannot.
@@ -52,19 +43,19 @@ export async function startService({
   version,
   now = Date.now,
 }: StartOptions): Promise<Service> {
-  assertAvailable(config)
   if (!nativeCiphersAvailable()) logger.warn('ssh2 was installed without its native part: ciphers are slower')
   await prepareDataDir(config.dataDir)
   const resources = createResources()
-  const part: Part = {config, logger, now, resources, drain: {milliseconds: 0}}
+  const hostId = await hostUuid(config.dataDir)
+  const part: Part = {config, logger, version, now, resources, hostId, drain: {milliseconds: 0}}
   let ready = false
   try {
     const diagnostics = await startDiagnosticsPart(part, () => ready)
-    const {auth, addresses: roles} = await startRoles(part, version)
+    const {addresses: roles, begin} = await startRoles(part)
     const addresses = {...roles, ...diagnostics}
     await writeFiles(part, addresses)
     ready = true
-    auth.completeSessions()
+    begin()
     return {
       addresses,
       async close(milliseconds) {
@@ -79,17 +70,6 @@ export async function startService({
   }
 }
 
-function assertAvailable({roles}: Config): void {
-  if (!roles.includes('auth'))
-    throw problem(
-      'config_invalid',
-      'a proxy or node without the auth service in the same process is not part of this version',
-      {
-        hint: 'start all of them: --roles=auth,proxy,node',
-      },
-    )
-}
-
 async function startDiagnosticsPart({config, resources}: Part, ready: () => boolean) {
   if (!config.diagnostics) return {}
   const diagnostics = await startDiagnostics(config.diagnostics, ready)
@@ -97,86 +77,33 @@ async function startDiagnosticsPart({config, resources}: Part, ready: () => bool
   return {diagnostics: diagnostics.address}
 }
 
-async function startRoles(part: Part, version: string): Promise<{auth: AuthRoom; addresses: Addresses}> {
-  const {config, logger, now, resources} = part
+/** `begin` is called when everything is ready: what is done in the background. */
+async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): void}> {
+  const {config} = part
   let web: WebServer | undefined
-  const auth = await openAuth({config, logger, version, now, webUrl: () => web?.url})
-  resources.add('auth', auth.close)
+  const auth = config.roles.includes('auth') ? await startAuthPart(part, () => web?.url) : undefined
+  const link = auth ? localLink(part, auth.room) : await joinAuth(part)
   const proxy = config.roles.includes('proxy')
-    ? await startProxyPart(part, auth, () => (web ? [web.address.port] : []))
+    ? await startProxyPart(part, link, () => (web ? [web.address.port] : []))
     : undefined
-  if (proxy) web = await startWebPart(part, auth, proxy)
-  const node = config.roles.includes('node') ? await startNodeRole(part, auth, version) : undefined
-  const socket = await startAdminSocket(config.dataDir, connection => auth.serve(connection, {kind: 'admin'}))
-  resources.add('administration socket', socket.close)
+  if (proxy) web = await startWebPart(part, link, proxy)
+  const node = config.roles.includes('node') ? await startNodePart(part, link) : undefined
+  const socket = auth && (await startAdministration(part, auth.room))
   const addresses = {
     pid: process.pid,
-    cluster: config.auth.clusterName,
-    auth: {socket: socket.path},
+    cluster: link.cluster.clusterName,
+    ...(auth && socket !== undefined ? {auth: {socket, ...auth.listen}} : {}),
     ...(proxy ? {ssh: proxy.address} : {}),
     ...(web ? {web: {...web.address, url: web.url}} : {}),
     ...(node ? {node: node.address} : {}),
   }
-  return {auth, addresses}
+  return {addresses, begin: () => auth?.room.completeSessions()}
 }
 
-async function startProxyPart(part: Part, auth: AuthRoom, webPorts: () => number[]): Promise<SshProxy> {
-  const {config, logger, now, resources, drain} = part
-  const where = {address: formatAddress(config.proxy.listen), setting: 'proxy_service.listen_addr'}
-  const {sessionRecording, clusterName} = config.auth
-  const proxy = await listening(
-    'the SSH proxy',
-    where,
-    startProxy({
-      listen: config.proxy.listen,
-      names: proxyNames(config),
-      clusterName,
-      proxyId: config.nodename,
-      recording: sessionRecording === 'proxy' || sessionRecording === 'proxy-sync',
-      checkHostKeys: config.auth.proxyChecksHostKeys,
-      dial: config.proxy.dial,
-      ownPorts: webPorts,
-      maxConnections: config.limits.maxConnections,
-      keepAliveMilliseconds: config.auth.keepAliveIntervalMs,
-      algorithms: config.algorithms,
-      auth: auth.service.as({kind: 'system', role: 'proxy'}),
-      serveApi: auth.serve,
-      log: logger,
-      now,
-      sessionId: randomUUID,
-    }),
-  )
-  resources.add('proxy', () => proxy.close(drain.milliseconds))
-  return proxy
-}
-
-async function startNodeRole(part: Part, auth: AuthRoom, version: string): Promise<Node> {
-  const {config, logger, now, resources, drain} = part
-  const hostId = await hostUuid(config.dataDir)
-  const api = auth.service.as({kind: 'system', role: 'node', hostId})
-  const node = await startNodePart({config, logger, version, now, auth: api, hostId})
-  resources.add('node', () => node.close(drain.milliseconds))
-  return node
-}
-
-async function startWebPart(part: Part, auth: AuthRoom, proxy: SshProxy): Promise<WebServer> {
-  const {config, logger, now, resources} = part
-  const {httpsCertFile: certFile, httpsKeyFile: keyFile, webListen: listen} = config.proxy
-  const names = proxyNames(config)
-  const tls = await loadTls({dataDir: config.dataDir, certFile, keyFile, names, logger, now})
-  const web = await startWeb({
-    listen,
-    tls,
-    auth: auth.service,
-    clusterName: config.auth.clusterName,
-    sshAddress: () => formatAddress(proxy.address),
-    sshPublicAddress: publicSshAddress(config),
-    publicUrl: publicWebUrl(config),
-    logger,
-    now,
-  })
-  resources.add('web', web.close)
-  return web
+async function joinAuth(part: Part): Promise<AuthLink> {
+  const presence = await startPresenceSocket(part.config.dataDir)
+  part.resources.add('presence', presence.close)
+  return openRemoteAuth(part)
 }
 
 async function writeFiles({config, resources}: Part, addresses: Addresses): Promise<void> {

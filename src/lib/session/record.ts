@@ -1,5 +1,5 @@
 import type {AuditInput} from '../audit/event.js'
-import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, SallyportError} from '../errors/index.js'
 import {createRecordingWriter, type RecordingWriter} from '../recording/index.js'
 import type {SessionExit, TerminalSize} from './requests.js'
 import type {SessionAuth} from './types.js'
@@ -31,6 +31,8 @@ export interface SessionRecordOptions {
   onFailure: (error: SallyportError) => void
   /** An event that nobody waits for could not be written. */
   onProblem: (error: unknown) => void
+  /** What the end event says besides. */
+  endFields?: () => Record<string, unknown>
 }
 
 /** The recording and the audit trail of one session: exactly one start, one end, one recording. */
@@ -110,6 +112,7 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       ...(exit?.code !== undefined && {exit_code: exit.code}),
       ...(exit?.signal !== undefined && {exit_signal: exit.signal}),
       recorded: end !== undefined,
+      ...options.endFields?.(),
     })
     if (problems.length > 0) throw problems[0]
   }
@@ -184,7 +187,9 @@ async function openRecording(
       append: (sid, chunk) => auth.appendRecording(sid, chunk),
       seal: (sid, end) => auth.sealRecording(sid, end),
     },
-    onFailure: options.onFailure,
+    onFailure: error => {
+      if (!isTaken(error)) options.onFailure(error)
+    },
   })
   try {
     await writer.started()
@@ -192,10 +197,14 @@ async function openRecording(
   } catch (error) {
     if (options.mode === 'strict') throw error
     // A host that shares its ID of the session could choose one that is taken, to go unrecorded.
-    if (asProblem(error).code === 'already_exists') throw error
+    if (isTaken(error)) throw error
     return undefined
   }
 }
+
+/** The writer names what kept it from beginning as the cause. */
+const isTaken = (error: unknown): boolean =>
+  error instanceof SallyportError && (error.code === 'already_exists' || isTaken(error.cause))
 
 function execFields(command: string, exit: SessionExit | undefined): Record<string, unknown> {
   if (exit?.code !== undefined) return {command, exitCode: exit.code}

@@ -61,6 +61,16 @@ describe('over a connection between machines', () => {
     expect(await codeOf(api.heartbeat({...beat, id: otherId}))).toBe('access_denied')
   })
 
+  test('a proxy says where links lead, a node does not', async () => {
+    const {api} = await cluster.client('proxy')
+    await api.announceProxy({webUrl: 'https://web.acme.example:3080'})
+    expect((await cluster.auth.events('proxy.announce'))[0]).toMatchObject({server_id: hostId})
+    for (const webUrl of ['http://a', 'https://a/b', 'https://a b', 'https://a?x', 'javascript:alert(1)', ''])
+      expect(await codeOf(api.announceProxy({webUrl}))).toBe('invalid_input')
+    const node = await cluster.client('node')
+    expect(await codeOf(node.api.announceProxy({webUrl: 'https://a'}))).toBe('access_denied')
+  })
+
   test('methods for people are not there', async () => {
     const {server} = cluster
     const session = connectHttp2(`https://127.0.0.1:${server.address.port}`, {

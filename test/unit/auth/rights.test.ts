@@ -81,6 +81,7 @@ const table: Record<keyof AuthApi, string[]> = {
   issueProxyHostCertificate: ['proxy'],
   issueNodeHostCertificate: ['node'],
   renewHostCertificates: ['node', 'proxy'],
+  announceProxy: ['proxy'],
   decide: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   emit: ['node', 'proxy'],

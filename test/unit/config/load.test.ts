@@ -76,7 +76,10 @@ describe('a configuration that is wrong', () => {
       'auth_service: {keep_alive_count_max: 0}',
       '1:38: auth_service.keep_alive_count_max: must be at least 1',
     ],
-    ['auth_service: {tokens: [a, 5]}', '1:28: auth_service.tokens.1: expected text, found a number'],
+    [
+      'auth_service: {tokens: ["node:a", 5]}',
+      '1:35: auth_service.tokens.1: expected the roles node, proxy and openssh, a colon and the token, such as node,proxy:secret',
+    ],
     [
       'auth_service: {authentication: {type: saml}}',
       '1:39: auth_service.authentication.type: single sign-on is not available; use local',

@@ -34,6 +34,7 @@ describe('defaults', () => {
       logSeverity: 'info',
       algorithms: {},
       limits: {maxConnections: 15_000, maxUsers: 250},
+      spoolBytes: 1_073_741_824,
       auth: {
         clusterName: 'bastion1',
         listen: {host: '0.0.0.0', port: 3025},
@@ -44,10 +45,12 @@ describe('defaults', () => {
         keepAliveCountMax: 3,
         clientIdleTimeoutMs: 0,
         disconnectExpiredCert: false,
+        staticTokens: [],
         sessionControlTimeoutMs: 120_000,
         recordingRetentionMs: 0,
         routingStrategy: 'unambiguous_match',
       },
+      joining: {authServers: [], caPins: []},
       proxy: {
         listen: {host: '0.0.0.0', port: 3023},
         webListen: {host: '0.0.0.0', port: 3080},
@@ -147,12 +150,72 @@ describe('a node', () => {
   })
 })
 
+describe('joining', () => {
+  const [one, two] = ['a', 'b'].map(digit => `sha256:${digit.repeat(64)}`)
+
+  test.each<[string, object, object]>([
+    ['', {}, {authServers: [], caPins: []}],
+    [
+      `teleport: {auth_servers: [auth1, "10.0.0.1:4000", "[::1]:25"], auth_token: /run/token, ca_pin: "${one}, ${two}"}`,
+      {},
+      {
+        authServers: [
+          {host: 'auth1', port: 3025},
+          {host: '10.0.0.1', port: 4000},
+          {host: '::1', port: 25},
+        ],
+        ...{token: '/run/token', caPins: [one, two]},
+      },
+    ],
+    [
+      `teleport: {auth_servers: [auth1], auth_token: file, ca_pin: ["${one}"]}`,
+      {authServer: 'auth2:1, auth3', token: 'flag', caPin: two},
+      {
+        authServers: [
+          {host: 'auth2', port: 1},
+          {host: 'auth3', port: 3025},
+        ],
+        ...{token: 'flag', caPins: [two]},
+      },
+    ],
+  ])('%s with %j', (text, flags, expected) => {
+    expect(resolved(text, flags).joining).toEqual(expected)
+  })
+
+  test.each([
+    'teleport: {ca_pin: x}',
+    'teleport: {ca_pin: "sha1:aa"}',
+    'teleport: {auth_servers: [":3025"]}',
+    'teleport: {auth_servers: ["a:0"]}',
+    'auth_service: {tokens: ["auth:secret"]}',
+    'auth_service: {tokens: ["node"]}',
+    'auth_service: {tokens: ["node:"]}',
+    'auth_service: {tokens: [":secret"]}',
+    'auth_service: {tokens: ["node: a b"]}',
+  ])('%s is a mistake', text => {
+    expect(() => resolved(text)).toThrow(/^x\.yaml:1:/)
+  })
+
+  test.each([{authServer: ''}, {authServer: 'a:b'}, {authServer: 'a,'}, {caPin: ''}, {caPin: 'x'}])(
+    'the flags %j are a mistake',
+    flags => {
+      expect(() => resolved('', flags)).toThrow(/expects/)
+    },
+  )
+
+  test('tokens of the file are for the roles before their colon', () => {
+    expect(resolved('auth_service: {tokens: ["node,proxy:a:b", "ssh:c"]}').auth.staticTokens).toEqual([
+      {value: 'a:b', roles: ['node', 'proxy']},
+      {value: 'c', roles: ['node']},
+    ])
+  })
+})
+
 test('settings that change nothing are named, so that nobody relies on them', () => {
   const text =
-    'teleport: {ca_pin: x, nodename: a}\nauth_service: {tokens: [], enabled: yes, keep_alive_count_max: 5}'
+    'teleport: {connection_limits: {max_users: 5}, nodename: a}\nauth_service: {enabled: yes, keep_alive_count_max: 5}'
   expect(resolved(text).inertKeys).toEqual([
-    'ca_pin',
-    'auth_service.tokens',
+    'connection_limits.max_users',
     'auth_service.keep_alive_count_max',
   ])
 })

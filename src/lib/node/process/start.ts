@@ -1,8 +1,8 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import type {Socket} from 'node:net'
 import {PassThrough, type Readable} from 'node:stream'
+import {type GuardedStdio, guardedStdio} from '../../children/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
-import {type GuardedStdio, guardedStdio} from './descriptors.js'
 import {
   asUser,
   commandLine,
@@ -200,7 +200,7 @@ function nodeProcess(child: Started, account: Account, asRoot: boolean, streams:
 /** Sends a signal to a process group; as `sender` where one is given, so that nobody reaches more than their own. */
 function sendSignal(group: number, name: string, sender: Account | undefined): void {
   if (!sender || sender.uid === 0) return tryKill(-group, `SIG${name}` as NodeJS.Signals)
-  const [command, ...args] = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -${group}`])
+  const [command, ...args] = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -- -${group}`])
   const stdio = guardedStdio(['ignore', 'ignore', 'ignore'])
   // There is nobody to tell when it cannot be sent: RFC 4254 §6.9 has no answer to a signal.
   spawn(command, args, {stdio, env: launchEnvironment, cwd: '/'}).on('error', () => undefined)

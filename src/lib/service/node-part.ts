@@ -1,41 +1,35 @@
 import {randomUUID} from 'node:crypto'
 import {networkInterfaces, userInfo} from 'node:os'
-import type {Logger} from 'pino'
 import {type Address, type Config, formatAddress} from '../config/index.js'
-import {type Node, type NodeAuth, startHostNode} from '../node/index.js'
+import {type Node, startHostNode} from '../node/index.js'
+import type {AuthLink} from './auth-link.js'
 import {listening} from './listening.js'
-
-export interface NodePart {
-  config: Config
-  logger: Logger
-  version: string
-  /** Unix ms. */
-  now: () => number
-  /** As `{kind: 'system', role: 'node', hostId}`. */
-  auth: NodeAuth
-  hostId: string
-}
+import type {Part} from './part.js'
 
 /** Starts the node of this machine. @throws config_invalid where it cannot listen, and what the auth service says */
-export async function startNodePart({config, logger, auth, ...part}: NodePart): Promise<Node> {
+export async function startNodePart(part: Part, link: AuthLink): Promise<Node> {
+  const {config, logger, hostId, version, now, resources, drain} = part
   const {listen, labels, commandLabels, permitUserEnv} = config.node
   if (process.getuid?.() !== 0)
     logger.warn({login: userInfo().username}, 'the node does not run as root: it serves this login only')
   const where = {address: formatAddress(listen), setting: 'ssh_service.listen_addr'}
-  return listening(
+  const node = await listening(
     'the node',
     where,
     startHostNode({
-      ...{...part, auth, listen, labels, commandLabels, permitUserEnv},
+      ...{hostId, version, now, listen, labels, commandLabels, permitUserEnv},
+      auth: link.as('node'),
       nodename: config.nodename,
       advertise: address => advertisedAddress(config, address),
       maxConnections: config.limits.maxConnections,
-      keepAliveMilliseconds: config.auth.keepAliveIntervalMs,
+      keepAliveMilliseconds: link.cluster.keepAliveMilliseconds,
       algorithms: config.algorithms,
       log: logger,
       sessionId: randomUUID,
     }),
   )
+  resources.add('node', () => node.close(drain.milliseconds))
+  return node
 }
 
 /** `host:port` by which others reach the node: as configured, where it listens, or the first address of the machine. */
