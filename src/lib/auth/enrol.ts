@@ -143,16 +143,17 @@ async function principalsOf(context: AuthContext, caller: Caller, host: Named): 
   const {id, hostname, names, address} = host
   const {clusterName} = context.settings
   const wanted = [hostname, ...names]
+  const reservedNames = await namesOfCluster(context)
   for (const name of wanted) {
     const owner = await ownerOf(context, name, id)
     if (owner) throw taken(name, owner)
-    if (caller.kind !== 'admin' && isReserved(context, name)) throw reserved(name)
+    if (caller.kind !== 'admin' && isReserved(reservedNames, name)) throw reserved(name)
   }
   const bare = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
   const more = [`${id}.${clusterName}`, `${hostname}.${clusterName}`, bare]
   const free: string[] = []
   for (const name of more)
-    if (!isReserved(context, name) && !(await ownerOf(context, name, id))) free.push(name)
+    if (!isReserved(reservedNames, name) && !(await ownerOf(context, name, id))) free.push(name)
   return [...new Set([...wanted, id, ...free])]
 }
 
@@ -160,12 +161,16 @@ async function principalsOf(context: AuthContext, caller: Caller, host: Named): 
 const ownerOf = async ({inventory}: AuthContext, name: string, id: string): Promise<HostRecord | undefined> =>
   (await inventory.matching([name])).find(host => host.id !== id)
 
-/** What the proxy goes by, and names that mean every machine to itself: who has them could stand in for others. */
-function isReserved({settings, publicUrl}: AuthContext, name: string): boolean {
-  const proxy = new URL(publicUrl()).hostname.replace(/^\[(.*)\]$/, '$1')
-  const own = [settings.clusterName, proxy, ...(settings.proxyNames ?? []), 'localhost', '::1']
-  return own.some(one => one.toLowerCase() === name) || name.endsWith('.localhost') || /^127\./.test(name)
+/** What the proxy goes by: who had such a name could stand in for it. */
+async function namesOfCluster({settings, publicUrl}: AuthContext): Promise<string[]> {
+  const {hostname} = new URL(await publicUrl())
+  const own = [settings.clusterName, hostname.replace(/^\[(.*)\]$/, '$1'), ...(settings.proxyNames ?? [])]
+  return own.map(name => name.toLowerCase())
 }
+
+/** Names of the cluster, and those that mean every machine to itself. */
+const isReserved = (own: readonly string[], name: string): boolean =>
+  own.includes(name) || /^(127\..*|::1|(.*\.)?localhost)$/.test(name)
 
 const reserved = (name: string): SallyportError =>
   problem('access_denied', `${name} is a name of the cluster's own machines`, {
