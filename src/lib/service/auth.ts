@@ -121,6 +121,10 @@ async function openService(
       routingStrategy: auth.routingStrategy,
       proxyNames: proxyNames(config, auth.clusterName),
       staticTokens: auth.staticTokens,
+      forRoles: {
+        checkHostKeys: auth.proxyChecksHostKeys,
+        keepAliveMilliseconds: auth.keepAliveIntervalMs,
+      },
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,
