@@ -22,6 +22,7 @@ export type {
   ResourceOutcome,
   RoleRecord,
   SecondFactor,
+  SessionTracker,
   SystemApi,
   UserSummary,
 } from './contract.js'

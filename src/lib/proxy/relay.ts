@@ -26,7 +26,8 @@ export interface RelayOptions {
 export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, target, openChannel, emit, farewell} = options
   const {host, registered} = target
-  const {lock, maxConnections} = await decide(context, identity, target)
+  const {lock, maxConnections, oversight} = await decide(context, identity, target)
+  if (oversight) throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -79,6 +80,15 @@ async function decide(
   }
   throw problem('access_denied', `access to ${host} denied: ${reason ?? 'the certificate is for no login'}`)
 }
+
+const unseen = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need somebody who looks on, and this proxy cannot show them to anybody',
+    {
+      hint: 'ask an administrator',
+    },
+  )
 
 const hungUp = ({host, port}: Target): SallyportError =>
   problem('host_unreachable', `${host}:${port} closed the connection at once`, {
