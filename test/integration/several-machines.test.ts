@@ -25,7 +25,12 @@ const authConfig = (port = 0) => ({
 const proxyConfig = (auth: Machine, changes: object = {}) => ({
   teleport: {nodename: 'proxy-1', auth_servers: [`127.0.0.1:${auth.addresses.auth?.port}`], ...changes},
   auth_service: {enabled: 'no'},
-  proxy_service: {enabled: 'yes', listen_addr: '127.0.0.1:0', web_listen_addr: '127.0.0.1:0'},
+  proxy_service: {
+    enabled: 'yes',
+    listen_addr: '127.0.0.1:0',
+    web_listen_addr: '127.0.0.1:0',
+    tunnel_listen_addr: '127.0.0.1:0',
+  },
 })
 
 /** The words of `nodes add` that a machine needs. */
@@ -62,7 +67,7 @@ describe('auth on one machine, the proxy on another', {timeout: 60_000}, () => {
       expect.stringMatching(/^auth {3}cluster test\.example, administration on /),
       `auth   other machines on 127.0.0.1:${auth.addresses.auth?.port}`,
     ])
-    expect(proxy.lines.map(line => line.split(' ')[0])).toEqual(['proxy', 'web'])
+    expect(proxy.lines.map(line => line.split(' ')[0])).toEqual(['proxy', 'proxy', 'web'])
     expect(proxy.addresses).toMatchObject({cluster: 'test.example'})
     const {line} = await invitation(auth, 'node')
     expect(line).toMatch(
