@@ -51,6 +51,8 @@ export interface AuthConfig {
   staticTokens: {value: string; roles: ('proxy' | 'node' | 'openssh')[]}[]
   /** Recordings whose session ended so long ago are removed. */
   recordingRetentionMs: number
+  /** Files of the audit log whose events came so long ago are removed. */
+  auditRetentionMs: number
   /** What becomes of a name that several hosts have: refused, or the host that was heard of last. */
   routingStrategy: 'unambiguous_match' | 'most_recent'
 }

@@ -110,6 +110,8 @@ async function openService(
   const retention = createRetention({
     ...{audit, recordings, now, log: logger},
     keepMilliseconds: auth.recordingRetentionMs,
+    auditMilliseconds: auth.auditRetentionMs,
+    sign: authorities.signAuditStatement,
   })
   opened('retention of recordings', retention.close)
   const service = createAuthService({
