@@ -11,7 +11,6 @@ import {
   personOf,
   type SessionHub,
   startLockWatch,
-  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
@@ -43,6 +42,8 @@ export interface ProxyOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: SystemApi
+  /** The sessions that this process holds. */
+  hub: SessionHub
   serveApi: ServeApi
   log: Log
   now: () => number
@@ -61,9 +62,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
-  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const state: ProxyState = {
-    ...{options, certificates, locks, hub},
+    ...{options, certificates, locks},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     port: options.listen.port,
@@ -72,7 +72,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listen(server, options.listen, options.log).catch(async error => {
-    await Promise.all([locks.close(), hub.close()])
+    await locks.close()
     throw error
   })
   state.port = address.port
@@ -83,7 +83,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
-      await Promise.all([locks.close(), hub.close()])
+      await locks.close()
     },
   }
 }
@@ -92,7 +92,6 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
-  hub: SessionHub
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -138,7 +137,8 @@ function listen(
 }
 
 function createContext(state: ProxyState): ProxyContext {
-  const {options, certificates, forwarders, locks, hub} = state
+  const {options, certificates, forwarders, locks} = state
+  const {hub} = options
   const guard = createGuard(locks)
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {

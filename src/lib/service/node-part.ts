@@ -2,12 +2,13 @@ import {randomUUID} from 'node:crypto'
 import {networkInterfaces, userInfo} from 'node:os'
 import {type Address, type Config, formatAddress} from '../config/index.js'
 import {type Node, startHostNode} from '../node/index.js'
+import type {SessionHub} from '../session/index.js'
 import type {AuthLink} from './auth-link.js'
 import {listening} from './listening.js'
 import type {Part} from './part.js'
 
 /** Starts the node of this machine. @throws config_invalid where it cannot listen, and what the auth service says */
-export async function startNodePart(part: Part, link: AuthLink): Promise<Node> {
+export async function startNodePart(part: Part, link: AuthLink, hub: SessionHub): Promise<Node> {
   const {config, logger, hostId, version, now, resources, drain} = part
   const {listen, labels, commandLabels, permitUserEnv} = config.node
   if (process.getuid?.() !== 0)
@@ -19,6 +20,7 @@ export async function startNodePart(part: Part, link: AuthLink): Promise<Node> {
     startHostNode({
       ...{hostId, version, now, listen, labels, commandLabels, permitUserEnv},
       auth: link.as('node'),
+      hub,
       nodename: config.nodename,
       advertise: address => advertisedAddress(config, address),
       maxConnections: config.limits.maxConnections,
