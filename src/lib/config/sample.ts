@@ -33,6 +33,7 @@ proxy_service:
   enabled: yes
   listen_addr: 0.0.0.0:3023     # SSH
   web_listen_addr: 0.0.0.0:3080 # HTTPS
+  # tunnel_listen_addr: 0.0.0.0:3024 # nodes behind NAT, other clusters
   # public_addr: sallyport.example.com:443
   # https_key_file: /etc/sallyport/key.pem
   # https_cert_file: /etc/sallyport/cert.pem

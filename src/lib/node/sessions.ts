@@ -98,12 +98,17 @@ function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () 
 async function launch(parameters: SessionsOptions, sid: string, wish: Launch): Promise<NodeProcess> {
   const {settings, admitted, peer} = parameters
   const {system} = settings
+  const warn = warner(settings, sid)
   const {program, terminal, wished, originalCommand} = wish
   const account = await system.account(admitted.login)
   const connect = (): Promise<Channel> => admitted.connection.openChannel('auth-agent@openssh.com')
-  const agent = wish.agent ? await system.openAgent(account, connect) : undefined
+  // A full disk keeps nobody out.
+  const withoutAgent = (error: unknown): undefined => {
+    warn('a session goes without its agent')(error)
+  }
+  const agent = wish.agent ? await system.openAgent(account, connect).catch(withoutAgent) : undefined
   const closeAgent = (): void => {
-    agent?.close().catch(warner(settings, sid)("an agent's socket is left"))
+    agent?.close().catch(warn("an agent's socket is left"))
   }
   try {
     const environment = await system.environment({

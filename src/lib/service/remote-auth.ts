@@ -1,3 +1,4 @@
+import type {Duplex} from 'node:stream'
 import {
   type ClusterClient,
   type ClusterFollower,
@@ -8,8 +9,9 @@ import {
   type SystemApi,
   withoutAuth,
 } from '../auth/index.js'
+import type {Address} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import type {AuthLink} from './auth-link.js'
+import {type AuthLink, dial} from './auth-link.js'
 import {joined, withAnswer} from './joined.js'
 import {currentCertificate, keepIdentity, type MachineIdentity, publicKeyOf} from './machine-identity.js'
 import {withOutbox} from './outbox-part.js'
@@ -60,6 +62,7 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
           ),
         )
     },
+    dialAuth: () => dialFirst(config.joining.authServers),
     serveApi(stream, _caller, proof) {
       linkOf('proxy')
         .client.passOn(stream, proof)
@@ -69,6 +72,18 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
         })
     },
   }
+}
+
+async function dialFirst(servers: readonly Address[]): Promise<Duplex> {
+  let failure: unknown
+  for (const server of servers) {
+    try {
+      return await dial(server)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }
 
 /** One role of this machine and its way to the auth service. */
