@@ -57,7 +57,7 @@ export interface NodeSettings {
   /** Unix ms. */
   now: () => number
   sessionId: () => string
-  /** Writes an event that nobody can wait for; a failure is logged. */
+  /** Tells of somebody who was not let in; of many within a minute, how many. */
   report(input: AuditInput): void
   log: Log
 }

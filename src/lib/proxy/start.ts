@@ -9,7 +9,9 @@ import {
   identityOf,
   type LockWatch,
   type Log,
+  limitRefusals,
   personOf,
+  type RefusalReporter,
   type SessionHub,
   startLockWatch,
   startSessionHub,
@@ -72,8 +74,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
   const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
+  const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
-    ...{options, certificates, locks, hub},
+    ...{options, certificates, locks, hub, refusals},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
@@ -81,11 +84,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const guard = createGuard(locks)
   const dial = dialSettings(state)
   const closeAll = async (tunnels?: Tunnels): Promise<void> => {
+    refusals.flush()
     await Promise.all([tunnels?.close(), locks.close(), hub.close()])
   }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
-    report: reporter(options),
+    report: refusals.report,
   }).catch(async error => {
     await closeAll()
     throw error
@@ -116,6 +120,7 @@ interface ProxyState {
   certificates: HostCertificates
   locks: LockWatch
   hub: SessionHub
+  refusals: RefusalReporter
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -209,7 +214,7 @@ const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(ho
 async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
-  {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
+  {certificates, locks, refusals}: Pick<ProxyState, 'certificates' | 'locks' | 'refusals'>,
 ): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
@@ -237,7 +242,7 @@ async function acceptClient(
       locks.check(personOf(identityOf(certificate)), 'best_effort')
     },
     onRefused: (username, error) =>
-      reporter(options)({
+      refusals.report({
         event: 'auth',
         success: false,
         user: username,

@@ -26,6 +26,7 @@ export {
   remotePortRequests,
 } from './port-requests.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
+export {limitRefusals, type RefusalReporter} from './refusals.js'
 export {joinChannels, relay} from './relay.js'
 export {type RequestQueue, requestQueue} from './request-queue.js'
 export {
