@@ -48,7 +48,7 @@ export interface AuthConfig {
   disconnectExpiredCert: boolean
   sessionControlTimeoutMs: number
   /** Join tokens that stay good. */
-  staticTokens: {value: string; roles: ('proxy' | 'node')[]}[]
+  staticTokens: {value: string; roles: ('proxy' | 'node' | 'openssh')[]}[]
   /** Recordings whose session ended so long ago are removed. */
   recordingRetentionMs: number
   /** Files of the audit log whose events came so long ago are removed. */
