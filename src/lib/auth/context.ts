@@ -24,6 +24,8 @@ export interface AuthSettings {
   access: ClusterAccess
   /** From the configuration: good for as long as they stand there. */
   staticTokens?: readonly StaticToken[]
+  /** What roles on other machines are told of the configuration. */
+  forRoles?: {checkHostKeys: boolean; keepAliveMilliseconds: number}
   /** What becomes of a name that several hosts have; unambiguous_match where nothing is said. */
   routingStrategy?: RoutingStrategy
 }

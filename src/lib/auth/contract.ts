@@ -7,6 +7,7 @@ import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
+import type {ClusterState} from './cluster-state-types.js'
 import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
 import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
 import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
@@ -19,6 +20,7 @@ import type {
   TrustRequest,
 } from './trust-types.js'
 
+export type {ClusterState} from './cluster-state-types.js'
 export type {
   CreatedToken,
   HostCertificates,
@@ -347,6 +349,8 @@ export interface AuthApi {
    * whoever begins again after a broken connection has missed nothing.
    */
   watchLocks(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly Lock[]>>
+  /** What the cluster is, whole, at once and again after changes, until the signal. At most one a second. */
+  watchCluster(request: {signal: AbortSignal}): Promise<AsyncIterable<ClusterState>>
   /** Resolves when the event cannot be lost any more. */
   emit(input: AuditInput): Promise<unknown>
   /** Several at once, in this order. Each has a uid: when it fails, some may be on record, and all are told again. */
@@ -380,6 +384,7 @@ export type SystemApi = Pick<
   | 'permitJoin'
   | 'watchEndings'
   | 'watchLocks'
+  | 'watchCluster'
   | 'emit'
   | 'emitAll'
   | 'beginRecording'

@@ -2,6 +2,7 @@
 // http-server.ts and http-client.ts carry the contract over a stream.
 export {type ClusterClient, createClusterClient} from './cluster-client.js'
 export type {Credentials, ServerAddress} from './cluster-connection.js'
+export {type ClusterFollower, followCluster, withoutAuth} from './cluster-follower.js'
 export {type ClusterServer, startClusterServer} from './cluster-server.js'
 export {type CompletionOptions, createCompletion, type SessionCompletion} from './completion.js'
 export type {AuthSettings} from './context.js'

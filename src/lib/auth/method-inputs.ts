@@ -62,7 +62,7 @@ export const methodInputs = {
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
   signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),
   createToken: z.strictObject({
-    roles: z.array(z.enum(['proxy', 'node'])).max(2),
+    roles: z.array(z.enum(['proxy', 'node', 'trusted_cluster'])).max(2),
     ttlSeconds,
     value: name.optional(),
   }),

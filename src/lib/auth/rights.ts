@@ -82,6 +82,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   admitForeign: 'system',
   decide: 'system',
   watchLocks: 'system',
+  watchCluster: 'system',
   emit: 'system',
   emitAll: 'system',
   beginRecording: 'system',

@@ -5,6 +5,7 @@ import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {certificateMethods} from './certificates.js'
+import {clusterStateMethods} from './cluster-state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
 import {createResourcesMethod} from './create-resources.js'
@@ -132,6 +133,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
+    ...clusterStateMethods(context),
     ...trackerMethods(context, caller, roles),
     ...remoteClusterMethods(context, caller, actor),
     ...trustedClusterMethods(context, actor),

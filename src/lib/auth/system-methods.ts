@@ -110,6 +110,7 @@ export type SystemCall = Exclude<keyof SystemApi, StreamMethod>
 
 export const streamMethods = [
   'watchLocks',
+  'watchCluster',
   'watchEndings',
   'watchTrustedClusters',
 ] as const satisfies readonly (keyof AuthApi)[]

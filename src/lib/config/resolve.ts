@@ -21,6 +21,7 @@ export interface StartFlags {
   debug?: boolean | undefined
   /** `host:port,…` */
   authServer?: string | undefined
+  proxyServer?: string | undefined
   /** A join token, or the path of a file with it. */
   token?: string | undefined
   /** `sha256:…,…` */

@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {caPins, serverAddress, staticToken} from './joining.js'
+import {caPins, proxyServers, serverAddress, staticToken} from './joining.js'
 import {
   choice,
   dnsName,
@@ -37,6 +37,7 @@ const common = z.strictObject({
   auth_token: text.optional(),
   ca_pin: caPins.optional(),
   auth_servers: z.array(serverAddress(ports.auth)).optional(),
+  proxy_server: proxyServers(ports.tunnel).optional(),
   advertise_ip: ipAddress.optional(),
   log: z
     .strictObject({

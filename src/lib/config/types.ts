@@ -74,6 +74,8 @@ export interface ProxyConfig {
 export interface JoiningConfig {
   /** Several are tried in turn. */
   authServers: Address[]
+  /** Tunnel ports of proxies, to each of which the node keeps a tunnel open. */
+  proxyServers: Address[]
   /** The token, or the absolute path of a file that holds it. */
   token?: string
   /** `sha256:…`; one is enough to be believed. */

@@ -146,7 +146,11 @@ async function launch(parameters: SessionsOptions, sid: string, wish: Launch): P
   const {program, terminal, wished, originalCommand} = wish
   const account = await system.account(admitted.login)
   const connect = (): Promise<Channel> => admitted.connection.openChannel('auth-agent@openssh.com')
-  const agent = wish.agent ? await system.openAgent(account, connect) : undefined
+  // A full disk keeps nobody out.
+  const withoutAgent = (error: unknown): undefined => {
+    settings.log.warn({sid, error: problemLine(asProblem(error))}, 'a session goes without its agent')
+  }
+  const agent = wish.agent ? await system.openAgent(account, connect).catch(withoutAgent) : undefined
   const closeAgent = (): void => {
     agent?.close().catch(error => {
       settings.log.warn({sid, error: problemLine(asProblem(error))}, "an agent's socket is left")

@@ -1,4 +1,5 @@
 import {createServer, type Server, type Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
@@ -15,10 +16,13 @@ import {
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
+import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
+import type {DialSettings} from './dial.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
+import {startProxyTunnels} from './tunnels.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
@@ -43,6 +47,10 @@ export interface ProxyOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: SystemApi
+  /** Where nodes and leaves open their tunnels. */
+  tunnelListen: {host: string; port: number}
+  /** Connects to the auth service's TLS port. */
+  dialAuth(): Promise<Duplex>
   serveApi: ServeApi
   log: Log
   now: () => number
@@ -51,6 +59,8 @@ export interface ProxyOptions {
 
 export interface Proxy {
   address: {host: string; port: number}
+  /** Where tunnels are opened to. */
+  tunnelAddress: {host: string; port: number}
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -66,24 +76,37 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ...{options, certificates, locks, hub},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
-    port: options.listen.port,
+    ports: [options.listen.port, options.tunnelListen.port],
   }
-  const context = createContext(state)
+  const guard = createGuard(locks)
+  const dial = dialSettings(state)
+  const closeAll = async (tunnels?: Tunnels): Promise<void> => {
+    await Promise.all([tunnels?.close(), locks.close(), hub.close()])
+  }
+  const tunnels = await startProxyTunnels({
+    ...{...options, certificates, guard, dial, listen: options.tunnelListen},
+    report: reporter(options),
+  }).catch(async error => {
+    await closeAll()
+    throw error
+  })
+  const context = createContext(state, {guard, dial, tunnels})
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listen(server, options.listen, options.log).catch(async error => {
-    await Promise.all([locks.close(), hub.close()])
+    await closeAll(tunnels)
     throw error
   })
-  state.port = address.port
+  state.ports = [address.port, tunnels.address.port]
   return {
     address,
+    tunnelAddress: tunnels.address,
     async close(drainMilliseconds) {
       state.draining = true
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
-      await Promise.all([locks.close(), hub.close()])
+      await closeAll(tunnels)
     },
   }
 }
@@ -98,7 +121,7 @@ interface ProxyState {
   clients: Map<Socket, SshConnection | undefined>
   draining: boolean
   /** Where it listens. */
-  port: number
+  ports: number[]
 }
 
 function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): void {
@@ -137,9 +160,18 @@ function listen(
   })
 }
 
-function createContext(state: ProxyState): ProxyContext {
+const dialSettings = (state: ProxyState): DialSettings => ({
+  policy: dialPolicy(state.options.dial),
+  loopbackOnly: isLoopback(state.options.listen.host),
+  ownPorts: () => [...state.ports, ...state.options.ownPorts()],
+})
+
+function createContext(
+  state: ProxyState,
+  ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
+): ProxyContext {
   const {options, certificates, forwarders, locks, hub} = state
-  const guard = createGuard(locks)
+  const {guard} = ways
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
     ...{auth, guard, hub, clusterName, proxyId, graceMilliseconds, log},
@@ -151,25 +183,9 @@ function createContext(state: ProxyState): ProxyContext {
     sessionId: options.sessionId,
     hostIdentity: name => certificates.for([name]),
   }
-  const dial = {
-    policy: dialPolicy(options.dial),
-    loopbackOnly: isLoopback(options.listen.host),
-    ownPorts: () => [state.port, ...options.ownPorts()],
-  }
   return {
-    ...{
-      auth,
-      clusterName,
-      proxyId,
-      hostId: options.hostId,
-      log,
-      dial,
-      forwardSettings,
-      forwarders,
-      guard,
-      hub,
-      locks,
-    },
+    ...{auth, clusterName, proxyId, hostId: options.hostId, log},
+    ...{forwardSettings, forwarders, hub, locks, ...ways},
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,

@@ -119,6 +119,10 @@ async function openService(
       recording: auth.sessionRecording,
       routingStrategy: auth.routingStrategy,
       staticTokens: auth.staticTokens,
+      forRoles: {
+        checkHostKeys: auth.proxyChecksHostKeys,
+        keepAliveMilliseconds: auth.keepAliveIntervalMs,
+      },
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,

@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto'
-import {formatAddress} from '../config/index.js'
+import {type Address, formatAddress} from '../config/index.js'
 import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
 import {proxyNames} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
@@ -15,8 +15,10 @@ export async function startProxyPart(
   const {config, hostId, logger, now, resources, drain} = part
   const {clusterName, recording, checkHostKeys, keepAliveMilliseconds} = link.cluster
   const proxy = await listening(
-    'the SSH proxy',
-    {address: formatAddress(config.proxy.listen), setting: 'proxy_service.listen_addr'},
+    [
+      place('the SSH proxy', config.proxy.listen, 'listen_addr'),
+      place('the tunnel port', config.proxy.tunnelListen, 'tunnel_listen_addr'),
+    ],
     startProxy({
       listen: config.proxy.listen,
       names: proxyNames(config, clusterName),
@@ -30,6 +32,8 @@ export async function startProxyPart(
       algorithms: config.algorithms,
       auth: link.as('proxy'),
       serveApi: link.serveApi,
+      tunnelListen: config.proxy.tunnelListen,
+      dialAuth: link.dialAuth,
       log: logger,
       now,
       sessionId: randomUUID,
@@ -38,3 +42,7 @@ export async function startProxyPart(
   resources.add('proxy', () => proxy.close(drain.milliseconds))
   return proxy
 }
+
+const place = (what: string, address: Address, setting: string) => ({
+  ...{what, address: formatAddress(address), setting: `proxy_service.${setting}`},
+})

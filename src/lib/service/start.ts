@@ -82,7 +82,7 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
   const {config} = part
   let web: WebServer | undefined
   const auth = config.roles.includes('auth') ? await startAuthPart(part, () => web?.url) : undefined
-  const link = auth ? localLink(part, auth.room) : await joinAuth(part)
+  const link = auth ? localLink(part, auth.room, auth.listen) : await joinAuth(part)
   const proxy = config.roles.includes('proxy')
     ? await startProxyPart(part, link, () => (web ? [web.address.port] : []))
     : undefined
@@ -93,7 +93,7 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
     pid: process.pid,
     cluster: link.cluster.clusterName,
     ...(auth && socket !== undefined ? {auth: {socket, ...auth.listen}} : {}),
-    ...(proxy ? {ssh: proxy.address} : {}),
+    ...(proxy ? {ssh: proxy.address, tunnel: proxy.tunnelAddress} : {}),
     ...(web ? {web: {...web.address, url: web.url}} : {}),
     ...(node ? {node: node.address} : {}),
   }

@@ -83,6 +83,7 @@ const table: Record<keyof AuthApi, string[]> = {
   announceProxy: ['proxy'],
   decide: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
+  watchCluster: ['node', 'proxy'],
   emit: ['node', 'proxy'],
   emitAll: ['node', 'proxy'],
   beginRecording: ['node', 'proxy'],
