@@ -155,6 +155,49 @@ async function startTarget(): Promise<Sshd> {
   })
 }
 
+describe('a node on a third machine', {timeout: 90_000}, () => {
+  let node: Machine
+
+  test('joins as what its token says, and is reached by its name', async () => {
+    const {token, pin} = await invitation(auth, 'node')
+    const auths = `127.0.0.1:${auth.addresses.auth?.port}`
+    node = await startMachine({
+      ...{directory: join(directory, 'node'), roles: 'node'},
+      config: {
+        teleport: {nodename: 'far1', auth_servers: [auths], advertise_ip: '127.0.0.1'},
+        ...{auth_service: {enabled: 'no'}, proxy_service: {enabled: 'no'}},
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0', labels: {env: 'test'}},
+      },
+      args: joining({token, pin}),
+    })
+    expect(node.lines.map(line => line.split(' ')[0])).toEqual(['node'])
+    const ran = await asJoe(['ssh', `${login}@far1`, 'echo on a node; exit 5'])
+    expect(ran).toMatchObject({code: 5, stdout: 'on a node\n', stderr: ''})
+    const id = readFileSync(join(node.dataDir, 'host_uuid'), 'utf8').trim()
+    const byId = await asJoe(['ssh', `${login}@${id}`, 'echo by its UUID'])
+    expect(byId).toMatchObject({code: 0, stdout: 'by its UUID\n'})
+    const [row] = JSON.parse((await asJoe(['recordings', 'ls', '--format=json'])).stdout)
+    expect(row).toMatchObject({user: 'joe', login, state: 'sealed'})
+  })
+
+  test('that is locked is heard of no more', async () => {
+    const id = readFileSync(join(node.dataDir, 'host_uuid'), 'utf8').trim()
+    expect(await auth.admin(['lock', `--node=${id}`])).toMatchObject({code: 0})
+    const refused = await asJoe(['ssh', `${login}@far1`, 'true'])
+    expect(refused.stderr).toContain('locked')
+    expect(await node.stop()).toBe(0)
+    const again = startMachine({
+      ...{directory: join(directory, 'node'), roles: 'node'},
+      config: {
+        teleport: {nodename: 'far1', auth_servers: [`127.0.0.1:${auth.addresses.auth?.port}`]},
+        ...{auth_service: {enabled: 'no'}, proxy_service: {enabled: 'no'}},
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
+      },
+    })
+    await expect(again).rejects.toThrow(/locked.*\[access_denied\]/)
+  })
+})
+
 describe('while the auth service is away', {timeout: 90_000}, () => {
   const trail = async (sid: string): Promise<string[]> => {
     const {stdout} = await auth.admin(['audit', 'ls', '--format=json', '--limit=1000'])

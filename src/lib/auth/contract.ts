@@ -8,6 +8,7 @@ import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
 import type {ClusterState} from './cluster-state-types.js'
+import type {Enrolment, EnrolRequest} from './enrol-types.js'
 import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
 import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
 import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
@@ -219,6 +220,11 @@ export interface AuthApi {
   getInvite(token: string): Promise<Invite>
   acceptInvite(request: {token: string; password: string; otp?: string}): Promise<{user: string}>
   exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
+  /**
+   * Enrols a plain sshd host: a certificate for its key, and a place in the inventory. With a token for `openssh`, or as an
+   * administrator. @throws token_invalid, access_denied, already_exists, rate_limited, invalid_input
+   */
+  enrolHost(request: EnrolRequest): Promise<Enrolment>
   /** With a token that is good for these roles, and once. @throws token_invalid, access_denied, rate_limited */
   join(request: JoinRequest): Promise<HostCertificates>
 
@@ -365,6 +371,7 @@ export type SystemApi = Pick<
   AuthApi,
   | 'ping'
   | 'join'
+  | 'enrolHost'
   | 'establishTrust'
   | 'listRemoteClusters'
   | 'admitForeign'

@@ -64,7 +64,7 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
       const definition = readResource(resource)
       if (definition.kind !== 'node') throw problem('invalid_input', 'this is not a node')
       const current = await registered(definition.name)
-      const changed = storedNode(definition, now())
+      const changed = storedNode(definition, now(), (await inventory.records.get(definition.name))?.value)
       if (isDeepStrictEqual(current.resource, nodeResource({...definition, id: definition.name})))
         return current
       if (!(await inventory.records.replace(definition.name, revision, changed)))

@@ -27,6 +27,7 @@ export type {
   SystemApi,
   UserSummary,
 } from './contract.js'
+export {enrolOverNetwork} from './enrol-client.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export {createMachineKey, type JoinOptions, joinCluster} from './join-client.js'

@@ -10,6 +10,7 @@ import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
 import {createResourcesMethod} from './create-resources.js'
 import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
+import {enrolMethods} from './enrol.js'
 import {foreignUserMethods} from './foreign-users.js'
 import {historyMethods} from './history.js'
 import {hostMethods} from './hosts.js'
@@ -127,6 +128,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...createResourcesMethod(context, caller, roles),
     ...lockMethods(context, actor),
     ...hostMethods(context, caller, roles),
+    ...enrolMethods(context, caller),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
     ...reportingMethods(context, caller),

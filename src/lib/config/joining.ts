@@ -45,12 +45,12 @@ export const staticToken = z.unknown().transform((value, context) => {
   const match = typeof value === 'string' ? /^([a-z,\s]+):(\S+)$/i.exec(value) : null
   const words = (match?.[1] ?? '').split(',').map(word => word.trim().toLowerCase())
   const roles = words.map(word => (word === 'ssh' ? 'node' : word))
-  const known = roles.filter(role => role === 'node' || role === 'proxy')
+  const known = roles.filter(role => role === 'node' || role === 'proxy' || role === 'openssh')
   if (match?.[2] !== undefined && known.length === roles.length)
     return {value: match[2], roles: [...new Set(known)]}
   context.addIssue({
     code: 'custom',
-    message: 'expected the roles node and proxy, a colon and the token, such as node,proxy:secret',
+    message: 'expected the roles node, proxy and openssh, a colon and the token, such as node,proxy:secret',
   })
   return z.NEVER
 })

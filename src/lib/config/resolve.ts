@@ -109,6 +109,7 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     sessionControlTimeoutMs: auth.session_control_timeout ?? 2 * minute,
     staticTokens: auth.tokens ?? [],
     recordingRetentionMs: auth.recording_retention ?? 0,
+    auditRetentionMs: auth.audit_retention ?? 0,
     routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }
 }

@@ -86,6 +86,7 @@ const auth = z.strictObject({
   disconnect_expired_cert: yesNo.optional(),
   session_control_timeout: duration.optional(),
   recording_retention: duration.optional(),
+  audit_retention: duration.optional(),
   routing_strategy: choice(['unambiguous_match', 'most_recent']).optional(),
 })
 

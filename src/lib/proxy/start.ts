@@ -9,10 +9,11 @@ import {
   identityOf,
   type LockWatch,
   type Log,
+  limitRefusals,
   personOf,
+  type RefusalReporter,
   type SessionHub,
   startLockWatch,
-  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
@@ -47,6 +48,8 @@ export interface ProxyOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: SystemApi
+  /** The sessions that this process holds. */
+  hub: SessionHub
   /** Where nodes and leaves open their tunnels. */
   tunnelListen: {host: string; port: number}
   /** Connects to the auth service's TLS port. */
@@ -71,9 +74,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
-  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
+  const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
-    ...{options, certificates, locks, hub},
+    ...{options, certificates, locks, refusals},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
@@ -81,11 +84,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const guard = createGuard(locks)
   const dial = dialSettings(state)
   const closeAll = async (tunnels?: Tunnels): Promise<void> => {
-    await Promise.all([tunnels?.close(), locks.close(), hub.close()])
+    refusals.flush()
+    await Promise.all([tunnels?.close(), locks.close()])
   }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
-    report: reporter(options),
+    report: refusals.report,
   }).catch(async error => {
     await closeAll()
     throw error
@@ -115,7 +119,7 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
-  hub: SessionHub
+  refusals: RefusalReporter
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -170,7 +174,8 @@ function createContext(
   state: ProxyState,
   ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
 ): ProxyContext {
-  const {options, certificates, forwarders, locks, hub} = state
+  const {options, certificates, forwarders, locks} = state
+  const {hub} = options
   const {guard} = ways
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
@@ -209,7 +214,7 @@ const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(ho
 async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
-  {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
+  {certificates, locks, refusals}: Pick<ProxyState, 'certificates' | 'locks' | 'refusals'>,
 ): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
@@ -237,7 +242,7 @@ async function acceptClient(
       locks.check(personOf(identityOf(certificate)), 'best_effort')
     },
     onRefused: (username, error) =>
-      reporter(options)({
+      refusals.report({
         event: 'auth',
         success: false,
         user: username,

@@ -47,6 +47,7 @@ const table: Record<keyof AuthApi, string[]> = {
   createLock: ['editor', 'admin'],
   listLocks: ['editor', 'admin'],
   removeLock: ['editor', 'admin'],
+  enrolHost: everybody,
   listHosts: [...known, 'node', 'proxy'],
   getHost: ['editor', 'admin'],
   updateHost: ['editor', 'admin'],

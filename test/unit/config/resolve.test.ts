@@ -48,6 +48,7 @@ describe('defaults', () => {
         staticTokens: [],
         sessionControlTimeoutMs: 120_000,
         recordingRetentionMs: 0,
+        auditRetentionMs: 0,
         routingStrategy: 'unambiguous_match',
       },
       joining: {authServers: [], proxyServers: [], caPins: []},
