@@ -1,4 +1,4 @@
-import {isUtf8} from 'node:buffer'
+import {isAscii, isUtf8} from 'node:buffer'
 import {EVENT_BYTES, LABEL_CHARACTERS} from './limits.js'
 import {terminalSize} from './meta.js'
 import type {RecordingMeta} from './types.js'
@@ -88,11 +88,13 @@ export function createEncoder(): Encoder {
 }
 
 function outputLines(timeMs: number, bytes: Buffer, stream: OutputStream): string {
+  const isError = stream === 'stderr' ? eventLine(timeMs, STDERR_CODE, '') : ''
   // A terminal does nothing at a NUL, and in JSON each would take six bytes: a gigabyte of them, six gigabytes.
   const hasNul = bytes.includes(0)
-  const lines = eventLine(timeMs, 'o', (hasNul ? withoutNuls(bytes) : bytes).toString('utf8'))
-  const exact = hasNul || !isUtf8(bytes) ? eventLine(timeMs, BYTES_CODE, bytes.toString('base64')) : ''
-  return lines + exact + (stream === 'stderr' ? eventLine(timeMs, STDERR_CODE, '') : '')
+  if (!hasNul && isAscii(bytes)) return eventLine(timeMs, 'o', bytes.toString('latin1')) + isError
+  if (!hasNul && isUtf8(bytes)) return eventLine(timeMs, 'o', bytes.toString('utf8')) + isError
+  const text = (hasNul ? withoutNuls(bytes) : bytes).toString('utf8')
+  return eventLine(timeMs, 'o', text) + eventLine(timeMs, BYTES_CODE, bytes.toString('base64')) + isError
 }
 
 /** A plain loop: on a run of NULs it is a hundred times faster than replacing them in a string. */
