@@ -1,5 +1,12 @@
 import {Args} from '@oclif/core'
-import type {NodeResource, Resource, RoleRecord, RoleResource, UserResource} from '../lib/auth/index.js'
+import type {
+  NodeResource,
+  Resource,
+  RoleRecord,
+  RoleResource,
+  TrustedClusterResource,
+  UserResource,
+} from '../lib/auth/index.js'
 import {
   accessFlags,
   BaseCommand,
@@ -15,7 +22,7 @@ import {
 import {problem} from '../lib/errors/index.js'
 
 export default class Get extends BaseCommand {
-  static override summary = 'Show roles, users and registered hosts'
+  static override summary = 'Show roles, users, registered hosts and trusted clusters'
   static override description =
     'One resource is shown in YAML, several in a table. The YAML can be given back to `sallyport create`.'
   static override examples = [
@@ -24,10 +31,11 @@ export default class Get extends BaseCommand {
     '<%= config.bin %> get users/joe --format yaml',
     '<%= config.bin %> get nodes --format yaml',
     '<%= config.bin %> get node/db-1.example.com',
+    '<%= config.bin %> get trusted_clusters',
   ]
   static override args = {
     resource: Args.string({
-      description: 'roles, role/NAME, users, users/NAME, nodes or node/NAME',
+      description: 'roles, users, nodes or trusted_clusters, or one of them: role/NAME, user/NAME, …',
       required: true,
     }),
   }
@@ -38,7 +46,7 @@ export default class Get extends BaseCommand {
     const {labelText, parseResourceName, registeredHosts, withHistoryApi} = await import(
       '../lib/client/index.js'
     )
-    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'node'])
+    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'node', 'trusted_cluster'])
     await withHistoryApi(flags, async api => {
       if (kind === 'role' && name !== undefined)
         return showOne((await api.getRole(name)).resource, flags.format)
@@ -46,15 +54,26 @@ export default class Get extends BaseCommand {
       if (kind === 'node' && name !== undefined)
         return showOne((await api.getHost(name)).resource, flags.format)
       if (kind === 'node') return showNodes(registeredHosts(await api.listHosts({})), flags.format, labelText)
+      if (kind === 'trusted_cluster') {
+        const clusters = await api.listTrustedClusters()
+        return name === undefined
+          ? showClusters(clusters, flags.format)
+          : showOne(oneOf(clusters, kind, name), flags.format)
+      }
       const users = (await api.listUsers()).map(userResource)
-      if (name === undefined) return showUsers(users, flags.format)
-      const found = users.find(({metadata}) => metadata.name.toLowerCase() === name.toLowerCase())
-      if (found) return showOne(found, flags.format)
-      throw problem('not_found', `there is no user ${JSON.stringify(name)}`, {
-        hint: 'see `sallyport users ls`',
-      })
+      return name === undefined
+        ? showUsers(users, flags.format)
+        : showOne(oneOf(users, kind, name), flags.format)
     })
   }
+}
+
+function oneOf<Named extends Resource>(all: Named[], kind: string, name: string): Named {
+  const found = all.find(({metadata}) => metadata.name.toLowerCase() === name.toLowerCase())
+  if (found) return found
+  throw problem('not_found', `there is no ${kind} ${JSON.stringify(name)}`, {
+    hint: `see \`sallyport get ${kind}s\``,
+  })
 }
 
 const userResource = ({
@@ -87,6 +106,26 @@ const showUsers = (users: UserResource[], format: Format): Promise<void> =>
           {header: 'Name', value: ({metadata}) => metadata.name},
           {header: 'Logins', value: ({spec}) => spec.logins.join(', ')},
           {header: 'Roles', value: ({spec}) => spec.roles.join(', ')},
+        ],
+        {...tableWidth(), heading: text => paint().bold(text)},
+      ),
+  })
+
+const showClusters = (clusters: TrustedClusterResource[], format: Format): Promise<void> =>
+  renderAll(clusters, {
+    format,
+    text: () =>
+      table(
+        clusters,
+        [
+          {header: 'Name', value: ({metadata}) => metadata.name},
+          {header: 'Tunnel', value: ({spec}) => spec.tunnel_addr},
+          {header: 'Enabled', value: ({spec}) => (spec.enabled === false ? 'no' : 'yes')},
+          {
+            header: 'Roles',
+            value: ({spec}) =>
+              spec.role_map.map(({remote, local}) => `${remote} → ${local.join(', ')}`).join('; '),
+          },
         ],
         {...tableWidth(), heading: text => paint().bold(text)},
       ),

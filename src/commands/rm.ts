@@ -6,14 +6,19 @@ export default class Rm extends BaseCommand {
   static override summary = 'Remove a role, a user, a lock or a host of the inventory'
   static override description =
     `A role that users still have is removed with --force only; they then have one role less, at once. A node of ours that
-still runs is back in the inventory with its next heartbeat.`
+still runs is back in the inventory with its next heartbeat. A trusted_cluster is one whose users this one lets in, a
+remote_cluster one that lets users of this one in.`
   static override examples = [
     '<%= config.bin %> rm role/developers',
     '<%= config.bin %> rm node/db-1.example.com',
+    '<%= config.bin %> rm trusted_cluster/root.example.com',
     '<%= config.bin %> rm lock/1f0e8c5e-3d1b-4a53-9d3b-0c1f3c1c6a58',
   ]
   static override args = {
-    resource: Args.string({description: 'role/NAME, user/NAME, node/NAME or lock/ID', required: true}),
+    resource: Args.string({
+      description: 'role/NAME, user/NAME, node/NAME, lock/ID, trusted_cluster/NAME or remote_cluster/NAME',
+      required: true,
+    }),
   }
   static override flags = {
     force: Flags.boolean({description: 'also a role that users have'}),
@@ -23,7 +28,14 @@ still runs is back in the inventory with its next heartbeat.`
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Rm)
     const {parseResourceName, withHistoryApi} = await import('../lib/client/index.js')
-    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'lock', 'node'])
+    const {kind, name} = parseResourceName(args.resource, [
+      'role',
+      'user',
+      'lock',
+      'node',
+      'trusted_cluster',
+      'remote_cluster',
+    ])
     if (name === undefined)
       throw problem('usage', `which ${kind} is to be removed?`, {
         hint: `as in ${kind}/${kind === 'lock' ? 'ID' : 'NAME'}`,
@@ -32,6 +44,8 @@ still runs is back in the inventory with its next heartbeat.`
       if (kind === 'user') return api.removeUser(name)
       if (kind === 'lock') return api.removeLock(name)
       if (kind === 'node') return api.removeHost(name)
+      if (kind === 'trusted_cluster') return api.removeTrustedCluster(name)
+      if (kind === 'remote_cluster') return api.removeRemoteCluster(name)
       return api.removeRole({name, ...(flags.force && {force: true})})
     })
     this.log(safe(`${kind} ${name} has been removed`))

@@ -3,14 +3,18 @@ import {problem} from '../lib/errors/index.js'
 
 export default class Status extends BaseCommand {
   static override summary = 'Show who you are logged in as, and for how long'
+  static override description =
+    'In a session on a node of a cluster it shows the ID of the session as well, and needs no login.'
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --format json']
   static override flags = {format: formatFlag()}
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Status)
-    const {clientHome, findProfile, listProfiles, loginCommand, loginStatus, statusLines} = await import(
+    const {clientHome, currentSession, findProfile, listProfiles, loginCommand, loginStatus} = await import(
       '../lib/client/index.js'
     )
+    const {sessionLines, statusLines} = await import('../lib/client/index.js')
+    const session = currentSession(process.env) ?? null
     const home = clientHome()
     const now = Date.now()
     const current = await findProfile(home)
@@ -20,7 +24,7 @@ export default class Status extends BaseCommand {
         profile.proxy.host !== current.proxy.host ||
         profile.proxy.webPort !== current.proxy.webPort,
     )
-    if (!current && others.length === 0)
+    if (!current && others.length === 0 && !session)
       throw problem('not_logged_in', 'you are not logged in', {
         hint: 'run: sallyport login --proxy=HOST --user=NAME',
       })
@@ -29,11 +33,15 @@ export default class Status extends BaseCommand {
     const section = (title: string, status: typeof active) =>
       status ? [title, ...statusLines(status, now), ''] : []
     await render(
-      {active, profiles},
+      {session, active, profiles},
       {
         format: flags.format,
         text: () =>
-          [...section('Current login', active), ...profiles.flatMap(status => section('Other login', status))]
+          [
+            ...(session ? ['Current session', ...sessionLines(session), ''] : []),
+            ...section('Current login', active),
+            ...profiles.flatMap(status => section('Other login', status)),
+          ]
             .join('\n')
             .trimEnd(),
       },

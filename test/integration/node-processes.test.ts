@@ -1,7 +1,8 @@
-import {execFileSync} from 'node:child_process'
+import {execFileSync, fork} from 'node:child_process'
 import {readdirSync, readFileSync, readlinkSync, rmSync} from 'node:fs'
 import {text} from 'node:stream/consumers'
 import {beforeAll, describe, expect, test} from 'vitest'
+import {guardedStdio, runToEnd} from '../../src/lib/children/index.js'
 import {
   type Account,
   type NodeProcess,
@@ -324,6 +325,26 @@ describe('on pipes', () => {
       expect(exit).toEqual({code: 1})
     }
   })
+})
+
+test('what the node starts for itself finds no terminal of a session', async () => {
+  const running = await start('echo ready; read x', {terminal})
+  await written(running, 'ready')
+  expect(terminalsOpen()).toBeGreaterThan(0)
+  const list = 'ls -l /proc/self/fd'
+  const {output} = await runToEnd(['sh', '-c', list], {env: {}, milliseconds: 5000, maxBytes: 10_000})
+  expect(output).toMatch(/ 1 -> /)
+  expect(output).not.toMatch(/ptmx|pts/)
+  const script = `process.send(require('child_process').execSync(${JSON.stringify(list)}, {encoding: 'utf8'}))`
+  const child = fork('-e', [script], {
+    execArgv: [],
+    stdio: guardedStdio(['ignore', 'ignore', 'ignore', 'ipc']),
+  })
+  const answer = await new Promise(resolve => child.once('message', resolve))
+  expect(answer).toMatch(/ 1 -> /)
+  expect(answer).not.toMatch(/ptmx|pts/)
+  running.kill()
+  await running.exited
 })
 
 test('when descriptors are used up it says so, and recovers', async () => {

@@ -101,6 +101,19 @@ describe('a stock client at the node', () => {
     expect(variables.get('SSH_SESSION_ID')).toMatch(/^[0-9a-f-]{36}$/)
   })
 
+  it('is told the ID of its session by `sallyport status`, without a login', async () => {
+    const program = `${process.execPath} ${join(import.meta.dirname, '../../bin/run.js')}`
+    const status = (words: string) =>
+      at(`SALLYPORT_HOME=/nowhere ${program} status ${words}; echo $SSH_SESSION_ID`)
+    const [said, sid] = (await status('--format=json')).stdout.split(/\n(?=[^\n]+\n$)/)
+    expect(JSON.parse(said ?? '')).toMatchObject({
+      session: {session_id: sid?.trim(), user: 'joe', login, cluster: 'test.example'},
+      active: null,
+    })
+    const text = (await status('')).stdout
+    expect(text).toMatch(/^Current session\n {2}Session ID: +(\S+)\n[\s\S]*\n\1\n$/)
+  })
+
   it('copies files by SFTP and by the old protocol, there and back', async () => {
     const place = join(field.directory, 'copies')
     mkdirSync(place)

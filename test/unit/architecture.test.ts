@@ -17,7 +17,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   pki: ['errors', 'sshcert', 'backend', 'durable'],
   access: ['errors'],
   audit: ['errors', 'durable'],
-  recording: ['errors', 'durable'],
+  children: [],
+  recording: ['errors', 'durable', 'children'],
   transfer: ['errors'],
   session: ['errors', 'ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
   outbox: ['errors', 'durable', 'audit', 'recording', 'auth/contract'],
@@ -25,6 +26,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   tunnel: ['errors', 'ssh', 'sshcert', 'session'],
   node: [
     'errors',
+    'children',
     'durable',
     'ssh',
     'agent',

@@ -1,4 +1,4 @@
-import {Args} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 import {BaseCommand, clientFlags} from '../../lib/cli/index.js'
 
 export default class ProxySsh extends BaseCommand {
@@ -12,7 +12,10 @@ export default class ProxySsh extends BaseCommand {
   static override args = {
     target: Args.string({description: 'the host, as login@host:port', required: true}),
   }
-  static override flags = {...clientFlags}
+  static override flags = {
+    ...clientFlags,
+    cluster: Flags.string({description: 'cluster of the host', env: 'SALLYPORT_CLUSTER', helpValue: 'NAME'}),
+  }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(ProxySsh)
@@ -25,7 +28,7 @@ export default class ProxySsh extends BaseCommand {
       await carryConnection(
         identity,
         // 22 is what ssh says where nobody named a port.
-        {host, port: port === 22 ? undefined : port},
+        {host, port: port === 22 ? undefined : port, cluster: flags.cluster},
         process.stdin,
         process.stdout,
         process.stderr,

@@ -31,7 +31,7 @@ export {
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'
-export {mapRoles, type RoleMapping} from './role-map.js'
+export {foreignName, mapRoles, type RoleMapping} from './role-map.js'
 export {
   isPreset,
   presetRoles,

@@ -13,3 +13,6 @@ export const mapRoles = (map: readonly RoleMapping[], remoteRoles: readonly stri
     map.flatMap(({remote, local}) => (remoteRoles.some(role => matchesPattern(remote, role)) ? local : [])),
   ),
 ]
+
+/** What a user of another cluster is called here, as in Teleport: the name that a lock on them is for. */
+export const foreignName = (user: string, cluster: string): string => `remote-${user}-${cluster}`

@@ -1,4 +1,12 @@
-import {type AccessDecision, chooseHost, decide, mapRoles, mayReach, namesOf} from '../access/index.js'
+import {
+  type AccessDecision,
+  chooseHost,
+  decide,
+  foreignName,
+  mapRoles,
+  mayReach,
+  namesOf,
+} from '../access/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, ForeignAdmission} from './contract.js'
 
@@ -10,16 +18,16 @@ export const foreignUserMethods = (context: AuthContext): Pick<AuthApi, 'admitFo
   async admitForeign({cluster, identity, login, host, port, addresses = []}): Promise<ForeignAdmission> {
     const {inventory, locks, now, settings, trust} = context
     const root = (await trust.roots.get(cluster))?.value
+    const here = {...identity, user: foreignName(identity.user, cluster), roles: [] as string[]}
     const refused = (reason: string): ForeignAdmission => ({
+      identity: here,
       route: {kind: 'none'},
       decision: {allowed: false, reason},
     })
     if (!root?.enabled) return refused(`this cluster does not trust ${cluster}`)
-    const names = mapRoles(root.roleMap, identity.roles)
-    if (names.length === 0) return refused(`no role of ${identity.user} in ${cluster} means one here`)
-    const roles = await context.roles.named(names)
-    const user = foreignName(identity.user, cluster)
-    const here = {...identity, user, roles: names}
+    here.roles = mapRoles(root.roleMap, identity.roles)
+    if (here.roles.length === 0) return refused(`no role of ${identity.user} in ${cluster} means one here`)
+    const roles = await context.roles.named(here.roles)
     const found = (await inventory.matching([host, ...addresses])).map(one => ({
       host: one,
       visible: mayReach(roles, here, one.labels),
@@ -31,13 +39,10 @@ export const foreignUserMethods = (context: AuthContext): Pick<AuthApi, 'admitFo
     const inForce = await locks.list()
     const judge = (wanted: string): AccessDecision =>
       decide(roles, {identity: here, login: wanted, host, ...facts}, settings.access, inForce)
-    if (login !== undefined) return {route, decision: judge(login)}
+    if (login !== undefined) return {identity: here, route, decision: judge(login)}
     // Which login a connection is for that nobody here can read shows at the host: any may open the way.
     const decisions = identity.logins.map(judge)
     const decision = decisions.find(({allowed}) => allowed) ?? decisions[0]
-    return decision ? {route, decision} : refused('the certificate is for no login')
+    return decision ? {identity: here, route, decision} : refused('the certificate is for no login')
   },
 })
-
-/** As Teleport names them; no user of this cluster is called so. */
-const foreignName = (user: string, cluster: string): string => `remote-${user}-${cluster}`

@@ -22,6 +22,7 @@ export type {
   ResourceOutcome,
   RoleRecord,
   SecondFactor,
+  SessionTracker,
   SystemApi,
   UserSummary,
 } from './contract.js'
@@ -29,7 +30,13 @@ export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export {createMachineKey, type JoinOptions, joinCluster} from './join-client.js'
 export type {RemoteAuthApi} from './remote-methods.js'
-export type {NodeResource, Resource, RoleResource, UserResource} from './resource-types.js'
+export type {
+  NodeResource,
+  Resource,
+  RoleResource,
+  TrustedClusterResource,
+  UserResource,
+} from './resource-types.js'
 export {createRetention, type Retention} from './retention.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'
 export {createSessionHolders} from './session-holders.js'

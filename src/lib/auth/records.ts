@@ -180,6 +180,7 @@ export const sessionTrackerSchema = z.strictObject({
     .max(256),
   waitsFor: z.string().max(4096).optional(),
   heldBy: bounded,
+  holder: bounded,
 })
 
 export const trackerSchema = sessionTrackerSchema.extend({version: z.literal(1)})

@@ -24,25 +24,30 @@ export function reportingMethods(
       sealRecording: (sid, end) => recordings.seal(sid, end),
     }
 
-  const admit = async ({event, sid}: AuditInput): Promise<void> => {
-    if (sid === undefined) return
+  const admit = async (input: AuditInput): Promise<AuditInput> => {
+    const {event, sid, fields} = input
+    const reported = {...input, reported_by: hostId}
+    if (sid === undefined) return reported
     if (event === 'session.start') await holders.hold(sid, hostId)
     else await holders.requireOwn(sid, hostId)
+    return event === 'session.upload' ? {...reported, fields: {...fields, ...(await sealOf(sid))}} : reported
   }
-  const emit = async (input: AuditInput): Promise<void> => {
-    await admit(input)
-    await audit.emit({...input, reported_by: hostId})
-    const {event, sid} = input
-    if (event === 'session.end' && sid !== undefined) await holders.ended(sid, hostId)
+  /** What a recording is in the end stands here, whatever the machine says of it. */
+  const sealOf = async (sid: string): Promise<{chunks?: number; head?: string}> => {
+    // Where there is none that can be read, there is nothing to say but what the machine does.
+    const index = await recordings.readIndex(sid).catch(() => undefined)
+    return index?.seal ? {chunks: index.seal.chunks, head: index.seal.head} : {}
+  }
+  const emitAll = async (inputs: readonly AuditInput[]): Promise<void> => {
+    const admitted: AuditInput[] = []
+    for (const input of inputs) admitted.push(await admit(input))
+    await Promise.all(admitted.map(audit.emit))
+    for (const {event, sid} of inputs)
+      if (event === 'session.end' && sid !== undefined) await holders.ended(sid, hostId)
   }
   return {
-    emit,
-    async emitAll(inputs) {
-      for (const input of inputs) await admit(input)
-      await Promise.all(inputs.map(input => audit.emit({...input, reported_by: hostId})))
-      for (const {event, sid} of inputs)
-        if (event === 'session.end' && sid !== undefined) await holders.ended(sid, hostId)
-    },
+    emit: input => emitAll([input]),
+    emitAll,
     async beginRecording(meta) {
       await holders.hold(meta.sid, hostId)
       await recordings.begin(meta)

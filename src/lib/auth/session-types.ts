@@ -38,8 +38,9 @@ export interface SessionTracker {
   participants: Participant[]
   /** Of a pending session: who has to join before it goes on. */
   waitsFor?: string
-  /** UUID or name of the proxy or node that holds it. */
+  /** UUID of the machine whose proxy or node holds it, and its name for people. */
   heldBy: string
+  holder: string
 }
 
 /** Somebody has ended the session; whoever holds it sees to that. */

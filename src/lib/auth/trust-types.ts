@@ -56,6 +56,8 @@ export interface ForeignRequest {
 }
 
 export interface ForeignAdmission {
+  /** Who they are here: by another name, with the roles that theirs mean. */
+  identity: Identity
   route: Route
   decision: AccessDecision
 }

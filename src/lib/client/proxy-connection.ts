@@ -108,7 +108,7 @@ export async function openProxySubsystem(
  */
 export async function carryConnection(
   identity: Identity,
-  target: {host: string; port?: number | undefined},
+  target: {host: string; port?: number | undefined; cluster?: string | undefined},
   input: Readable,
   output: Writable,
   errors: Writable,

@@ -75,6 +75,7 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
       maxConnections: common.connection_limits?.max_connections ?? 15_000,
       maxUsers: common.connection_limits?.max_users ?? 250,
     },
+    spoolBytes: common.spool_limit ?? gibibyte,
     auth: authConfig(file, flags, clusterName(around.hostname)),
     proxy: proxyConfig(file, flags),
     node: nodeConfig(file, flags),
@@ -90,6 +91,7 @@ const commonOf = (file: FileConfig): NonNullable<FileConfig['teleport']> =>
   file.sallyport ?? file.teleport ?? {}
 
 const minute = 60_000
+const gibibyte = 2 ** 30
 
 function authConfig(file: FileConfig, flags: StartFlags, hostname: string): AuthConfig {
   const auth = file.auth_service ?? {}

@@ -14,6 +14,7 @@ sallyport:
   log:
     severity: info            # debug, info, warn, error
   # advertise_ip: 192.0.2.10  # how others reach this machine
+  # spool_limit: 1GiB         # recordings kept here while the auth service of another machine is away
   # connection_limits:
   #   max_connections: 15000
 

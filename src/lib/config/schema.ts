@@ -1,6 +1,16 @@
 import {z} from 'zod'
 import {caPins, serverAddress, staticToken} from './joining.js'
-import {choice, dnsName, duration, ipAddress, listenAddress, publicAddresses, text, yesNo} from './values.js'
+import {
+  choice,
+  dnsName,
+  duration,
+  ipAddress,
+  listenAddress,
+  publicAddresses,
+  size,
+  text,
+  yesNo,
+} from './values.js'
 
 export const ports = {web: 3080, proxy: 3023, tunnel: 3024, auth: 3025, node: 3022} as const
 
@@ -39,6 +49,7 @@ const common = z.strictObject({
   ciphers: list.optional(),
   kex_algos: list.optional(),
   mac_algos: list.optional(),
+  spool_limit: size.optional(),
   connection_limits: z
     .strictObject({max_connections: count.optional(), max_users: count.optional()})
     .optional(),

@@ -20,6 +20,8 @@ export interface Config {
   logSeverity: Severity
   algorithms: {ciphers?: string[]; kex?: string[]; macs?: string[]}
   limits: {maxConnections: number; maxUsers: number}
+  /** Bytes that recordings may take here while the auth service of another machine cannot have them. */
+  spoolBytes: number
   auth: AuthConfig
   proxy: ProxyConfig
   node: NodeConfig

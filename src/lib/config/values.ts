@@ -35,6 +35,23 @@ export function formatDuration(milliseconds: number): string {
   return parts.join('') || 'never'
 }
 
+const sizes: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+}
+
+/** `1GiB`, `500MB`, `1.5GiB`, `64 KiB` in bytes; undefined for anything else. */
+export function parseSize(text: string): number | undefined {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?([KMG]iB|[kMG]?B)$/.exec(text) ?? []
+  const bytes = Math.round(Number(amount) * (sizes[unit ?? ''] ?? Number.NaN))
+  return Number.isSafeInteger(bytes) ? bytes : undefined
+}
+
 const hostname = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?$/i
 
 // Node takes a zone id (`fe80::1%eth0`) for a part of an address; one machine's interface name means nothing here.
@@ -108,6 +125,14 @@ export const duration = z.unknown().transform((value, context) => {
   const milliseconds = typeof value === 'string' ? parseDuration(value) : undefined
   if (milliseconds !== undefined) return milliseconds
   context.addIssue({code: 'custom', message: 'expected a duration with its unit, such as 30s, 5m or 1h30m'})
+  return z.NEVER
+})
+
+/** Bytes. */
+export const size = z.unknown().transform((value, context) => {
+  const bytes = typeof value === 'string' ? parseSize(value) : undefined
+  if (bytes !== undefined && bytes > 0) return bytes
+  context.addIssue({code: 'custom', message: 'expected a size with its unit, such as 500MB or 1GiB'})
   return z.NEVER
 })
 

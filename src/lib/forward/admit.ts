@@ -61,6 +61,7 @@ export async function admit(
     const decision = await auth.decide({
       ...{identity: identityOf(certificate), login, host: target.host},
       ...(target.registered && {hostId: target.registered.id}),
+      ...(target.cluster && {cluster: target.cluster.name}),
     })
     if (decision.allowed) return decision
     if (decision.hidden) throw noSuchHost(target.host, decision.reason)

@@ -37,6 +37,8 @@ export interface SessionParameters {
   onAgentRequested(): void
   onSubsystem(name: string): Promise<void>
   onX11(success: boolean): Promise<void>
+  /** Nobody may type now. */
+  holdsInput?(): boolean
   /** Watches the files that pass, where that is what the session is for. */
   watchTransfer(kind: string, command: string | undefined): TransferWatch | undefined
   /** Bytes passed, either way. */
@@ -57,6 +59,10 @@ export interface ForwardedSession {
   recordingLost(error: SallyportError): void
   /** The connection to the target is gone: what it had sent is still delivered, and then the reason. */
   targetLost(error: SallyportError): void
+  /** Types what somebody else has typed. The promise asks them to wait. */
+  input(data: Buffer): Promise<void> | undefined
+  /** A line for the user, beside the output. */
+  tell(line: string): void
 }
 
 /**
@@ -69,6 +75,8 @@ export function forwardSession(parameters: SessionParameters): ForwardedSession 
     end: error => session.end(error),
     recordingLost: error => session.recordingLost(error),
     targetLost: error => session.targetLost(error),
+    input: data => session.input(data),
+    tell: line => session.tell(line),
   }
 }
 
@@ -118,9 +126,27 @@ class Session {
     if (this.#parameters.options.recordSession === 'strict') {
       this.#local.dropUnsent()
       this.end(error)
-    } else if (!this.#local.writableEnded) {
-      this.#local.stderr.write(`sallyport: the session goes on unrecorded: ${problemLine(error)}\r\n`)
+    } else {
+      this.tell(`the session goes on unrecorded: ${problemLine(error)}`)
     }
+  }
+
+  tell(line: string): void {
+    if (!this.#local.writableEnded) this.#local.stderr.write(`sallyport: ${line}\r\n`)
+  }
+
+  input(data: Buffer): Promise<void> | undefined {
+    const target = this.#remote
+    if (!target || !this.#running || this.#ended || target.writableEnded) return undefined
+    // Files that somebody else sends would pass for the user's.
+    if (this.#transfer) return undefined
+    this.#parameters.onActivity()
+    this.#received += data.length
+    if (target.write(data)) return undefined
+    return new Promise(resolve => {
+      target.once('drain', resolve)
+      target.once('close', resolve)
+    })
   }
 
   targetLost(error: SallyportError): void {
@@ -238,6 +264,7 @@ class Session {
     if (this.#lost) throw this.#lost
     const command = request.type === 'shell' ? undefined : readCommand(request.data)
     const recorded = request.type !== 'subsystem' || command !== unrecordedSubsystem
+    if (!recorded && this.#parameters.options.oversight) throw unseen()
     if (recorded) await this.#parameters.record.begin(sessionStart(command, this.#terminal))
     if (request.type === 'subsystem') await this.#parameters.onSubsystem(command ?? '')
     // The client may have left while the disk was busy.
@@ -266,9 +293,9 @@ class Session {
     ])
     const input = relay(local, target, chunk => {
       onActivity()
+      if (this.#ended || this.#parameters.holdsInput?.()) return false
       this.#received += chunk.length
-      const wait = this.#ended ? undefined : this.#transfer?.input(chunk)
-      return this.#ended ? false : wait
+      return this.#transfer?.input(chunk)
     })
     local.stderr.resume()
     void input.then(() => target.end())
@@ -309,6 +336,15 @@ class Session {
 const startsProgram: ReadonlySet<string> = new Set(['shell', 'exec', 'subsystem'])
 
 const goneBefore = (): SallyportError => problem('cancelled', 'the session ended before it began')
+
+const unseen = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need somebody who looks on, and a transfer of files shows nothing',
+    {
+      hint: 'ask an administrator',
+    },
+  )
 
 /** A connection that breaks closes its channels first and says so afterwards. */
 const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))

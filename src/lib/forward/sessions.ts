@@ -3,6 +3,7 @@ import {asProblem, problem, problemLine, type SallyportError} from '../errors/in
 import {
   createSessionRecord,
   type HostSession,
+  hostedRecord,
   openHostSession,
   rejectOpen,
   type SessionFacts,
@@ -143,7 +144,17 @@ function recordedSession(parameters: SessionsOptions, {local, sid, reach, onDone
   const facts = {...parameters.facts, sid}
   const warn = (message: string) => (error: unknown) =>
     settings.log.warn({sid: facts.sid, error: problemLine(asProblem(error))}, message)
-  const record = createSessionRecord({
+  const party = settings.hub.host({
+    facts,
+    roles: parameters.ingress.identity.roles,
+    oversight: options.oversight ?? [],
+    controls: {
+      input: data => session.input(data),
+      tell: line => session.tell(line),
+      end: error => session.end(error),
+    },
+  })
+  const recorded = createSessionRecord({
     auth: settings.auth,
     clusterName: settings.clusterName,
     facts,
@@ -157,9 +168,12 @@ function recordedSession(parameters: SessionsOptions, {local, sid, reach, onDone
       emit({...facts, ...failed}).catch(warn('audit event lost'))
     },
     onProblem: warn('audit event lost'),
+    endFields: party.endFields,
   })
+  const record = hostedRecord(recorded, party)
   const session: ForwardedSession = forwardSession({
     ...{local, options, record, onDone},
+    holdsInput: () => party.paused,
     onActivity: parameters.onActivity,
     onProblem: warn('session record incomplete'),
     onAgentRequested() {

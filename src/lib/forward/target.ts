@@ -27,11 +27,12 @@ export async function connectTarget(
   credentials: () => Promise<readonly Credential[]>,
   abandoned: Promise<unknown>,
 ): Promise<TargetConnection> {
-  const [{host: authorities}, identity] = await Promise.all([
+  const [{host: own}, identity] = await Promise.all([
     settings.auth.trustedAuthorities(),
     settings.hostIdentity(settings.proxyId),
   ])
-  const {stream, address} = await target.dial()
+  const {stream, address} = await target.dial(login)
+  const authorities = target.cluster?.hostAuthorities ?? own
   let handshaking = true
   void abandoned.then(() => handshaking && stream.destroy())
   try {

@@ -3,7 +3,7 @@ import type {HostRecord} from '../access/hosts.js'
 import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
-import type {ConnectionGuard, Log, SessionAuth} from '../session/index.js'
+import type {ConnectionGuard, Log, SessionAuth, SessionHub} from '../session/index.js'
 import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
 
 /** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
@@ -13,6 +13,8 @@ export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'de
 export interface ForwardSettings {
   auth: ForwardAuth
   guard: ConnectionGuard
+  /** Where sessions can be joined. */
+  hub: Pick<SessionHub, 'host'>
   clusterName: string
   /** UUID or name of this proxy, for `forwarded_by`. */
   proxyId: string
@@ -38,8 +40,10 @@ export interface Target {
   port: number
   /** What it is in the inventory, where it is there. */
   registered?: HostRecord
-  /** Resolves the name once, applies the dial policy, connects. Each call is one attempt. */
-  dial(): Promise<{stream: Duplex; address: string}>
+  /** The other cluster that it is in, and plain public key blobs of those who vouch for hosts there. */
+  cluster?: {name: string; hostAuthorities: readonly Buffer[]}
+  /** Resolves the name once, applies the dial policy, connects, as `login` where that is known. Each call is one attempt. */
+  dial(login?: string): Promise<{stream: Duplex; address: string}>
 }
 
 /** A client's own connection to the proxy, already authenticated. */

@@ -1,8 +1,8 @@
 import {spawn} from 'node:child_process'
+import {guardedStdio} from '../children/index.js'
 import type {CommandLabel} from '../config/index.js'
 import {systemErrorWords} from '../durable/index.js'
 import type {Log} from '../session/index.js'
-import {guardedStdio} from './process/index.js'
 
 /** A period shorter than this would have the node do little else. */
 const leastPeriodMilliseconds = 1000
@@ -78,25 +78,38 @@ function runProgram(
 ): Promise<CommandOutcome> {
   return new Promise(resolve => {
     let stdout = ''
-    let tooMuch = false
-    const child = spawn(program, args, {stdio: guardedStdio(['ignore', 'pipe', 'ignore']), cwd: '/'})
-    const timer = setTimeout(() => child.kill('SIGKILL'), milliseconds)
+    let cut: string | undefined
+    const stdio = guardedStdio(['ignore', 'pipe', 'ignore'])
+    const child = spawn(program, args, {stdio, cwd: '/', detached: true})
+    const stop = (why: string): void => {
+      cut ??= why
+      // Whatever it has started goes too, or it would hold the pipe open.
+      if (child.pid !== undefined) killGroup(child.pid)
+      child.stdout?.destroy()
+    }
+    const timer = setTimeout(() => stop('it did not end in time'), milliseconds)
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text
       if (stdout.length <= maxOutputCharacters) return
-      tooMuch = true
       stdout = ''
-      child.kill('SIGKILL')
+      stop('it said too much')
     })
-    const end = (error?: string): void => {
+    const end = (error: string | undefined): void => {
       clearTimeout(timer)
       resolve({stdout, ...(error !== undefined && {error})})
     }
     child.once('error', error => end(systemErrorWords(error)))
     child.once('close', (code, signal) => {
-      if (tooMuch) end('it said too much')
-      else if (signal) end(child.killed ? 'it did not end in time' : `it was ended by ${signal}`)
-      else end(code === 0 ? undefined : `it ended with status ${code}`)
+      const failure = signal ? `it was ended by ${signal}` : `it ended with status ${code}`
+      end(cut ?? (code === 0 ? undefined : failure))
     })
   })
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // All of it has ended by itself.
+  }
 }

@@ -4,9 +4,10 @@ import {chmod, chown, mkdtemp, rm} from 'node:fs/promises'
 import {createServer, type ListenOptions, connect as netConnect, type Socket} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {guardedStdio} from '../children/index.js'
 import {problem, SallyportError} from '../errors/index.js'
 import {type Plug, streamPlug} from './join-plug.js'
-import {type Account, asUser, guardedStdio} from './process/index.js'
+import {type Account, asUser} from './process/index.js'
 
 const connectMilliseconds = 10_000
 /** Connections at a time to one listener, those that wait for the client to take them among them. */

@@ -41,7 +41,11 @@ const cutShort = ({meta, chunks, head, lastMs}: LaneState, reason: string): Reco
 
 const uploadEvent = (state: LaneState, reason: string | undefined): AuditInput => ({
   ...{...factsOf(state), event: 'session.upload'},
-  fields: {session_recording: mode(state), ...(reason !== undefined && {truncated: true, reason})},
+  fields: {
+    session_recording: mode(state),
+    ...(state.chunks > 0 && {chunks: state.chunks, head: state.head}),
+    ...(reason !== undefined && {truncated: true, reason}),
+  },
 })
 
 /** As the auth service words it for sessions of its own process. */

@@ -127,7 +127,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       run()
     },
     wake() {
-      if (gate) gate = {...gate, until: 0}
+      if (!gate) return
+      gate = {...gate, until: 0}
       const [lane] = resting.keys()
       if (waiting.size === 0 && lane !== undefined) resting.set(lane, {until: 0})
       run()

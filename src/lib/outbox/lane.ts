@@ -64,6 +64,8 @@ export interface Lane {
   next(): Promise<Batch | undefined>
   /** Auth has this batch. */
   delivered(batch: Batch): Promise<void>
+  /** Gives up files that an earlier process did not come to give up. */
+  tidy(): Promise<void>
   /** Resolves when what is being written is. */
   idle(): Promise<void>
 }
@@ -322,6 +324,7 @@ export function openLane({directory, id, segments: left, budget, now, onDamage}:
         // What cannot be given up or noted now is the next time; auth has it, and that is what counts.
         await trim().catch(() => undefined)
       }),
+    tidy: () => inTurn(() => trim().catch(() => undefined)),
     idle: () => inTurn(async () => undefined),
   }
 }

@@ -41,6 +41,8 @@ export interface Outbox
   close(patienceMs: number): Promise<void>
 }
 
+/** How often it is logged what waits while auth is away. */
+const REPORT_MS = 600_000
 const SERVICE_ENDED = 'the service ended before the session did'
 const NOT_WRITTEN = 'the recording could no longer be written'
 const SPOOL_DAMAGED = 'what was kept of it for the auth service is damaged'
@@ -175,6 +177,8 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
       await tellRecording(auth, session.id, session.isRefused ? cutShort(first) : first)
     } catch (error) {
       if (!isRefusal(error)) throw error
+      // Auth had nothing of what was lost here.
+      if (first.kind === 'seal' && !session.lane.state.meta && asProblem(error).code === 'not_found') return
       refused(session, first, asProblem(error))
     }
   }
@@ -196,8 +200,13 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
 
   const attempt = async (id: string): Promise<boolean> => {
     const session = sessions.get(id)
-    const batch = await session?.lane.next()
-    if (!session || !batch) return false
+    if (!session) return false
+    const batch = await session.lane.next()
+    if (!batch) {
+      await session.lane.tidy()
+      settled(session)
+      return false
+    }
     try {
       await tell(session, batch.steps)
     } catch (error) {
@@ -326,6 +335,9 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     stop = resolve
   })
   const takingUp = takeUp()
+  const report = setInterval(() => {
+    if (delivery.away !== undefined) log.warn({...status()}, 'what is kept waits for the auth service')
+  }, REPORT_MS).unref()
 
   return {
     emit,
@@ -336,6 +348,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     wake: delivery.wake,
     async close(patienceMs) {
       closed = true
+      clearInterval(report)
       stop()
       await takingUp
       await Promise.all([...sessions.values()].map(({lane}) => lane.idle()))

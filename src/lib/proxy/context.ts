@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {Caller, SystemApi} from '../auth/contract.js'
 import type {Forwarder, ForwardSettings} from '../forward/index.js'
-import type {ConnectionGuard, LockWatch, Log} from '../session/index.js'
+import type {ConnectionGuard, LockWatch, Log, SessionHub} from '../session/index.js'
 import type {DialSettings} from './dial.js'
 
 /** By what a user is known on a connection: a certificate that was verified there, with the proof of its key. */
@@ -20,11 +20,15 @@ export interface ProxyContext {
   auth: SystemApi
   clusterName: string
   proxyId: string
+  /** UUID of this machine. */
+  hostId: string
   /** The proxy ends and records SSH connections; otherwise it passes on what it cannot read. */
   recording: boolean
   dial: DialSettings
   forwardSettings: ForwardSettings
   guard: ConnectionGuard
+  /** The sessions that run here. */
+  hub: SessionHub
   locks: LockWatch
   forwarders: Set<Forwarder>
   /** The proxy is on its way out and leads nobody anywhere any more. */

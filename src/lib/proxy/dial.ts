@@ -1,6 +1,7 @@
 import {lookup} from 'node:dns/promises'
 import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
+import type {Duplex} from 'node:stream'
 import {problem, type SallyportError} from '../errors/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
@@ -17,7 +18,7 @@ export interface DialSettings {
 }
 
 export interface Dialled {
-  stream: Socket
+  stream: Duplex
   /** `ip:port` */
   address: string
 }

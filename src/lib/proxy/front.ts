@@ -15,6 +15,7 @@ import {personOf} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
+import {joinSession as join} from './join.js'
 import {relay} from './relay.js'
 import {routeTarget} from './route.js'
 import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-name.js'
@@ -98,7 +99,10 @@ export function serveClient(
   }
 
   connection.onChannelOpen = open => {
-    if (open.type === 'session') return serveSession(open, {context, reach, refused})
+    if (open.type === 'session') {
+      const joined = (words: string, channel: Channel) => join(context, outer, words, channel)
+      return serveSession(open, {context, reach, refused, joined})
+    }
     if (open.type === 'direct-tcpip') return serveDirect(open, {reach, refused})
     if (open.type !== authApiChannel) {
       return open.reject(
@@ -155,13 +159,20 @@ function serveDirect(open: ChannelOpen, {reach, refused}: Way): void {
   })
 }
 
+interface SessionWay extends Way {
+  context: ProxyContext
+  /** Seats the client at a session that runs. */
+  joined(words: string, channel: Channel): Promise<void>
+}
+
 /** `ssh -s proxy:host:port`: env and agent requests, then one subsystem; anything else is explained and refused. */
-function serveSession(open: ChannelOpen, {context, reach, refused}: Way & {context: ProxyContext}): void {
+function serveSession(open: ChannelOpen, {context, reach, refused, joined}: SessionWay): void {
   const channel = open.accept()
   let outerAgent: OuterAgent = 'absent'
   let asked: string | undefined
   channel.onRequest = ({type, data, reply}) => {
-    if (type === 'env') return reply(true)
+    // A terminal makes stock clients send each key as it is typed, which is what joining wants.
+    if (type === 'env' || (type === 'pty-req' && asked === undefined)) return reply(true)
     if (type === 'auth-agent-req@openssh.com' && asked === undefined) {
       outerAgent = 'offered'
       return reply(true)
@@ -177,6 +188,7 @@ function serveSession(open: ChannelOpen, {context, reach, refused}: Way & {conte
     if (type !== 'subsystem') throw notAHost()
     asked = new WireReader(data).text()
     if (asked === 'proxysites') return finish(channel, sites(context.clusterName), 0)
+    if (asked.startsWith('join:')) return joined(asked.slice('join:'.length), channel)
     if (!asked.startsWith('proxy:')) {
       throw problem('invalid_input', `the proxy has no subsystem ${JSON.stringify(asked.slice(0, 64))}`)
     }

@@ -26,7 +26,8 @@ export interface RelayOptions {
 export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, target, openChannel, emit, farewell} = options
   const {host, registered} = target
-  const {lock, maxConnections} = await decide(context, identity, target)
+  const {lock, maxConnections, oversight} = await decide(context, identity, target)
+  if (oversight) throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -64,17 +65,30 @@ type Allowed = Extract<AccessDecision, {allowed: true}>
 async function decide(
   {auth}: ProxyContext,
   identity: Identity,
-  {host, registered}: Target,
+  {host, registered, cluster}: Target,
 ): Promise<Allowed['options']> {
   let reason: string | undefined
   for (const login of identity.logins) {
-    const decision = await auth.decide({identity, login, host, ...(registered && {hostId: registered.id})})
+    const decision = await auth.decide({
+      ...{identity, login, host},
+      ...(registered && {hostId: registered.id}),
+      ...(cluster && {cluster: cluster.name}),
+    })
     if (decision.allowed) return decision.options
     if (decision.hidden) throw noSuchHost(host, decision.reason)
     reason ??= decision.reason
   }
   throw problem('access_denied', `access to ${host} denied: ${reason ?? 'the certificate is for no login'}`)
 }
+
+const unseen = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need somebody who looks on, and this proxy cannot show them to anybody',
+    {
+      hint: 'ask an administrator',
+    },
+  )
 
 const hungUp = ({host, port}: Target): SallyportError =>
   problem('host_unreachable', `${host}:${port} closed the connection at once`, {
@@ -85,7 +99,7 @@ const hungUp = ({host, port}: Target): SallyportError =>
  * Passes bytes between a channel and a socket until both have ended.
  * @returns what cuts them apart at once, and leaves the channel open
  */
-function splice(channel: Channel, socket: Duplex, onOver: () => void): () => void {
+export function splice(channel: Channel, socket: Duplex, onOver: () => void): () => void {
   channel.stderr.resume()
   const hangUp = (): void => void channel.end(() => channel.close())
   socket.on('close', onOver)

@@ -1,4 +1,5 @@
 import {isIP} from 'node:net'
+import type {Duplex} from 'node:stream'
 import {type HostRecord, isHostId, isOnline, splitAddress} from '../access/hosts.js'
 import {ambiguousHost, noSuchHost} from '../access/route.js'
 import type {Identity} from '../access/types.js'
@@ -11,6 +12,8 @@ import type {TargetName} from './target-name.js'
 export interface Router {
   auth: Pick<AuthApi, 'routeHost'>
   dial: DialSettings
+  /** A stream through the tunnel that this node keeps open to this proxy; undefined where it keeps none. */
+  throughTunnel?: ((hostId: string) => Promise<Duplex> | undefined) | undefined
   /** Unix ms. */
   now: () => number
 }
@@ -55,8 +58,10 @@ function registeredTarget(router: Router, {host, port}: TargetName, registered: 
   }
 }
 
-async function dialRegistered({dial, now}: Router, registered: HostRecord): Promise<Dialled> {
-  const {hostname, address} = registered
+async function dialRegistered({dial, now, throughTunnel}: Router, registered: HostRecord): Promise<Dialled> {
+  const {id, hostname, address} = registered
+  const stream = await throughTunnel?.(id)
+  if (stream) return {stream, address: address ?? `tunnel:${id}`}
   const place = splitAddress(address ?? '')
   if (!place)
     throw problem('host_unreachable', `${hostname} is reached through its tunnel alone, which is not open`, {

@@ -9,7 +9,9 @@ import {
   type LockWatch,
   type Log,
   personOf,
+  type SessionHub,
   startLockWatch,
+  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
@@ -27,7 +29,9 @@ export interface ProxyOptions {
   /** Names and addresses by which clients reach the proxy: principals of its own host certificate. */
   names: readonly string[]
   clusterName: string
-  /** UUID or name of this proxy, for `forwarded_by`. */
+  /** UUID of this machine. */
+  hostId: string
+  /** Name of this proxy, for `forwarded_by`. */
   proxyId: string
   recording: boolean
   checkHostKeys: boolean
@@ -57,8 +61,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
+  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const state: ProxyState = {
-    ...{options, certificates, locks},
+    ...{options, certificates, locks, hub},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     port: options.listen.port,
@@ -67,7 +72,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listen(server, options.listen, options.log).catch(async error => {
-    await locks.close()
+    await Promise.all([locks.close(), hub.close()])
     throw error
   })
   state.port = address.port
@@ -78,7 +83,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
-      await locks.close()
+      await Promise.all([locks.close(), hub.close()])
     },
   }
 }
@@ -87,6 +92,7 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
+  hub: SessionHub
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
@@ -132,11 +138,11 @@ function listen(
 }
 
 function createContext(state: ProxyState): ProxyContext {
-  const {options, certificates, forwarders, locks} = state
+  const {options, certificates, forwarders, locks, hub} = state
   const guard = createGuard(locks)
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
-    ...{auth, guard, clusterName, proxyId, graceMilliseconds, log},
+    ...{auth, guard, hub, clusterName, proxyId, graceMilliseconds, log},
     report: reporter(options),
     checkHostKeys: options.checkHostKeys,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -151,7 +157,19 @@ function createContext(state: ProxyState): ProxyContext {
     ownPorts: () => [state.port, ...options.ownPorts()],
   }
   return {
-    ...{auth, clusterName, proxyId, log, dial, forwardSettings, forwarders, guard, locks},
+    ...{
+      auth,
+      clusterName,
+      proxyId,
+      hostId: options.hostId,
+      log,
+      dial,
+      forwardSettings,
+      forwarders,
+      guard,
+      hub,
+      locks,
+    },
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,

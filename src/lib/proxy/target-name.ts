@@ -35,13 +35,17 @@ export function parseProxySubsystem(target: string): TargetName {
   if (cluster !== undefined && !/^[A-Za-z0-9._-]{1,253}$/.test(cluster))
     throw invalid('its cluster name is not valid')
   const [host, port] = [match[1] ?? match[2] ?? '', Number(match[3] ?? 0)]
-  const name = port === 0 ? {host: canonicalHost(host), port} : canonicalTarget(host, port)
+  const name = namedTarget(host, port)
   return {
     ...name,
     ...(match[3] === undefined && {portIfUnregistered: sshPort}),
     ...(cluster !== undefined && {cluster}),
   }
 }
+
+/** As `canonicalTarget`, with 0 for whichever port the host has in the inventory. @throws invalid_input */
+export const namedTarget = (host: string, port: number): TargetName =>
+  port === 0 ? {host: canonicalHost(host), port} : canonicalTarget(host, port)
 
 /**
  * Brings host and port into canonical form before any decision is made on them: `0x7f.1` is 127.0.0.1, `EXAMPLE.com.`

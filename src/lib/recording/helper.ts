@@ -1,6 +1,7 @@
 import {type ChildProcess, fork} from 'node:child_process'
 import {constants, setPriority} from 'node:os'
 import {fileURLToPath} from 'node:url'
+import {guardedStdio} from '../children/index.js'
 import {problem} from '../errors/index.js'
 
 /** A process of our own that answers one request after the other. */
@@ -23,7 +24,7 @@ export function startHelper<Request, Answer>(name: string, heapMegabytes: number
     execArgv: [...process.execArgv, `--max-old-space-size=${heapMegabytes}`],
     env: {},
     serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: guardedStdio(['ignore', 'ignore', 'ignore', 'ipc']),
   })
   let broken: Error | undefined
   child.on('error', error => {

@@ -53,7 +53,7 @@ export async function* readSearchFile(day: string): AsyncGenerator<{entry: Searc
 
 /** Writes an entry at `end` of the file; what was there is gone. Gives the new end. */
 export async function appendSearchEntry(day: string, end: number, entry: SearchEntry): Promise<number> {
-  const record = encodeRecord(entry)
+  const record = encodeSearchEntry(entry)
   const {O_WRONLY, O_CREAT} = constants
   await (await openRegular(searchFile(day), O_WRONLY | O_CREAT)).close()
   await writeSyncedAt(searchFile(day), end, record)
@@ -68,7 +68,7 @@ export async function rewriteSearchFile(day: string, keep: (sid: string) => bool
   const handle = await openRegular(temporary, O_WRONLY | O_CREAT | O_EXCL)
   try {
     for await (const {entry} of readSearchFile(day))
-      if (keep(entry.sid)) await handle.writeFile(encodeRecord(entry))
+      if (keep(entry.sid)) await handle.writeFile(encodeSearchEntry(entry))
     await handle.sync()
   } finally {
     await handle.close()
@@ -77,7 +77,8 @@ export async function rewriteSearchFile(day: string, keep: (sid: string) => bool
   await syncDirectory(day)
 }
 
-function encodeRecord(entry: SearchEntry): Buffer {
+/** An entry as it stands in the file: its checksum, its length, its facts and its signature. */
+export function encodeSearchEntry(entry: SearchEntry): Buffer {
   const body = Buffer.alloc(FACTS_BYTES + entry.signature.length)
   body.write(entry.sid, 0, 36, 'latin1')
   body.writeDoubleBE(entry.bytes, 36)

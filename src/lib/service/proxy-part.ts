@@ -12,7 +12,7 @@ export async function startProxyPart(
   link: AuthLink,
   webPorts: () => number[],
 ): Promise<SshProxy> {
-  const {config, logger, now, resources, drain} = part
+  const {config, hostId, logger, now, resources, drain} = part
   const {clusterName, recording, checkHostKeys, keepAliveMilliseconds} = link.cluster
   const proxy = await listening(
     'the SSH proxy',
@@ -20,6 +20,7 @@ export async function startProxyPart(
     startProxy({
       listen: config.proxy.listen,
       names: proxyNames(config, clusterName),
+      hostId,
       proxyId: config.nodename,
       recording: recording === 'proxy' || recording === 'proxy-sync',
       ...{clusterName, checkHostKeys, keepAliveMilliseconds},

@@ -6,6 +6,7 @@ import {
   type HostCertificates,
   type JoinRole,
   joinCluster,
+  type SystemApi,
 } from '../auth/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {AuthLink} from './auth-link.js'
@@ -16,6 +17,7 @@ import {
   type MachineIdentity,
   publicKeyOf,
 } from './machine-identity.js'
+import {withOutbox} from './outbox-part.js'
 import type {Part} from './part.js'
 
 const hour = 3_600_000
@@ -52,13 +54,15 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
   resources.add('renewal of certificates', stop)
   const first = clientFor(roles[0] as JoinRole)
   const {clusterName, recording} = await first.api.ping()
+  const apis = new Map<JoinRole, SystemApi>()
+  for (const role of roles) apis.set(role, await withOutbox(part, role, clientFor(role).api, recording))
   return {
     cluster: {
       ...{clusterName, recording},
       checkHostKeys: config.auth.proxyChecksHostKeys,
       keepAliveMilliseconds: config.auth.keepAliveIntervalMs,
     },
-    as: role => clientFor(role).api,
+    as: role => apis.get(role) ?? clientFor(role).api,
     web: {as: ({address}) => clientFor('proxy').anonymous(address)},
     announce(webUrl) {
       clientFor('proxy')

@@ -67,7 +67,7 @@ export function createGuard(locks: LockWatch): ConnectionGuard {
 }
 
 interface Dialling {
-  dial(): Promise<{stream: Duplex; address: string}>
+  dial(login?: string): Promise<{stream: Duplex; address: string}>
 }
 
 /** The target, whose address is shown to the guard when it is known. */
@@ -76,8 +76,8 @@ export const guardedTarget = <Target extends Dialling>(
   place: () => GuardedPlace | undefined,
 ): Target => ({
   ...target,
-  async dial() {
-    const dialled = await target.dial()
+  async dial(login) {
+    const dialled = await target.dial(login)
     try {
       place()?.reached(dialled.address)
       return dialled

@@ -1,5 +1,6 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
+export type {Seat} from './audience.js'
 export {type ConnectionWatch, watchConnection} from './connection-watch.js'
 export {followState} from './follow.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
@@ -10,8 +11,11 @@ export {
   type GuardedPlace,
   guardedTarget,
 } from './guard.js'
+export {hostedRecord} from './hosted-record.js'
+export {type HubAuth, type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
+export type {Guest, HostedSession, Party, SessionControls} from './party.js'
 export {permitted} from './permitted.js'
 export {
   auditedPort,
@@ -33,6 +37,7 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './requests.js'
+export {leaveScreen} from './screen-paint.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'

@@ -31,6 +31,8 @@ export interface SessionRecordOptions {
   onFailure: (error: SallyportError) => void
   /** An event that nobody waits for could not be written. */
   onProblem: (error: unknown) => void
+  /** What the end event says besides. */
+  endFields?: () => Record<string, unknown>
 }
 
 /** The recording and the audit trail of one session: exactly one start, one end, one recording. */
@@ -110,6 +112,7 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       ...(exit?.code !== undefined && {exit_code: exit.code}),
       ...(exit?.signal !== undefined && {exit_signal: exit.signal}),
       recorded: end !== undefined,
+      ...options.endFields?.(),
     })
     if (problems.length > 0) throw problems[0]
   }

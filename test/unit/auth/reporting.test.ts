@@ -63,6 +63,18 @@ describe('what another machine tells', () => {
     expect(await local.emit({event: 'exec', sid})).toMatchObject({event: 'exec'})
   })
 
+  it('of a recording is what the store has', async () => {
+    const sid = randomUUID()
+    await machine.beginRecording(meta(sid))
+    const told = {chunks: 7, head: 'f'.repeat(64), truncated: 'killed'}
+    await machine.sealRecording(sid, {...told, endedAt: 0, durationMs: 0})
+    await machine.emit({event: 'session.upload', sid, fields: told})
+    const {seal} = await auth.recordings.readIndex(sid)
+    expect(await auth.events('session.upload')).toMatchObject([
+      {chunks: 1, head: seal?.head, truncated: 'killed'},
+    ])
+  })
+
   it('is held by it, also after a restart, for as long as it tells of it', async () => {
     const sid = randomUUID()
     await machine.emit({event: 'session.start', sid})

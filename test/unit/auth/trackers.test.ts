@@ -6,7 +6,14 @@ const sid = '11111111-2222-4333-8444-555555555555'
 
 const tracker = (changes: Partial<SessionTracker> = {}): SessionTracker => ({
   ...{sid, kind: 'ssh', state: 'running', user: 'joe', roles: ['access'], login: 'root', host: 'db1'},
-  ...{address: '192.0.2.1:22', interactive: true, started: 1000, participants: [], heldBy: 'proxy-1'},
+  ...{
+    address: '192.0.2.1:22',
+    interactive: true,
+    started: 1000,
+    participants: [],
+    heldBy: 'proxy-1',
+    holder: 'p1',
+  },
   ...changes,
 })
 

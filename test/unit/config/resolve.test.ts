@@ -34,6 +34,7 @@ describe('defaults', () => {
       logSeverity: 'info',
       algorithms: {},
       limits: {maxConnections: 15_000, maxUsers: 250},
+      spoolBytes: 1_073_741_824,
       auth: {
         clusterName: 'bastion1',
         listen: {host: '0.0.0.0', port: 3025},

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {formatAddress, parseAddress, parseDuration} from '../../../src/lib/config/index.js'
+import {parseSize} from '../../../src/lib/config/values.js'
 
 describe('durations', () => {
   test.each([
@@ -17,6 +18,23 @@ describe('durations', () => {
     '%j is none',
     text => {
       expect(parseDuration(text)).toBeUndefined()
+    },
+  )
+})
+
+describe('sizes', () => {
+  test.each([
+    ['1GiB', 1_073_741_824],
+    ['500MB', 500_000_000],
+    ['1.5 KiB', 1536],
+    ['7B', 7],
+    ['2kB', 2000],
+  ])('%s', (text, bytes) => expect(parseSize(text)).toBe(bytes))
+
+  test.each(['', '5', 'GiB', '-1GiB', '1gib', '1TiB', '1GiB ', '99999999999GiB', '1e3MB'])(
+    '%j is none',
+    text => {
+      expect(parseSize(text)).toBeUndefined()
     },
   )
 })

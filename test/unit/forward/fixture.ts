@@ -1,12 +1,16 @@
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
+import type {SessionTracker} from '../../../src/lib/auth/contract.js'
 import {problem} from '../../../src/lib/errors/index.js'
-import type {ForwardAuth} from '../../../src/lib/forward/index.js'
+import type {ForwardAuth, ForwardSettings} from '../../../src/lib/forward/index.js'
 import type {ConnectionGuard, GuardedConnection} from '../../../src/lib/session/index.js'
+import {createParty, type Party, type PartyAuth} from '../../../src/lib/session/party.js'
 import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/session/record.js'
 import {hostAuthority, userAuthority} from '../ssh/fixture.js'
 
-export interface FakeAuth extends ForwardAuth {
+export interface FakeAuth extends ForwardAuth, PartyAuth {
+  /** What the cluster knows of sessions that run. */
+  trackers: Map<string, SessionTracker>
   events: AuditInput[]
   chunks: number
   sealed: string[]
@@ -24,6 +28,7 @@ export function fakeAuth(): FakeAuth {
   const broken = () => problem('store_failed', 'the disk is full')
   const auth: FakeAuth = {
     events: [],
+    trackers: new Map(),
     chunks: 0,
     sealed: [],
     losing: new Set(),
@@ -41,6 +46,13 @@ export function fakeAuth(): FakeAuth {
       if (auth.losing.has(input.event)) throw problem('store_failed', `${input.event} cannot be written`)
       auth.events.push(input)
       return input as unknown as AuditEvent
+    },
+    async upsertTracker(tracker) {
+      await auth.gate
+      auth.trackers.set(tracker.sid, tracker)
+    },
+    async removeTracker(sid) {
+      auth.trackers.delete(sid)
     },
     async beginRecording() {
       await auth.gate
@@ -81,6 +93,33 @@ export const openGuard = (): ConnectionGuard & {inside: Set<GuardedConnection>} 
       inside.add(connection)
       return {reached: () => undefined, leave: () => void inside.delete(connection)}
     },
+  }
+}
+
+/** Sessions that can be joined, by their IDs. */
+export function openHub(auth: FakeAuth): ForwardSettings['hub'] & {parties: Map<string, Party>} {
+  const parties = new Map<string, Party>()
+  let guests = 0
+  return {
+    parties,
+    host: session =>
+      createParty({
+        ...{
+          ...session,
+          auth,
+          heldBy: 'proxy-1',
+          holder: 'p1',
+          now: Date.now,
+          monotonic: () => performance.now(),
+        },
+        mayDraw: () => true,
+        guestId: () => `guest-${++guests}`,
+        onProblem(error) {
+          throw error
+        },
+        onOpen: party => void parties.set(session.facts.sid, party),
+        onClosed: () => void parties.delete(session.facts.sid),
+      }),
   }
 }
 

@@ -17,7 +17,7 @@ import {
   streamPair,
   userAuthority,
 } from '../ssh/fixture.js'
-import {everything, fakeAuth, openGuard} from './fixture.js'
+import {everything, fakeAuth, openGuard, openHub} from './fixture.js'
 
 const key = newKey()
 const certificate = await certify(key, 'user', {
@@ -76,6 +76,7 @@ async function world(wish: WorldOptions = {}) {
     {
       auth,
       guard,
+      hub: openHub(auth),
       clusterName: 'test',
       proxyId: 'proxy-1',
       checkHostKeys: true,

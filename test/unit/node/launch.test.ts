@@ -1,7 +1,7 @@
 import {execFileSync} from 'node:child_process'
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
-import {guardDescriptor, guardedStdio} from '../../../src/lib/node/process/descriptors.js'
+import {guardDescriptor, guardedStdio} from '../../../src/lib/children/index.js'
 import {commandLine, environmentScript, findSetpriv} from '../../../src/lib/node/process/launch.js'
 import {parseSession} from '../../../src/lib/node/process/session-members.js'
 import {findSftpServer} from '../../../src/lib/node/process/sftp-server.js'

@@ -10,7 +10,7 @@ import {createUserSockets} from '../../../src/lib/node/user-sockets.js'
 import {forwarderProofRequest, makeForwarderProof} from '../../../src/lib/session/index.js'
 import type {SshConnection} from '../../../src/lib/ssh/index.js'
 import {signerFromKey} from '../../../src/lib/sshcert/index.js'
-import {everything, type FakeAuth, fakeAuth, openGuard} from '../forward/fixture.js'
+import {everything, type FakeAuth, fakeAuth, openGuard, openHub} from '../forward/fixture.js'
 import {acceptOn, certify, connectOn, newKey, streamPair, userAuthority} from '../ssh/fixture.js'
 import {extensions, nodeIdentity, nodeSettings, peer, proxyIdentity} from './fixture.js'
 
@@ -43,6 +43,7 @@ async function throughForwarder(target: (stream: Duplex) => void) {
     {
       auth,
       guard: openGuard(),
+      hub: openHub(auth),
       clusterName: 'test',
       proxyId: 'proxy-1',
       checkHostKeys: true,

@@ -1,11 +1,9 @@
-import {execFile} from 'node:child_process'
 import {userInfo} from 'node:os'
-import {promisify} from 'node:util'
+import {runToEnd} from '../../children/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
 import {refuseExpired, refuseWhileClosed} from './account-state.js'
+import {launchEnvironment} from './launch.js'
 import type {Account} from './types.js'
-
-const execute = promisify(execFile)
 
 /** A directory service that does not answer may not hold a login for ever. */
 const lookupMilliseconds = 10_000
@@ -89,33 +87,18 @@ function ownAccount(name: string): Account {
 
 /** @param otherwise what is found where there is nothing; without it that is an error */
 async function lookUp(command: string, args: string[], name: string, otherwise?: string): Promise<string> {
-  try {
-    const {stdout} = await execute(command, args, {
-      timeout: lookupMilliseconds,
-      maxBuffer: maxLookupBytes,
-      env: {PATH: '/usr/bin:/bin', LC_ALL: 'C'},
-    })
-    return stdout
-  } catch (error) {
-    const {code} = error as {code?: unknown}
-    if (otherwise !== undefined && (code === notFoundStatus || code === unknownDatabaseStatus))
-      return otherwise
-    throw lookupProblem(error as {code?: unknown; killed?: boolean}, command, name)
-  }
-}
-
-function lookupProblem(
-  error: {code?: unknown; killed?: boolean},
-  command: string,
-  name: string,
-): SallyportError {
-  if (error.killed)
-    return problem('timeout', "the host's name service did not answer in time", {cause: error})
-  if (error.code === notFoundStatus) return unknownLogin(name)
-  if (error.code === 'ENOENT') {
-    return problem('unavailable', `the host has no ${command} to look logins up with`, {cause: error})
-  }
-  return problem('unavailable', "the host's name service failed", {cause: error})
+  const {code, output, late, failure} = await runToEnd([command, ...args], {
+    ...{milliseconds: lookupMilliseconds, maxBytes: maxLookupBytes},
+    env: {...launchEnvironment, LC_ALL: 'C'},
+  })
+  if (code === 0) return output
+  if (late) throw problem('timeout', "the host's name service did not answer in time")
+  if (failure?.code === 'ENOENT')
+    throw problem('unavailable', `the host has no ${command} to look logins up with`)
+  if (code !== notFoundStatus && (code !== unknownDatabaseStatus || otherwise === undefined))
+    throw problem('unavailable', "the host's name service failed", {cause: failure})
+  if (otherwise === undefined) throw unknownLogin(name)
+  return otherwise
 }
 
 const unknownLogin = (name: string): SallyportError =>

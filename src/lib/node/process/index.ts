@@ -2,7 +2,6 @@
 export {isLoginName, resolveAccount} from './accounts.js'
 export {type AgentSocket, type AgentSocketOptions, openAgentSocket} from './agent-socket.js'
 export {sweepAgentSockets} from './agent-sweep.js'
-export {guardedStdio} from './descriptors.js'
 export {
   type ClientEnvironment,
   clientEnvironment,

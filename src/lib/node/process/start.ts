@@ -1,8 +1,8 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import type {Socket} from 'node:net'
 import {PassThrough, type Readable} from 'node:stream'
+import {type GuardedStdio, guardedStdio} from '../../children/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
-import {type GuardedStdio, guardedStdio} from './descriptors.js'
 import {
   asUser,
   commandLine,

@@ -19,7 +19,7 @@ export function guardDescriptor(descriptor: number): Guarded {
   return {release: () => void guarded.delete(entry)}
 }
 
-type Standard = 'pipe' | 'ignore' | number
+type Standard = 'pipe' | 'ignore' | 'ipc' | number
 export type GuardedStdio = Standard[]
 
 /**

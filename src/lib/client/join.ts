@@ -1,0 +1,145 @@
+import type {Readable, Writable} from 'node:stream'
+import type {ParticipantMode} from '../auth/contract.js'
+import {parseProblemLine, problem, type SallyportError} from '../errors/index.js'
+import type {Channel, SshConnection} from '../ssh/index.js'
+import {WireReader, WireWriter} from '../sshcert/index.js'
+import {loadIdentity} from './identity.js'
+import {type IdentityFlags, identityOptions} from './identity-flags.js'
+import {connectToProxy} from './proxy-connection.js'
+import {openTerminal, type RawTerminal, type TerminalSize} from './terminal.js'
+
+interface JoinOptions {
+  /** To the proxy. */
+  connection: SshConnection
+  sid: string
+  mode: ParticipantMode
+  stdin: Readable & Partial<NodeJS.ReadStream>
+  stdout: Writable & Partial<NodeJS.WriteStream>
+  stderr: Writable
+}
+
+const ctrlC = 0x03
+const maxLine = 8 * 1024
+/** Leaves the alternate screen, and sets modes and colours back. */
+const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
+
+/**
+ * Joins a session that runs and shows it until it ends, or until this side leaves. The session keeps its size, whatever
+ * that of the terminal here is.
+ * @throws what the proxy says against it
+ */
+async function joinSession(options: JoinOptions): Promise<void> {
+  const {connection, sid, mode, stdin, stdout, stderr} = options
+  const channel = await connection.openChannel('session')
+  const terminal = stdin.isTTY === true && stdout.isTTY === true
+  const screen = {shown: false, left: false, status: undefined as number | undefined}
+  const refusal = readLines(channel, stderr)
+  const ended = new Promise<void>(resolve => {
+    channel.onClosed = resolve
+  })
+  channel.onRequest = ({type, data, reply}) => {
+    if (type === 'exit-status') screen.status = new WireReader(data).u32()
+    if (type === 'session-size@sallyport') {
+      if (!screen.shown) compareSizes(readSize(data), options)
+      screen.shown = true
+    }
+    reply(type === 'keepalive@openssh.com')
+  }
+  const leave = (): void => {
+    screen.left = true
+    channel.close()
+  }
+  await channel.request('subsystem', new WireWriter().string(`join:${sid}:${mode}`).finish())
+  // Without a terminal of its own a session ends lines with LF alone, which a raw terminal takes at its word.
+  const shown = show(channel, stdout, data => (terminal && !screen.shown ? withReturns(data) : data))
+  const keyboard = terminal ? attach(channel, mode, leave) : undefined
+  try {
+    await ended
+    await shown
+  } finally {
+    keyboard?.restore()
+    if (!terminal) stdin.destroy()
+    if (stdout.isTTY && screen.shown && screen.status === undefined) stdout.write(restoreScreen)
+  }
+  if (screen.left || screen.status === 0) return
+  throw refusal() ?? problem('unavailable', 'the connection to the proxy was lost', {hint: 'join again'})
+}
+
+/** Passes on what the proxy says, but for the reason of a refusal, which becomes the error. */
+function readLines(channel: Channel, stderr: Writable): () => SallyportError | undefined {
+  let rest = ''
+  let refusal: SallyportError | undefined
+  channel.stderr.on('data', (data: Buffer) => {
+    const lines = (rest + data.toString('utf8')).split('\n')
+    rest = (lines.pop() ?? '').slice(-maxLine)
+    for (const line of lines) {
+      const reason = /^sallyport: (.* \[[a-z_]+\])\r?$/.exec(line)?.[1]
+      if (reason === undefined) stderr.write(`${line}\n`)
+      else refusal = parseProblemLine(reason, 'proxy_refused')
+    }
+  })
+  return () => refusal
+}
+
+const readSize = (data: Buffer): TerminalSize => {
+  const reader = new WireReader(data)
+  return {columns: reader.u32(), rows: reader.u32()}
+}
+
+function compareSizes(size: TerminalSize, {stdout, stderr}: JoinOptions): void {
+  const {columns = size.columns, rows = size.rows} = stdout
+  if (columns >= size.columns && rows >= size.rows) return
+  const [theirs, ours] = [`${size.columns}x${size.rows}`, `${columns}x${rows}`]
+  stderr.write(`sallyport: the session's terminal is ${theirs}, yours is smaller: ${ours}\r\n`)
+}
+
+const withReturns = (data: Buffer): Buffer =>
+  Buffer.from(data.toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1')
+
+function show(channel: Channel, stdout: Writable, change: (data: Buffer) => Buffer): Promise<void> {
+  return new Promise(resolve => {
+    channel.on('data', (data: Buffer) => {
+      if (!stdout.write(change(data))) channel.pause()
+    })
+    stdout.on('drain', () => channel.resume())
+    stdout.on('error', () => {
+      // `sessions watch … | head`: nobody reads any more.
+      channel.close()
+      resolve()
+    })
+    channel.on('end', () => stdout.write('', () => resolve()))
+    channel.on('close', () => resolve())
+  })
+}
+
+function attach(channel: Channel, mode: ParticipantMode, leave: () => void): RawTerminal {
+  const terminal = openTerminal({
+    onData(data) {
+      if (mode === 'peer' || !data.includes(ctrlC)) return channel.write(data)
+      leave()
+      return true
+    },
+    onResize: () => undefined,
+    onDisconnect: leave,
+    onEnd: leave,
+  })
+  channel.on('drain', terminal.resume)
+  return terminal
+}
+
+/** Joins as whom the flags say, with the terminal of this process. */
+export async function withJoinedSession(
+  flags: IdentityFlags,
+  which: Pick<JoinOptions, 'sid' | 'mode'>,
+): Promise<void> {
+  const identity = await loadIdentity(identityOptions(flags))
+  const connection = await connectToProxy(identity)
+  try {
+    const {stdin, stdout, stderr} = process
+    await joinSession({...which, connection, stdin, stdout, stderr})
+  } finally {
+    connection.disconnect()
+    await connection.closed
+    identity.close()
+  }
+}

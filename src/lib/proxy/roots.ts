@@ -1,0 +1,203 @@
+import type {Duplex} from 'node:stream'
+import {namesOf} from '../access/index.js'
+import type {AccessDecision, Identity} from '../access/types.js'
+import type {AuditInput} from '../audit/event.js'
+import type {AuthApi, ForeignAdmission, TrustedCluster} from '../auth/contract.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {serverFacts, type Target} from '../forward/index.js'
+import {type ConnectionGuard, followState, guardedTarget, identityOf, type Log} from '../session/index.js'
+import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
+import {checkCertificate, parseAuthorizedKey, parseCertificate, signerFromKey} from '../sshcert/index.js'
+import {foreignChannel, keepTunnel, readForeignDial, type Tunnel} from '../tunnel/index.js'
+import type {DialSettings} from './dial.js'
+import {splice} from './relay.js'
+import {routeTarget} from './route.js'
+import {namedTarget} from './target-name.js'
+
+export interface RootsOptions {
+  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'emit'>
+  clusterName: string
+  proxyId: string
+  /** A proxy's certificate for the cluster's name. */
+  hostIdentity(): Promise<HostIdentity>
+  dial: DialSettings
+  guard: ConnectionGuard
+  keepAliveMilliseconds: number
+  log: Log
+  /** Unix ms. */
+  now: () => number
+}
+
+/** Tunnels to the clusters whose users this one lets in, for as long as it trusts them. */
+export interface Roots {
+  close(): Promise<void>
+}
+
+export function keepRoots(options: RootsOptions): Roots {
+  const stop = new AbortController()
+  const tunnels = new Map<string, {key: string; tunnel: Tunnel}>()
+  const closing = new Set<Promise<void>>()
+  const close = (name: string): void => {
+    const closed = tunnels.get(name)?.tunnel.close()
+    tunnels.delete(name)
+    if (!closed) return
+    closing.add(closed)
+    void closed.then(() => closing.delete(closed))
+  }
+  const take = (roots: readonly TrustedCluster[]): void => {
+    const enabled = new Map(roots.filter(root => root.enabled).map(root => [root.name, root]))
+    for (const name of tunnels.keys()) if (!enabled.has(name)) close(name)
+    for (const [name, root] of enabled) {
+      const key = JSON.stringify(root)
+      if (tunnels.get(name)?.key === key) continue
+      close(name)
+      tunnels.set(name, {key, tunnel: openTunnel(options, root)})
+    }
+  }
+  const following = followState({
+    watch: options.auth.watchTrustedClusters,
+    onState: take,
+    // Those that were trusted stay so until something else is known; who comes through is decided anew each time.
+    onBlind: error =>
+      options.log.warn({error: problemLine(asProblem(error))}, 'the trusted clusters are not known'),
+    signal: stop.signal,
+  })
+  return {
+    async close() {
+      stop.abort()
+      await following
+      for (const name of tunnels.keys()) close(name)
+      await Promise.all(closing)
+    },
+  }
+}
+
+function openTunnel(options: RootsOptions, root: TrustedCluster): Tunnel {
+  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(root.tunnelAddress) ?? []
+  const hostAuthorities = root.hostAuthorities.map(line => parseAuthorizedKey(line).blob)
+  return keepTunnel({
+    address: {host, port: Number(port)},
+    username: options.clusterName,
+    async credential() {
+      const {privateKey, publicBlob} = await options.hostIdentity()
+      return {blob: publicBlob, signer: signerFromKey(privateKey)}
+    },
+    cluster: async () => ({name: root.name, hostAuthorities}),
+    onChannelOpen: open => {
+      if (open.type !== foreignChannel)
+        return open.reject(openFailure.unknownChannelType, 'a leaf leads to its hosts and nowhere else')
+      void lead(options, root, open)
+    },
+    keepAliveMilliseconds: options.keepAliveMilliseconds,
+    log: options.log,
+    now: options.now,
+  })
+}
+
+/** Leads one user of the root to a host of ours, or says why not. */
+async function lead(options: RootsOptions, root: TrustedCluster, open: ChannelOpen): Promise<void> {
+  const facts: Partial<AuditInput> = {forwarded_by: options.proxyId, proto: 'ssh'}
+  try {
+    await connectUser(options, root, open, facts)
+  } catch (thrown) {
+    const error = asProblem(thrown)
+    const event = {event: 'session.connect', success: false, error: problemLine(error)} as const
+    const fields = {user_cluster_name: root.name}
+    await options.auth
+      .emit({...facts, ...event, fields})
+      .catch(lost => options.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
+    const reason = error.code === 'host_unreachable' ? 'connectFailed' : 'administrativelyProhibited'
+    open.reject(openFailure[reason], problemLine(error))
+  }
+}
+
+async function connectUser(
+  options: RootsOptions,
+  root: TrustedCluster,
+  open: ChannelOpen,
+  facts: Partial<AuditInput>,
+): Promise<void> {
+  const {auth, now} = options
+  const asked = readForeignDial(open.data)
+  const certificate = parseCertificate(asked.certificate)
+  const {login, remoteAddress} = asked
+  Object.assign(facts, {user: certificate.keyId, 'addr.remote': remoteAddress, server_hostname: asked.host})
+  checkCertificate(certificate, {
+    kind: 'user',
+    authorities: root.userAuthorities.map(line => parseAuthorizedKey(line).blob),
+    now: now(),
+    remoteAddress: remoteAddress.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
+    ...(login !== undefined && {principal: login}),
+  })
+  const identity = identityOf(certificate)
+  const ask = {cluster: root.name, identity, ...(login !== undefined && {login})}
+  let admission: ForeignAdmission | undefined
+  const target = await routeTarget(
+    {
+      auth: {
+        async routeHost(request) {
+          admission = await auth.admitForeign({...request, ...ask})
+          return admission.route
+        },
+      },
+      dial: options.dial,
+      now,
+    },
+    identity,
+    namedTarget(asked.host, asked.port),
+  )
+  if (!admission) throw problem('internal', 'a host was found without a decision')
+  const {decision} = admission
+  if (!decision.allowed) throw problem('access_denied', `access to ${asked.host} denied: ${decision.reason}`)
+  await join(options, {root, open, facts, target, decision, identity: admission.identity, login})
+}
+
+interface Admitted {
+  root: TrustedCluster
+  open: ChannelOpen
+  facts: Partial<AuditInput>
+  target: Target
+  decision: Extract<AccessDecision, {allowed: true}>
+  identity: Identity
+  login: string | undefined
+}
+
+/** Connects the channel with the host, on record, for as long as no lock is against it. */
+async function join({auth, guard, log}: RootsOptions, admitted: Admitted): Promise<void> {
+  const {root, open, facts, target, identity, login} = admitted
+  const {lock, maxConnections} = admitted.decision.options
+  let over: SallyportError | undefined
+  let end = (error: SallyportError): void => {
+    over = error
+  }
+  const place = guard.enter({
+    identity,
+    logins: login === undefined ? identity.logins : [login],
+    host: target.host,
+    aliases: target.registered ? namesOf(target.registered) : [],
+    ...{lock, maxConnections},
+    onLocked: error => end(error),
+  })
+  let stream: Duplex | undefined
+  try {
+    const dialled = await guardedTarget(target, () => place).dial(login)
+    stream = dialled.stream
+    const where = {...serverFacts(target), server_addr: dialled.address, ...(login !== undefined && {login})}
+    const fields = {user_cluster_name: root.name, session_recording: 'root'}
+    await auth.emit({...facts, ...where, event: 'session.connect', fields})
+    if (over) throw over
+    const channel = open.accept()
+    const cut = splice(channel, stream, place.leave)
+    end = error => {
+      auth
+        .emit({...facts, ...where, event: 'client.disconnect', fields: {...fields, reason: error.message}})
+        .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
+      cut()
+      channel.close()
+    }
+  } catch (error) {
+    place.leave()
+    stream?.destroy()
+    throw error
+  }
+}

@@ -1,0 +1,269 @@
+import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {describe, expect, it} from 'vitest'
+import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
+import {sallyport, startSallyport} from '../support/cluster.js'
+import {type Event, eventually, login} from '../support/field.js'
+import {type Machine, startMachine} from '../support/machines.js'
+import {type Sshd, startSshd} from '../support/sshd.js'
+import {temporaryDirectory} from '../support/temporary-directory.js'
+
+/** Auth on one machine, the proxy on another, a real sshd: the auth service, or both, are killed while a session runs. */
+interface Place {
+  directory: string
+  auth: Machine
+  proxy: Machine
+  startAuth(): Promise<void>
+  startProxy(): Promise<void>
+  events(sid: string): Event[]
+  outboxFiles(): string[]
+  counting(): Promise<Counting>
+}
+
+interface Counting {
+  sid: string
+  said: {stdout: string; stderr: string}
+  /** When the byte at `offset` had come, Unix ms. */
+  at(offset: number): number
+  /** Lets it end by itself. */
+  finish(): void
+  ended: Promise<number | null>
+}
+
+async function place(recording: 'proxy' | 'proxy-sync' = 'proxy'): Promise<Place> {
+  const directory = temporaryDirectory()
+  const passwordFile = join(directory, 'password')
+  writeFileSync(passwordFile, 'correct horse battery\n')
+  const startAuth = (port: number): Promise<Machine> =>
+    startMachine({
+      ...{directory: join(directory, 'auth'), roles: 'auth'},
+      config: {
+        teleport: {nodename: 'auth-1'},
+        auth_service: {
+          ...{cluster_name: 'test.example', listen_addr: `127.0.0.1:${port}`, session_recording: recording},
+          authentication: {type: 'local', second_factor: 'off'},
+        },
+      },
+    })
+  const auth = await startAuth(0)
+  const authPort = auth.addresses.auth?.port ?? 0
+  const startProxy = (args: readonly string[], ports: {ssh: number; web: number}): Promise<Machine> =>
+    startMachine({
+      ...{directory: join(directory, 'proxy'), roles: 'proxy', args},
+      config: {
+        teleport: {nodename: 'proxy-1', auth_servers: [`127.0.0.1:${authPort}`]},
+        auth_service: {enabled: 'no'},
+        proxy_service: {
+          ...{enabled: 'yes', listen_addr: `127.0.0.1:${ports.ssh}`},
+          web_listen_addr: `127.0.0.1:${ports.web}`,
+        },
+      },
+    })
+  const invited = await auth.admin(['nodes', 'add', '--roles=proxy'])
+  const joining = /--token=\S+ --ca-pin=\S+/.exec(invited.stdout)?.[0].split(' ') ?? []
+  const proxy = await startProxy(joining, {ssh: 0, web: 0})
+  const ports = {ssh: proxy.addresses.ssh?.port ?? 0, web: proxy.addresses.web?.port ?? 0}
+
+  const added = await auth.admin(['users', 'add', 'joe', `joe,${login}`])
+  const url = /https:\/\/\S+\/web\/invite\/\S+/.exec(added.stdout)?.[0] ?? ''
+  const env = {SALLYPORT_HOME: join(directory, 'home')}
+  const must = async (words: string[]): Promise<void> => {
+    const {code, stderr} = await sallyport(words, {env})
+    if (code !== 0) throw new Error(stderr)
+  }
+  await must(['signup', url, '--insecure', `--password-file=${passwordFile}`])
+  await must([
+    ...['login', `--proxy=127.0.0.1:${ports.web}`, '--user=joe', '--insecure'],
+    ...[`--password-file=${passwordFile}`, '--key-store=file', '--no-use-local-ssh-agent'],
+  ])
+  const target = await startTarget(directory, auth)
+
+  const events = (sid: string): Event[] =>
+    trail(join(auth.dataDir, 'audit')).filter(event => event.sid === sid)
+  const here: Place = {
+    ...{directory, auth, proxy, events},
+    async startAuth() {
+      here.auth = await startAuth(authPort)
+    },
+    async startProxy() {
+      here.proxy = await startProxy([], ports)
+    },
+    outboxFiles: () => readdirSync(join(directory, 'proxy', 'data', 'outbox', 'proxy')).sort(),
+    async counting() {
+      const before = trail(join(auth.dataDir, 'audit')).length
+      const until = join(directory, `enough-${before}`)
+      const command = `i=0; while [ ! -e ${until} ]; do i=$((i+1)); echo "line $i"; sleep 0.02; done; echo done`
+      const child = startSallyport(['ssh', '-p', String(target.port), `${login}@127.0.0.1`, command], {env})
+      const said = {stdout: '', stderr: ''}
+      const arrivals: {end: number; time: number}[] = []
+      child.stdout.setEncoding('latin1').on('data', (text: string) => {
+        said.stdout += text
+        arrivals.push({end: said.stdout.length, time: Date.now()})
+      })
+      child.stderr.on('data', text => {
+        said.stderr += text
+      })
+      const ended = new Promise<number | null>(resolve => child.once('close', resolve))
+      const begun = await eventually(
+        () =>
+          trail(join(auth.dataDir, 'audit'))
+            .slice(before)
+            .find(({event}) => event === 'session.start'),
+        'the session starts',
+      )
+      await eventually(() => said.stdout.includes('line 3\n'), `it prints: ${said.stderr}`)
+      const at = (offset: number): number => arrivals.find(({end}) => end > offset)?.time ?? Infinity
+      const finish = (): void => writeFileSync(until, '')
+      return {sid: String(begun.sid), said, at, finish, ended}
+    },
+  }
+  return here
+}
+
+function trail(directory: string): Event[] {
+  if (!existsSync(directory)) return []
+  return readdirSync(directory)
+    .filter(name => name.endsWith('.jsonl'))
+    .sort()
+    .flatMap(name => readFileSync(join(directory, name), 'utf8').split('\n'))
+    .flatMap(line => {
+      try {
+        return [JSON.parse(line) as Event]
+      } catch {
+        // A line that is being written.
+        return []
+      }
+    })
+}
+
+async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
+  const out = join(directory, 'target')
+  await auth.admin(['auth', 'sign', '--host=127.0.0.1', '--format=openssh', `--out=${out}`])
+  const userCa = (await auth.admin(['auth', 'export', '--type=user'])).stdout.replace('cert-authority ', '')
+  mkdirSync(join(directory, 'sshd'))
+  return startSshd({
+    directory: join(directory, 'sshd'),
+    hostKey: parsePrivateKey(readFileSync(out, 'utf8')),
+    hostCertificate: parseAuthorizedKey(readFileSync(`${out}-cert.pub`, 'utf8')).blob,
+    trustedUserCa: parseAuthorizedKey(userCa).blob,
+  })
+}
+
+const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
+const names = (events: Event[]): string[] => events.map(({event}) => event)
+const more = async ({said}: Counting): Promise<void> => {
+  const length = said.stdout.length
+  await eventually(() => said.stdout.length > length + 400, 'the output goes on')
+}
+
+describe('the auth service is killed while a session runs', () => {
+  it('the session goes on, and when auth is back it is on record, whole and once', async () => {
+    const here = await place()
+    const session = await here.counting()
+    await here.auth.stop('SIGKILL')
+    await more(session)
+    session.finish()
+    expect(await session.ended).toBe(0)
+    expect(session.said.stderr).toBe('')
+    await eventually(
+      () => here.proxy.log().includes('events and recordings are kept until it can'),
+      'it is logged',
+    )
+    expect(here.outboxFiles()).toContain(`${session.sid}.00000001.spool`)
+    expect(names(here.events(session.sid))).toEqual(['session.start'])
+
+    await here.startAuth()
+    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+    expect(names(here.events(session.sid))).toEqual(whole)
+    for (const event of here.events(session.sid)) expect(event.reported_by).toMatch(/^[0-9a-f-]{36}$/)
+    const played = await here.auth.admin(['play', session.sid, '--format=raw'])
+    expect(played.stdout).toBe(session.said.stdout)
+    expect(await here.auth.admin(['recordings', 'verify', session.sid])).toMatchObject({code: 0})
+    expect(await here.auth.admin(['audit', 'verify'])).toMatchObject({code: 0})
+    await eventually(() => here.proxy.log().includes('all that was kept is delivered'), 'it is logged')
+    await eventually(() => here.outboxFiles().length === 0, 'nothing is left')
+
+    const next = await here.counting()
+    next.finish()
+    await next.ended
+    await eventually(() => names(here.events(next.sid)).includes('session.end'), 'the next one is on record')
+    expect(names(here.events(next.sid))).toEqual(whole)
+  }, 90_000)
+
+  it('a restart of auth alone ends no session of the proxy', async () => {
+    const here = await place()
+    const session = await here.counting()
+    await here.auth.stop('SIGTERM')
+    await here.startAuth()
+    await more(session)
+    await eventually(() => here.events(session.sid).length > 0, 'it is there')
+    expect(names(here.events(session.sid))).toEqual(['session.start'])
+    session.finish()
+    expect(await session.ended).toBe(0)
+    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+    expect(names(here.events(session.sid))).toEqual(whole)
+    expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
+  }, 90_000)
+
+  it('and the proxy is killed as well: at most a second is lost, and the session gets its one end', async () => {
+    const here = await place()
+    const session = await here.counting()
+    await here.auth.stop('SIGKILL')
+    await more(session)
+    const killed = Date.now()
+    await here.proxy.stop('SIGKILL')
+    await session.ended
+    await here.startAuth()
+    await here.startProxy()
+    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+    expect(names(here.events(session.sid))).toEqual(['session.start', 'session.upload', 'session.end'])
+    expect(here.events(session.sid).at(-1)).toMatchObject({
+      ...{user: 'joe', login, truncated: true, recorded: true, participants: ['joe']},
+      reason: 'the service ended before the session did',
+    })
+    const played = await here.auth.admin(['play', session.sid, '--format=raw'])
+    const {stdout} = session.said
+    expect(stdout.startsWith(played.stdout) || played.stdout.startsWith(stdout)).toBe(true)
+    if (stdout.length > played.stdout.length)
+      expect(killed - session.at(played.stdout.length)).toBeLessThanOrEqual(1000)
+    expect(await here.auth.admin(['recordings', 'verify', session.sid])).toMatchObject({code: 0})
+    await here.proxy.stop()
+    await here.startProxy()
+    expect(here.events(session.sid).filter(({event}) => event === 'session.end')).toHaveLength(1)
+  }, 90_000)
+
+  it('and the proxy is stopped in order: what it kept is delivered after its next start', async () => {
+    const here = await place()
+    const session = await here.counting()
+    await here.auth.stop('SIGKILL')
+    await more(session)
+    const stopping = here.proxy.stop('SIGTERM')
+    expect(await session.ended).toBe(255)
+    expect(session.said.stderr).toContain('the proxy is shutting down')
+    expect(await stopping).toBe(0)
+    expect(here.proxy.log()).toContain('waits for the next start')
+    await here.startAuth()
+    await here.startProxy()
+    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+    expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(whole)
+    expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
+  }, 90_000)
+
+  it('in proxy-sync the session ends with the reason, and no other one begins', async () => {
+    const here = await place('proxy-sync')
+    const session = await here.counting()
+    const killed = Date.now()
+    await here.auth.stop('SIGKILL')
+    expect(await session.ended).toBe(255)
+    expect(Date.now() - killed).toBeLessThan(5000)
+    expect(session.said.stderr).toContain('[recording_unavailable]')
+    await here.startAuth()
+    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+    await eventually(() => names(here.events(session.sid)).includes('session.upload'), 'it is closed')
+    const played = await here.auth.admin(['play', session.sid, '--format=raw'])
+    expect(
+      session.said.stdout.startsWith(played.stdout) || played.stdout.startsWith(session.said.stdout),
+    ).toBe(true)
+    expect(names(here.events(session.sid)).filter(name => name === 'session.end')).toHaveLength(1)
+  }, 90_000)
+})
