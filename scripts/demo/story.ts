@@ -31,6 +31,7 @@ auth_service:
 proxy_service:
   listen_addr: 127.0.0.1:0
   web_listen_addr: 127.0.0.1:0
+  tunnel_listen_addr: 127.0.0.1:0
 `
 
 const admin = '--config=sallyport.yaml'

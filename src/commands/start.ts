@@ -39,6 +39,10 @@ A machine that runs without the auth service joins the cluster of another one, w
       description: 'where the auth service is, for roles that run without it',
       helpValue: 'HOST:PORT,…',
     }),
+    'proxy-server': Flags.string({
+      description: 'tunnel port of the proxy, for a node that others cannot connect to',
+      helpValue: 'HOST:PORT,…',
+    }),
     token: Flags.string({
       description: 'join the cluster with this token, or with the one in this file',
       env: 'SALLYPORT_TOKEN',
@@ -70,6 +74,7 @@ A machine that runs without the auth service joins the cluster of another one, w
       insecure: flags.insecure,
       debug: flags.debug,
       authServer: flags['auth-server'],
+      proxyServer: flags['proxy-server'],
       token: flags.token,
       caPin: flags['ca-pin'],
     })

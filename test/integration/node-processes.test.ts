@@ -1,7 +1,7 @@
 import {execFileSync, fork} from 'node:child_process'
 import {readdirSync, readFileSync, readlinkSync, rmSync} from 'node:fs'
 import {text} from 'node:stream/consumers'
-import {beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {guardedStdio, runToEnd} from '../../src/lib/children/index.js'
 import {
   type Account,
@@ -265,6 +265,23 @@ describe('on pipes', () => {
     expect(await outcome(running)).toEqual({output: 'hello', errors: 'problem\n', exit: {code: 0}})
   })
 
+  test('stdout and stderr can be opened as files', async () => {
+    const {output, errors, exit} = await run(
+      'echo out >/dev/stdout; echo oh >/dev/stderr; echo more | tee /dev/stderr',
+    )
+    expect({output, errors, exit}).toEqual({output: 'out\nmore\n', errors: 'oh\nmore\n', exit: {code: 0}})
+  })
+
+  test('a full disk keeps nobody out', async () => {
+    vi.stubEnv('TMPDIR', '/no/such/directory')
+    const running = await start('seq 1 500; echo oh >&2')
+    await running.exited
+    const {output, errors} = await outcome(running)
+    vi.unstubAllEnvs()
+    expect(output.split('\n')).toHaveLength(501)
+    expect(errors).toBe('oh\n')
+  })
+
   test('a login shell reads its commands from stdin', async () => {
     const running = await start('', {program: {kind: 'shell'}})
     running.stdin.end('echo $0; pwd\n')
@@ -411,6 +428,11 @@ describe.runIf(isRoot)('as another user', () => {
     const {output} = await run('stat -c "%U %a" $(tty); mesg', {account, terminal})
     expect(output).toContain(`${user.name} 620`)
     expect(output).toContain('is y')
+  })
+
+  test('may open its outputs as files', async () => {
+    const {output, errors} = await run('echo out >/dev/stdout; echo oh >/dev/stderr', {account})
+    expect([output, errors]).toEqual(['out\n', 'oh\n'])
   })
 
   test('starts in / when its home is not there, or not for it', async () => {

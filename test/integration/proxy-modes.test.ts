@@ -148,6 +148,52 @@ describe('session_recording: off', () => {
   })
 })
 
+describe('connections that are passed on unseen', () => {
+  it('end after the idle timeout, on record, and while somebody does something they do not', async () => {
+    const {field, way, env} = await ready({
+      auth_service: {session_recording: 'off', client_idle_timeout: '2s'},
+    })
+    const client = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env}))
+    expect(await client.ended).toBe(255)
+    expect(client.said.stdout).toBe('in\n')
+    expect(client.said.stderr).toMatch(/sallyport: nothing came or went for 2 s.*\[timeout\]/)
+    expect(field.events().filter(({event}) => event === 'client.disconnect')).toMatchObject([
+      {user: 'joe', server_hostname: '127.0.0.1', reason: expect.stringContaining('idle timeout')},
+    ])
+    const busy = await sshText([...way, 'for i in 1 2 3 4 5; do sleep 0.6; echo $i; done'], {env})
+    expect(busy).toMatchObject({code: 0, stdout: '1\n2\n3\n4\n5\n'})
+  }, 30_000)
+
+  it('end with the certificate where the cluster says so', async () => {
+    const {field, target} = await ready({
+      auth_service: {session_recording: 'off', disconnect_expired_cert: 'yes'},
+    })
+    const brief = await field.userKey({until: Date.now() + 5000})
+    await addToAgent(field.agent, brief)
+    const way = [...field.throughSubsystem(brief), '-p', String(target.port), `${login}@127.0.0.1`]
+    const client = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env: field.agent.env}))
+    expect(await client.ended).toBe(255)
+    expect(client.said.stdout).toBe('in\n')
+    expect(client.said.stderr).toContain('your certificate has expired')
+  }, 30_000)
+
+  it('have on SIGTERM the time that recorded ones have, and are told why they end', async () => {
+    const {field, way, env, joe, target} = await ready({auth_service: {session_recording: 'off'}})
+    const jump = [...field.throughJump(joe, {forwardAgent: false}), '-p', String(target.port)]
+    const short = watch(start('ssh', [...way, 'echo in; sleep 1; echo done; exit 4'], {env}))
+    const long = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env}))
+    const jumped = watch(start('ssh', [...jump, `${login}@127.0.0.1`, 'echo in; exec sleep 1000'], {env}))
+    await Promise.all([short.saying('in\n'), long.saying('in\n'), jumped.saying('in\n')])
+    expect(await field.cluster.stop('SIGTERM')).toBe(0)
+    expect(await short.ended).toBe(4)
+    expect(short.said.stdout).toBe('in\ndone\n')
+    expect(await long.ended).toBe(255)
+    expect(long.said.stderr).toContain('sallyport: the proxy is shutting down; connect again in a moment')
+    expect(await jumped.ended).toBe(255)
+    expect(field.events().filter(({event}) => event === 'client.disconnect')).toHaveLength(2)
+  }, 30_000)
+})
+
 describe('idle sessions and expired certificates', () => {
   it('end after the idle timeout, and say so', async () => {
     const {field, way, env} = await ready({auth_service: {client_idle_timeout: '1s'}})

@@ -1,10 +1,12 @@
+import {once} from 'node:events'
 import {mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
-import {sallyport} from '../support/cluster.js'
-import {login} from '../support/field.js'
+import {sallyport, startSallyport} from '../support/cluster.js'
+import {eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
+import {run} from '../support/process.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
@@ -23,7 +25,12 @@ const authConfig = (port = 0) => ({
 const proxyConfig = (auth: Machine, changes: object = {}) => ({
   teleport: {nodename: 'proxy-1', auth_servers: [`127.0.0.1:${auth.addresses.auth?.port}`], ...changes},
   auth_service: {enabled: 'no'},
-  proxy_service: {enabled: 'yes', listen_addr: '127.0.0.1:0', web_listen_addr: '127.0.0.1:0'},
+  proxy_service: {
+    enabled: 'yes',
+    listen_addr: '127.0.0.1:0',
+    web_listen_addr: '127.0.0.1:0',
+    tunnel_listen_addr: '127.0.0.1:0',
+  },
 })
 
 /** The words of `nodes add` that a machine needs. */
@@ -52,15 +59,15 @@ beforeAll(async () => {
     ...{directory: join(directory, 'proxy'), roles: 'proxy', config: proxyConfig(auth)},
     args: joining(await invitation(auth)),
   })
-}, 60_000)
+}, 90_000)
 
-describe('auth on one machine, the proxy on another', () => {
+describe('auth on one machine, the proxy on another', {timeout: 60_000}, () => {
   test('each says what it serves, and the auth machine what another one has to run', async () => {
     expect(auth.lines).toEqual([
       expect.stringMatching(/^auth {3}cluster test\.example, administration on /),
       `auth   other machines on 127.0.0.1:${auth.addresses.auth?.port}`,
     ])
-    expect(proxy.lines.map(line => line.split(' ')[0])).toEqual(['proxy', 'web'])
+    expect(proxy.lines.map(line => line.split(' ')[0])).toEqual(['proxy', 'proxy', 'web'])
     expect(proxy.addresses).toMatchObject({cluster: 'test.example'})
     const {line} = await invitation(auth, 'node')
     expect(line).toMatch(
@@ -148,7 +155,101 @@ async function startTarget(): Promise<Sshd> {
   })
 }
 
-describe('joining', () => {
+describe('a node on a third machine', {timeout: 90_000}, () => {
+  let node: Machine
+
+  test('joins as what its token says, and is reached by its name', async () => {
+    const {token, pin} = await invitation(auth, 'node')
+    const auths = `127.0.0.1:${auth.addresses.auth?.port}`
+    node = await startMachine({
+      ...{directory: join(directory, 'node'), roles: 'node'},
+      config: {
+        teleport: {nodename: 'far1', auth_servers: [auths], advertise_ip: '127.0.0.1'},
+        ...{auth_service: {enabled: 'no'}, proxy_service: {enabled: 'no'}},
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0', labels: {env: 'test'}},
+      },
+      args: joining({token, pin}),
+    })
+    expect(node.lines.map(line => line.split(' ')[0])).toEqual(['node'])
+    const ran = await asJoe(['ssh', `${login}@far1`, 'echo on a node; exit 5'])
+    expect(ran).toMatchObject({code: 5, stdout: 'on a node\n', stderr: ''})
+    const id = readFileSync(join(node.dataDir, 'host_uuid'), 'utf8').trim()
+    const byId = await asJoe(['ssh', `${login}@${id}`, 'echo by its UUID'])
+    expect(byId).toMatchObject({code: 0, stdout: 'by its UUID\n'})
+    const [row] = JSON.parse((await asJoe(['recordings', 'ls', '--format=json'])).stdout)
+    expect(row).toMatchObject({user: 'joe', login, state: 'sealed'})
+  })
+
+  test('that is locked is heard of no more', async () => {
+    const id = readFileSync(join(node.dataDir, 'host_uuid'), 'utf8').trim()
+    expect(await auth.admin(['lock', `--node=${id}`])).toMatchObject({code: 0})
+    const refused = await asJoe(['ssh', `${login}@far1`, 'true'])
+    expect(refused.stderr).toContain('locked')
+    expect(await node.stop()).toBe(0)
+    const again = startMachine({
+      ...{directory: join(directory, 'node'), roles: 'node'},
+      config: {
+        teleport: {nodename: 'far1', auth_servers: [`127.0.0.1:${auth.addresses.auth?.port}`]},
+        ...{auth_service: {enabled: 'no'}, proxy_service: {enabled: 'no'}},
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
+      },
+    })
+    await expect(again).rejects.toThrow(/locked.*\[access_denied\]/)
+  })
+})
+
+describe('while the auth service is away', {timeout: 90_000}, () => {
+  const trail = async (sid: string): Promise<string[]> => {
+    const {stdout} = await auth.admin(['audit', 'ls', '--format=json', '--limit=1000'])
+    return (JSON.parse(stdout) as {event: string; sid?: string}[])
+      .filter(event => event.sid === sid && event.event !== 'session.recording.access')
+      .map(({event}) => event)
+      .reverse()
+  }
+  const recordedAs = async (output: string): Promise<string> => {
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+      const {stdout} = await auth.admin(['recordings', 'ls', '--format=json'])
+      for (const {sid, state} of JSON.parse(stdout) as {sid: string; state: string}[]) {
+        if (state !== 'sealed') continue
+        const played = await auth.admin(['play', sid, '--format=raw'])
+        if (played.stdout === output) return sid
+      }
+      await run('sleep', ['0.3'])
+    }
+    throw new Error(`no recording of ${JSON.stringify(output)}`)
+  }
+  const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
+
+  test('those with a certificate still get in, sessions go on, and everything is on record afterwards, once', async () => {
+    const {port = 0} = auth.addresses.auth ?? {}
+    const running = startSallyport(['ssh', ...host(), 'echo begun; read word; echo "$word"'], {
+      env: {SALLYPORT_HOME: home},
+    })
+    await once(running.stdout, 'data')
+    expect(await auth.stop()).toBe(0)
+    await eventually(() => proxy.log().includes('the auth service is away'), 'the proxy missed auth')
+
+    const inTheDark = await asJoe(['ssh', ...host(), 'echo in the dark'])
+    expect(inTheDark).toMatchObject({code: 0, stdout: 'in the dark\n'})
+    const denied = await asJoe(['ssh', '-p', String(target.port), 'nobody@127.0.0.1', 'true'])
+    expect(denied.stderr).toMatch(/is not for the login|not among its principals|denied/)
+    const login = await asJoe(loginWords())
+    expect(login.stderr).toContain('[unavailable]')
+
+    auth = await startMachine({
+      ...{directory: join(directory, 'auth'), roles: 'auth', config: authConfig(port)},
+    })
+    running.stdin.end('over\n')
+    await once(running, 'exit')
+    expect(await trail(await recordedAs('in the dark\n'))).toEqual(whole)
+    expect(await trail(await recordedAs('begun\nover\n'))).toEqual(whole)
+    expect(await asJoe(loginWords())).toMatchObject({code: 0})
+    expect(await asJoe(['ssh', ...host(), 'echo back'])).toMatchObject({code: 0, stdout: 'back\n'})
+    expect(await auth.admin(['audit', 'verify'])).toMatchObject({code: 0})
+  })
+})
+
+describe('joining', {timeout: 90_000}, () => {
   const attempt = async (name: string, args: string[], changes: object = {}) => {
     const config = proxyConfig(auth, changes)
     return startMachine({...{directory: join(directory, name), roles: 'proxy', config}, args}).then(

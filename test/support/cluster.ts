@@ -88,6 +88,7 @@ export async function startCluster({
         enabled: 'yes',
         listen_addr: '127.0.0.1:0',
         web_listen_addr: '127.0.0.1:0',
+        tunnel_listen_addr: '127.0.0.1:0',
         ...config.proxy_service,
       },
       ...(roles.includes('node') && {

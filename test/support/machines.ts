@@ -20,6 +20,7 @@ export interface MachineAddresses {
   cluster: string
   auth?: {socket: string; host: string; port: number}
   ssh?: {host: string; port: number}
+  tunnel?: {host: string; port: number}
   web?: {host: string; port: number; url: string}
   node?: {host: string; port: number}
 }

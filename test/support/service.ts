@@ -44,7 +44,7 @@ export interface RunningService {
 
 export const trialConfig = `
 auth_service: {cluster_name: test, listen_addr: "127.0.0.1:0", session_recording: proxy, authentication: {second_factor: off}}
-proxy_service: {listen_addr: "127.0.0.1:0", web_listen_addr: "127.0.0.1:0"}
+proxy_service: {listen_addr: "127.0.0.1:0", web_listen_addr: "127.0.0.1:0", tunnel_listen_addr: "127.0.0.1:0"}
 `
 
 /** Runs `sallyport start` and resolves when every service listens. It is stopped when the test file ends. */

@@ -39,17 +39,29 @@ elsewhere, and give it as --checkpoint later. With --key its signature is checke
 
 type Sound = Extract<AuditFilesVerdict, {ok: true}>
 
-function words({records, head, checkpoint, signature}: Sound): string {
-  const found = `The audit log is unbroken: ${records} records, the last one's hash is ${head.hash}.`
+function words({records, head, checkpoint, signature, pruned}: Sound): string {
+  const lines = [`The audit log is unbroken: ${records} records, the last one's hash is ${head.hash}.`]
+  if (pruned) {
+    const signed =
+      pruned.signature === 'verified'
+        ? 'signed by this cluster'
+        : 'whose signature was not checked: use --key'
+    lines.push(`It was pruned in order on ${pruned.time}, up to record ${pruned.sequence}, ${signed}.`)
+  }
   if (checkpoint === 'none')
-    return `${found}\nWithout a checkpoint, records missing at its end and a changed last record cannot be seen.`
-  return [
-    found,
-    `It holds the checkpoint${signature === 'verified' ? ', which is signed by this cluster' : ''}.`,
-    ...(signature === 'unchecked'
-      ? ['Who signed the checkpoint was not checked: name the key with --key.']
-      : []),
-    ...(signature === 'absent' ? ['Nobody signed the checkpoint.'] : []),
-    'What was changed or removed after the checkpoint was made, at the very end, cannot be seen.',
-  ].join('\n')
+    lines.push('Without a checkpoint, records missing at its end and a changed last record cannot be seen.')
+  if (checkpoint === 'pruned')
+    lines.push(
+      'The record that the checkpoint names was pruned: a later checkpoint is needed to see what is missing.',
+    )
+  if (checkpoint === 'found') {
+    lines.push(
+      `It holds the checkpoint${signature === 'verified' ? ', which is signed by this cluster' : ''}.`,
+    )
+    if (signature === 'unchecked')
+      lines.push('Who signed the checkpoint was not checked: name the key with --key.')
+    if (signature === 'absent') lines.push('Nobody signed the checkpoint.')
+    lines.push('What was changed or removed after the checkpoint was made, at the very end, cannot be seen.')
+  }
+  return lines.join('\n')
 }

@@ -187,6 +187,9 @@ function storeWords({
       ({sid, chunk, reason}) => `${sid}: ${chunk === undefined ? '' : `chunk ${chunk} is bad: `}${reason}`,
     ),
     ...(audit.ok ? [`The audit log is unbroken: ${audit.records} records; ${log}.`] : []),
+    ...(audit.ok && audit.pruned
+      ? ['It was pruned: of recordings from before its beginning nobody can say whether one is missing.']
+      : []),
     audit.ok && audit.checkpoint === 'found'
       ? 'Sessions since the checkpoint that were taken out of the end of the log and of the store cannot be seen.'
       : 'Without a checkpoint, sessions that were taken out of the end of the log and of the store cannot be seen.',

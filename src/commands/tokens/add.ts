@@ -10,12 +10,13 @@ comes to let users of this one in.`
   static override examples = [
     '<%= config.bin %> tokens add --type=node',
     '<%= config.bin %> tokens add --type=node,proxy --ttl=2h',
+    '<%= config.bin %> tokens add --type=openssh',
     '<%= config.bin %> tokens add --type=proxy --format json',
     '<%= config.bin %> tokens add --type=trusted_cluster',
   ]
   static override flags = {
     type: Flags.string({
-      description: 'what the machine may join as: node, proxy or both; or trusted_cluster',
+      description: 'what the machine may join as: node, proxy or both, or openssh; or trusted_cluster',
       required: true,
       helpValue: 'ROLE,…',
     }),

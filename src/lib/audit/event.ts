@@ -92,6 +92,8 @@ export const eventCodes = {
   'spool.damaged': {failed: 'TSP00W'},
   /** A crash had left part of a record at the end of the log; it was cut off. */
   'audit.recovered': {ok: 'TAL00W'},
+  /** The oldest files of the log are about to be taken away, as the configuration says. */
+  'audit.pruned': {ok: 'TAL01I'},
 } as const satisfies Record<string, {ok?: string; failed?: string}>
 
 export type EventName = keyof typeof eventCodes

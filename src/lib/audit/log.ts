@@ -6,6 +6,7 @@ import {createAppender} from './appender.js'
 import type {AuditEvent, AuditInput, AuditQuery, AuditSink} from './event.js'
 import {listLogFiles, recordHash} from './files.js'
 import {createOnce} from './once.js'
+import {type PruneOptions, pruneLog} from './prune.js'
 import {type AuditScan, queryFiles, scanFiles} from './query.js'
 import {readRecentUids} from './recent-uids.js'
 import {buildRecord} from './record.js'
@@ -30,6 +31,8 @@ export interface AuditLog extends AuditSink {
   query(query: AuditQuery): Promise<AuditEvent[]>
   /** Records in their order, without those that are no records. */
   scan(scan: AuditScan): AsyncIterable<AuditEvent>
+  /** Takes away files older than a time; see `pruneLog`. Gives how many. */
+  prune(options: PruneOptions): Promise<number>
   /** The end of the chain: a checkpoint to keep elsewhere. */
   head(): ChainHead
   close(): Promise<void>
@@ -141,6 +144,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
   return {
     emit,
     head: () => ({...head}),
+    prune: options => pruneLog({...options, directory, clusterName, now, emit}),
     query,
     async *scan(scan) {
       yield* scanFiles(await listLogFiles(directory), scan)

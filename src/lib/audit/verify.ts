@@ -1,8 +1,21 @@
+import type {KeyObject} from 'node:crypto'
+import {asProblem} from '../errors/index.js'
+import {readAnchor, verifyAnchor} from './anchor.js'
 import {GENESIS, listLogFiles, readLines, recordHash} from './files.js'
+import {prunedFiles} from './prune.js'
 import {type ChainHead, parseRecord} from './tail.js'
 
 export type AuditVerdict =
-  | {ok: true; records: number; head: ChainHead; checkpoint: 'none' | 'found'}
+  | {
+      ok: true
+      /** Records that are there. */
+      records: number
+      head: ChainHead
+      /** `pruned`: the record that it names is no longer there. */
+      checkpoint: 'none' | 'found' | 'pruned'
+      /** What was pruned in order from the beginning, up to this record. */
+      pruned?: ChainHead & {time: string; signature: 'verified' | 'unchecked'}
+    }
   | {ok: false; bad: BadRecord}
 
 /** The first record that is not what it should be. */
@@ -17,13 +30,22 @@ export interface BadRecord {
 
 /**
  * Follows the chain from the first record to the last. Without a checkpoint (a head noted earlier and kept elsewhere)
- * it cannot notice that records are missing at the end or that the very last one was changed; with one it does.
+ * it cannot notice that records are missing at the end or that the very last one was changed; with one it does. With keys,
+ * a log that was pruned must say so by the signature of one of them.
  */
-export async function verifyAuditLog(directory: string, checkpoint?: ChainHead): Promise<AuditVerdict> {
-  let head: ChainHead = {sequence: 0, hash: GENESIS}
+export async function verifyAuditLog(
+  directory: string,
+  checkpoint?: ChainHead,
+  keys?: readonly KeyObject[],
+): Promise<AuditVerdict> {
+  const beginning = await findBeginning(directory, keys)
+  if ('reason' in beginning) return {ok: false, bad: beginning}
+  const {anchor, pruned} = beginning
+  let head: ChainHead = anchor
   let previous: Place | undefined
-  let met = checkpoint === undefined || isSame(head, checkpoint)
-  const places = readPlaces(directory)
+  const wasPruned = checkpoint !== undefined && checkpoint.sequence < anchor.sequence
+  let met = checkpoint === undefined || wasPruned || isSame(head, checkpoint)
+  const places = readPlaces(directory, anchor)
   for await (const place of places) {
     const found = fault(place, head)
     if (found === 'not chained') {
@@ -40,9 +62,42 @@ export async function verifyAuditLog(directory: string, checkpoint?: ChainHead):
     }
     met = true
   }
-  if (met) return {ok: true, records: head.sequence, head, checkpoint: checkpoint ? 'found' : 'none'}
+  if (met) {
+    const found = checkpoint ? (wasPruned ? 'pruned' : 'found') : 'none'
+    return {
+      ok: true,
+      records: head.sequence - anchor.sequence,
+      head,
+      checkpoint: found,
+      ...(pruned && {pruned}),
+    }
+  }
   const reason = `the log ends at record ${head.sequence}, the checkpoint names record ${checkpoint?.sequence}`
   return {ok: false, bad: {record: head.sequence + 1, reason}}
+}
+
+/** Where the chain begins: before the first record, or where it was pruned in order. */
+async function findBeginning(
+  directory: string,
+  keys: readonly KeyObject[] | undefined,
+): Promise<{anchor: ChainHead; pruned?: Extract<AuditVerdict, {ok: true}>['pruned']} | BadRecord> {
+  try {
+    const anchor = await readAnchor(directory)
+    if (!anchor) return {anchor: {sequence: 0, hash: GENESIS}}
+    const {sequence, hash, time} = anchor
+    if (keys && !verifyAnchor(anchor, keys))
+      return {
+        record: sequence,
+        reason: 'that it was pruned is not signed by the recording key of this cluster',
+      }
+    return {
+      anchor: {sequence, hash},
+      pruned: {sequence, hash, time, signature: keys ? 'verified' : 'unchecked'},
+    }
+  } catch (error) {
+    if (asProblem(error).code !== 'audit_corrupt') throw error
+    return {record: 1, reason: asProblem(error).message}
+  }
 }
 
 interface Place {
@@ -52,8 +107,13 @@ interface Place {
   whole: boolean
 }
 
-async function* readPlaces(directory: string): AsyncGenerator<Place> {
-  for (const {name: file, path} of await listLogFiles(directory)) {
+async function* readPlaces(directory: string, anchor: ChainHead): AsyncGenerator<Place> {
+  const files = await listLogFiles(directory)
+  // What a crash left of files that were pruned proves nothing.
+  const pruned = new Set(anchor.sequence > 0 ? prunedFiles(files, anchor) : [])
+  for (const log of files) {
+    if (pruned.has(log)) continue
+    const {name: file, path} = log
     let line = 0
     for await (const {bytes, whole} of readLines(path)) {
       line += 1

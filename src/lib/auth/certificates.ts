@@ -8,7 +8,7 @@ import {userKey} from './names.js'
 import {nodeHostTtlSeconds, nodePrincipals} from './node-names.js'
 
 /** A fleet is not re-enrolled every month; a stolen host key is answered by rotating the host CA. */
-const defaultHostTtlSeconds = 365 * 24 * 3600
+export const defaultHostTtlSeconds = 365 * 24 * 3600
 const maxHostTtlSeconds = 10 * 365 * 24 * 3600
 const proxyHostTtlSeconds = 24 * 3600
 

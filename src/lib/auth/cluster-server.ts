@@ -14,6 +14,8 @@ import {errorToWire} from './wire.js'
 
 /** What nobody has shown a certificate for may keep open at a time, for so long: enough to join. */
 const maxAnonymous = 200
+/** Of them from one address. */
+const maxAnonymousHere = 20
 const anonymousMilliseconds = 30_000
 const handshakeMilliseconds = 10_000
 /** A machine whose connection says nothing for two of these is gone. */
@@ -46,7 +48,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   })
   server.maxConnections = maxConnections
   const sessions = new Set<ServerHttp2Session>()
-  let anonymous = 0
+  const strangers = new Map<ServerHttp2Session, string>()
   server.on('session', session => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
@@ -54,14 +56,14 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
     session.on('error', error => log.info({error: error.message}, 'a machine hung up'))
     const peer = peerOf(session.socket as TLSSocket, options)
     const nobody = !isSystem(peer)
-    if (nobody && anonymous >= maxAnonymous) return session.destroy()
-    if (nobody) anonymous++
+    if (nobody && !hasRoom(strangers, ipOf(peer))) return session.destroy()
+    if (nobody) strangers.set(session, ipOf(peer))
     const timer = nobody
       ? setTimeout(() => session.destroy(), anonymousMilliseconds)
       : setInterval(() => keepAlive(session, peer), pingMilliseconds)
     session.once('close', () => {
       clearTimeout(timer)
-      if (nobody) anonymous--
+      strangers.delete(session)
     })
     session.on('stream', (stream, headers) => serveStream(stream, headers, peer, options))
   })
@@ -77,6 +79,14 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
         for (const session of sessions) session.destroy()
       }),
   }
+}
+
+const ipOf = ({address}: Peer): string => address.replace(/:\d+$/, '')
+
+/** Whether one more connection of nobody from this address may stay. */
+function hasRoom(strangers: ReadonlyMap<unknown, string>, ip: string): boolean {
+  const here = [...strangers.values()].filter(address => address === ip).length
+  return strangers.size < maxAnonymous && here < maxAnonymousHere
 }
 
 /** The authority is shown too, for those who know it by its pin. */

@@ -24,8 +24,12 @@ export interface AuthSettings {
   access: ClusterAccess
   /** From the configuration: good for as long as they stand there. */
   staticTokens?: readonly StaticToken[]
+  /** What roles on other machines are told of the configuration. */
+  forRoles?: {checkHostKeys: boolean; keepAliveMilliseconds: number}
   /** What becomes of a name that several hosts have; unambiguous_match where nothing is said. */
   routingStrategy?: RoutingStrategy
+  /** What the proxies go by: no host that enrols itself may have such a name. */
+  proxyNames?: readonly string[]
 }
 
 /** Asks another cluster to take this one for a leaf; what answers at the address has to be the authority of a pin. */

@@ -7,6 +7,8 @@ import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {RecordingSearchAnswer} from '../recording/search-types.js'
 import type {Tombstone} from '../recording/tombstone.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
+import type {ClusterState} from './cluster-state-types.js'
+import type {Enrolment, EnrolRequest} from './enrol-types.js'
 import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
 import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
 import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
@@ -19,6 +21,7 @@ import type {
   TrustRequest,
 } from './trust-types.js'
 
+export type {ClusterState} from './cluster-state-types.js'
 export type {
   CreatedToken,
   HostCertificates,
@@ -217,6 +220,11 @@ export interface AuthApi {
   getInvite(token: string): Promise<Invite>
   acceptInvite(request: {token: string; password: string; otp?: string}): Promise<{user: string}>
   exportAuthorities(request: {type: AuthorityType; fingerprint?: string}): Promise<string>
+  /**
+   * Enrols a plain sshd host: a certificate for its key, and a place in the inventory. With a token for `openssh`, or as an
+   * administrator. @throws token_invalid, access_denied, already_exists, rate_limited, invalid_input
+   */
+  enrolHost(request: EnrolRequest): Promise<Enrolment>
   /** With a token that is good for these roles, and once. @throws token_invalid, access_denied, rate_limited */
   join(request: JoinRequest): Promise<HostCertificates>
 
@@ -347,6 +355,8 @@ export interface AuthApi {
    * whoever begins again after a broken connection has missed nothing.
    */
   watchLocks(request: {signal: AbortSignal}): Promise<AsyncIterable<readonly Lock[]>>
+  /** What the cluster is, whole, at once and again after changes, until the signal. At most one a second. */
+  watchCluster(request: {signal: AbortSignal}): Promise<AsyncIterable<ClusterState>>
   /** Resolves when the event cannot be lost any more. */
   emit(input: AuditInput): Promise<unknown>
   /** Several at once, in this order. Each has a uid: when it fails, some may be on record, and all are told again. */
@@ -361,6 +371,7 @@ export type SystemApi = Pick<
   AuthApi,
   | 'ping'
   | 'join'
+  | 'enrolHost'
   | 'establishTrust'
   | 'listRemoteClusters'
   | 'admitForeign'
@@ -380,6 +391,7 @@ export type SystemApi = Pick<
   | 'permitJoin'
   | 'watchEndings'
   | 'watchLocks'
+  | 'watchCluster'
   | 'emit'
   | 'emitAll'
   | 'beginRecording'

@@ -101,9 +101,9 @@ async function nodeStep(
 ): Promise<Step> {
   const {name} = definition
   const outcome = (done: ResourceOutcome['outcome']): ResourceOutcome => ({kind: 'node', name, outcome: done})
-  const stored = storedNode(definition, now())
-  const fields = hostFacts(actor, name, stored)
   const current = await inventory.records.get(name)
+  const stored = storedNode(definition, now(), current?.value)
+  const fields = hostFacts(actor, name, stored)
   if (!current) {
     const write = inventory.records.creating(name, stored)
     return {outcome: outcome('created'), change: {write, event: {event: 'node.created', fields}}}

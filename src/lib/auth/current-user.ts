@@ -18,11 +18,11 @@ import {
   restrictionsOf,
 } from '../access/index.js'
 import {problem} from '../errors/index.js'
+import type {AccessState, CurrentUser} from './access-state.js'
 import type {AuthContext} from './context.js'
 import type {AccessExplanation, Caller} from './contract.js'
 import {nodeName} from './locks.js'
 import {userKey} from './names.js'
-import type {User} from './records.js'
 
 // A certificate says what its holder might do when it was made. What was taken away since then counts at once: a role
 // or login has to be in the certificate and still with the user, and a role given since then denies and limits.
@@ -31,7 +31,7 @@ const inBoth = (certified: readonly string[], current: readonly string[]): strin
   certified.filter(name => current.includes(name))
 
 async function rolesInForce(
-  {roles}: AuthContext,
+  {roles}: Pick<AccessState, 'roles'>,
   certified: readonly string[],
   current: readonly string[],
 ): Promise<Role[]> {
@@ -72,7 +72,7 @@ async function requireUnlocked({locks}: AuthContext, caller: Caller & {kind: 'sy
 
 /** Decides by what the certificate says and the user still has. A node decides about itself and no other host. */
 export async function decideCurrent(
-  context: AuthContext,
+  context: AccessState,
   asked: AccessRequest,
   caller: Caller,
 ): Promise<AccessDecision> {
@@ -134,7 +134,7 @@ async function meant(
 
 /** Which hosts somebody may see: those that some login of theirs may reach. */
 export async function reachOf(
-  context: AuthContext,
+  context: AccessState,
   identity: Identity,
 ): Promise<(host: Pick<HostRecord, 'labels'>) => boolean> {
   const user = (await context.users.get(userKey(identity.user)))?.value
@@ -145,9 +145,9 @@ export async function reachOf(
 }
 
 async function inputs(
-  context: AuthContext,
+  context: AccessState,
   request: AccessRequest,
-  user: User,
+  user: CurrentUser,
 ): Promise<Parameters<typeof decide>> {
   const {identity} = request
   const roles = await rolesInForce(context, identity.roles, user.roles)

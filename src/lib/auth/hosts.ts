@@ -1,17 +1,9 @@
 import {isDeepStrictEqual} from 'node:util'
-import {
-  ambiguousHost,
-  chooseHost,
-  type HostRecord,
-  isHostId,
-  mayReach,
-  mayUse,
-  type Role,
-} from '../access/index.js'
+import {ambiguousHost, type HostRecord, isHostId, mayReach, mayUse, type Role} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, HostsQuery, RegisteredHost} from './contract.js'
-import {reachOf} from './current-user.js'
+import {routeCurrent} from './current-route.js'
 import {rememberedMilliseconds} from './inventory.js'
 import {
   canonicalHostname,
@@ -31,7 +23,7 @@ type HostMethods = Pick<
 
 /** The inventory: who is in it, who sees it, and where a name leads. */
 export function hostMethods(context: AuthContext, caller: Caller, roles: readonly Role[]): HostMethods {
-  const {inventory, settings, now, emit} = context
+  const {inventory, now, emit} = context
   const actor = caller.kind === 'user' ? caller.name : caller.kind
   const maySee = (host: HostRecord): boolean =>
     caller.kind !== 'user' || mayUse(roles, 'node', 'list') || mayReach(roles, caller, host.labels)
@@ -66,20 +58,13 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
       const wanted = filterOf(query)
       return (await inventory.list()).filter(host => maySee(host) && wanted(host))
     },
-    async routeHost({identity, host, port, addresses = []}) {
-      const candidates = await inventory.matching([host, ...addresses])
-      if (candidates.length === 0) return {kind: 'none'}
-      const reaches = await reachOf(context, identity)
-      const found = candidates.map(one => ({host: one, visible: reaches(one)}))
-      const {routingStrategy: strategy = 'unambiguous_match'} = settings
-      return chooseHost(found, {host, port, addresses}, {strategy, now: now()})
-    },
+    routeHost: request => routeCurrent(context, request),
     getHost: registered,
     async updateHost({resource, revision}) {
       const definition = readResource(resource)
       if (definition.kind !== 'node') throw problem('invalid_input', 'this is not a node')
       const current = await registered(definition.name)
-      const changed = storedNode(definition, now())
+      const changed = storedNode(definition, now(), (await inventory.records.get(definition.name))?.value)
       if (isDeepStrictEqual(current.resource, nodeResource({...definition, id: definition.name})))
         return current
       if (!(await inventory.records.replace(definition.name, revision, changed)))

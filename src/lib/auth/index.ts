@@ -2,6 +2,7 @@
 // http-server.ts and http-client.ts carry the contract over a stream.
 export {type ClusterClient, createClusterClient} from './cluster-client.js'
 export type {Credentials, ServerAddress} from './cluster-connection.js'
+export {type ClusterFollower, followCluster, withoutAuth} from './cluster-follower.js'
 export {type ClusterServer, startClusterServer} from './cluster-server.js'
 export {type CompletionOptions, createCompletion, type SessionCompletion} from './completion.js'
 export type {AuthSettings} from './context.js'
@@ -26,6 +27,7 @@ export type {
   SystemApi,
   UserSummary,
 } from './contract.js'
+export {enrolOverNetwork} from './enrol-client.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export {createMachineKey, type JoinOptions, joinCluster} from './join-client.js'

@@ -5,8 +5,8 @@ export type SystemRole = 'auth' | 'proxy' | 'node'
 /** What a machine can join the cluster as. */
 export type JoinRole = Exclude<SystemRole, 'auth'>
 
-/** What a token is good for: to join as a role, or to become a leaf of this cluster. */
-export type TokenRole = JoinRole | 'trusted_cluster'
+/** What a token is good for: to join as a role, to enrol a plain sshd host, or to become a leaf of this cluster. */
+export type TokenRole = JoinRole | 'openssh' | 'trusted_cluster'
 
 /** A token to join with. It is shown this once. */
 export interface CreatedToken {

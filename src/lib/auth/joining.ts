@@ -12,7 +12,7 @@ export interface StaticToken {
 }
 
 const joinRoles = z.array(z.enum(['proxy', 'node']))
-const tokenRoles = z.array(z.enum(['proxy', 'node', 'trusted_cluster']))
+const tokenRoles = z.array(z.enum(['proxy', 'node', 'openssh', 'trusted_cluster']))
 
 /** Under the SHA-256 of the token: whoever reads the state cannot join with it. */
 export const joinTokenSchema = z.strictObject({

@@ -56,7 +56,7 @@ export function keepMethods(context: AuthContext, caller: Caller, roles: readonl
       const time = new Date(now()).toISOString()
       return makeCheckpoint(
         {cluster: settings.clusterName, ...audit.head(), time},
-        authorities.signCheckpoint,
+        authorities.signAuditStatement,
       )
     },
   }

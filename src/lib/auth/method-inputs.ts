@@ -1,5 +1,6 @@
 import {z} from 'zod'
 import {lockKinds, maxLabelName, maxLabelValue} from '../access/index.js'
+import {enrolInput} from './enrol-input.js'
 import type {RemoteMethod} from './remote-methods.js'
 import {maxResources} from './resource.js'
 
@@ -46,6 +47,7 @@ export const methodInputs = {
   }),
   listLocks: z.undefined(),
   removeLock: name,
+  enrolHost: enrolInput,
   listHosts: z.strictObject({
     search: name.optional(),
     labels: z.record(z.string().max(maxLabelName), z.string().max(maxLabelValue)).optional(),
@@ -62,7 +64,7 @@ export const methodInputs = {
   signHost: z.strictObject({principals: names, publicKey: key, ttlSeconds}),
   signUser: z.strictObject({user: name, publicKey: key, ttlSeconds}),
   createToken: z.strictObject({
-    roles: z.array(z.enum(['proxy', 'node'])).max(2),
+    roles: z.array(z.enum(['proxy', 'node', 'openssh', 'trusted_cluster'])).max(4),
     ttlSeconds,
     value: name.optional(),
   }),

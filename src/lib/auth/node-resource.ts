@@ -135,7 +135,12 @@ export const nodeResource = ({
   spec: {hostname, addr: address},
 })
 
+/** What is kept of it; a host that has enrolled itself keeps its key. */
 export const storedNode = (
   {hostname, address, labels: named}: NodeDefinition,
   registered: number,
-): StoredHost => ({version: 1, subKind: 'openssh', hostname, address, labels: named, registered})
+  current?: StoredHost,
+): StoredHost => ({
+  ...{version: 1, subKind: 'openssh', hostname, address, labels: named, registered},
+  ...(current?.hostKey !== undefined && {hostKey: current.hostKey}),
+})

@@ -133,6 +133,8 @@ export const hostSchema = z.strictObject({
   lastSeen: z.number().optional(),
   /** Unix ms, of a registered host. */
   registered: z.number().optional(),
+  /** `SHA256:…` of the key that the host was enrolled with; absent where it was registered by hand. */
+  hostKey: z.string().optional(),
 })
 export type StoredHost = z.output<typeof hostSchema>
 

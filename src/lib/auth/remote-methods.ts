@@ -21,6 +21,7 @@ export const remoteMethods = [
   'createLock',
   'listLocks',
   'removeLock',
+  'enrolHost',
   'listHosts',
   'getHost',
   'updateHost',

@@ -1,4 +1,5 @@
 import type {AuditInput} from '../audit/index.js'
+import {problem} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 
@@ -6,6 +7,10 @@ type ReportingMethods = Pick<
   AuthApi,
   'emit' | 'emitAll' | 'beginRecording' | 'appendRecording' | 'sealRecording'
 >
+
+/** What happens at proxies and nodes. Whatever else there is in the log is of the auth service's own knowledge. */
+const reportable =
+  /^(session\.(start|join|leave|end|upload|data|connect|rejected|transfer\.lost|recording\.(failed|damaged))|resize|subsystem|exec|port|client\.disconnect|auth|x11|spool\.damaged|(scp|sftp|rsync)\.[a-z]+)$/
 
 /** What the roles tell of their sessions. Another machine is named in what it tells, and tells of its own sessions alone. */
 export function reportingMethods(
@@ -24,9 +29,13 @@ export function reportingMethods(
       sealRecording: (sid, end) => recordings.seal(sid, end),
     }
 
+  const isNode = caller.kind === 'system' && caller.role === 'node'
   const admit = async (input: AuditInput): Promise<AuditInput> => {
     const {event, sid, fields} = input
-    const reported = {...input, reported_by: hostId}
+    if (!reportable.test(event))
+      throw problem('access_denied', `another machine cannot put ${event} on record: it did not happen there`)
+    // A node tells of itself, whatever it calls itself.
+    const reported = {...input, reported_by: hostId, ...(isNode && {server_id: hostId})}
     if (sid === undefined) return reported
     if (event === 'session.start') await holders.hold(sid, hostId)
     else await holders.requireOwn(sid, hostId)

@@ -17,6 +17,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   exportAuthorities: 'anybody',
   join: 'anybody',
   // With a token for it.
+  enrolHost: 'anybody',
   establishTrust: 'anybody',
   listRemoteClusters: 'known',
   removeRemoteCluster: ['trusted_cluster', 'delete'],
@@ -82,6 +83,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   admitForeign: 'system',
   decide: 'system',
   watchLocks: 'system',
+  watchCluster: 'system',
   emit: 'system',
   emitAll: 'system',
   beginRecording: 'system',

@@ -5,10 +5,12 @@ import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {certificateMethods} from './certificates.js'
+import {clusterStateMethods} from './cluster-state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
 import {createResourcesMethod} from './create-resources.js'
 import {currentCaller, decideCurrent, explainCurrent} from './current-user.js'
+import {enrolMethods} from './enrol.js'
 import {foreignUserMethods} from './foreign-users.js'
 import {historyMethods} from './history.js'
 import {hostMethods} from './hosts.js'
@@ -126,12 +128,14 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...createResourcesMethod(context, caller, roles),
     ...lockMethods(context, actor),
     ...hostMethods(context, caller, roles),
+    ...enrolMethods(context, caller),
     ...certificateMethods(context, actor, caller),
     ...historyMethods(context, caller, roles),
     ...reportingMethods(context, caller),
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
+    ...clusterStateMethods(context),
     ...trackerMethods(context, caller, roles),
     ...remoteClusterMethods(context, caller, actor),
     ...trustedClusterMethods(context, actor),

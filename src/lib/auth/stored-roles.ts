@@ -64,7 +64,7 @@ export function createStoredRoles(records: Records<StoredRole>): StoredRoles {
 
 const resourceOf = ({resource}: StoredRole): RoleResource => resource as unknown as RoleResource
 
-const roleOf = (resource: RoleResource): Role => {
+export const roleOf = (resource: RoleResource): Role => {
   const {name} = resource.metadata
   if (isPreset(name)) return presetRoles[name] as Role
   try {

@@ -2,6 +2,7 @@ import {z} from 'zod'
 import {isHostId} from '../access/index.js'
 import {type EventName, eventCodes} from '../audit/index.js'
 import type {AuthApi, SystemApi} from './contract.js'
+import {enrolInput} from './enrol-input.js'
 
 /** Bounds on what other machines send, before anything looks at the meaning. */
 const name = z.string().max(256)
@@ -29,6 +30,7 @@ const auditInput = z.strictObject({
   server_id: name.optional(),
   server_hostname: text.optional(),
   server_addr: address.optional(),
+  server_labels: labels.optional(),
   forwarded_by: name.optional(),
   'addr.local': address.optional(),
   'addr.remote': address.optional(),
@@ -53,6 +55,7 @@ export const systemInputs = {
       roles: z.array(z.enum(['proxy', 'node'])).max(2),
     }),
   ]),
+  enrolHost: z.tuple([enrolInput]),
   establishTrust: z.tuple([
     z.strictObject({token: name, clusterName: name, hostAuthorities: z.array(z.string().max(8192)).max(16)}),
   ]),
@@ -110,6 +113,7 @@ export type SystemCall = Exclude<keyof SystemApi, StreamMethod>
 
 export const streamMethods = [
   'watchLocks',
+  'watchCluster',
   'watchEndings',
   'watchTrustedClusters',
 ] as const satisfies readonly (keyof AuthApi)[]

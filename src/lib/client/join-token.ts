@@ -13,9 +13,11 @@ export function joinRoles(text: string, flag: string): JoinRole[] {
   })
 }
 
-/** `node`, `proxy`, `node,proxy` or `trusted_cluster`, as `tokens add --type` takes them. @throws usage */
-export const tokenRoles = (text: string, flag: string): TokenRole[] =>
-  list(text).join() === 'trusted_cluster' ? ['trusted_cluster'] : joinRoles(text, flag)
+/** `node`, `proxy`, `node,proxy`, `openssh` or `trusted_cluster`, as `tokens add --type` takes them. @throws usage */
+export function tokenRoles(text: string, flag: string): TokenRole[] {
+  const word = list(text).join()
+  return word === 'trusted_cluster' || word === 'openssh' ? [word] : joinRoles(text, flag)
+}
 
 /** The command that makes another machine join with this token, to be run there. */
 export const startLine = (
@@ -29,16 +31,30 @@ export const startLine = (
     `--auth-server=${authServer}`,
   ].join(' ')
 
+/** The command that enrols a plain sshd host with this token, to be run there as root. */
+const enrolLine = ({token, caPins, authServer}: CreatedToken): string =>
+  [
+    'sallyport join openssh',
+    `--token=${token}`,
+    `--ca-pin=${caPins.join(',')}`,
+    `--auth-server=${authServer}`,
+  ].join(' ')
+
 /** What a person needs to know of a new token. `now` in Unix ms. */
 export function tokenLines(token: CreatedToken, now: number): string {
-  const joining = token.roles.filter(role => role !== 'trusted_cluster')
+  const joining = token.roles.filter(role => role !== 'trusted_cluster' && role !== 'openssh')
   return [
     `Token: ${token.token}`,
     `It is good for ${formatRemaining(token.expires - now + 999)}, and once. The pin of the auth service:`,
     ...token.caPins,
-    ...(joining.length > 0
-      ? ['Run this on the machine that joins:', startLine(token, joining)]
-      : ['In the cluster that is to let your users in, `sallyport create -f` this file:', trustFile(token)]),
+    ...(token.roles.includes('openssh')
+      ? ['Run this as root on the host that is enrolled:', enrolLine(token)]
+      : joining.length > 0
+        ? ['Run this on the machine that joins:', startLine(token, joining)]
+        : [
+            'In the cluster that is to let your users in, `sallyport create -f` this file:',
+            trustFile(token),
+          ]),
   ].join('\n')
 }
 

@@ -8,7 +8,6 @@ const inertKeys: readonly string[] = [
   'connection_limits.max_users',
   'auth_service.keep_alive_count_max',
   'auth_service.session_control_timeout',
-  'proxy_service.tunnel_listen_addr',
 ]
 
 /** The keys of a file that will do nothing: whoever wrote them has to be told. */

@@ -21,6 +21,7 @@ export interface StartFlags {
   debug?: boolean | undefined
   /** `host:port,…` */
   authServer?: string | undefined
+  proxyServer?: string | undefined
   /** A join token, or the path of a file with it. */
   token?: string | undefined
   /** `sha256:…,…` */
@@ -108,6 +109,7 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     sessionControlTimeoutMs: auth.session_control_timeout ?? 2 * minute,
     staticTokens: auth.tokens ?? [],
     recordingRetentionMs: auth.recording_retention ?? 0,
+    auditRetentionMs: auth.audit_retention ?? 0,
     routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }
 }

@@ -21,7 +21,7 @@ sallyport:
 auth_service:
   enabled: yes
   cluster_name: ${nodename}   # part of every host certificate: choose it before the first start
-  session_recording: proxy    # proxy: every session is recorded; off: none is
+  session_recording: proxy    # proxy: where it passes; node: at nodes; off: nowhere
   proxy_checks_host_keys: yes # no lets targets without a host certificate in
   authentication:
     type: local
@@ -33,6 +33,7 @@ proxy_service:
   enabled: yes
   listen_addr: 0.0.0.0:3023     # SSH
   web_listen_addr: 0.0.0.0:3080 # HTTPS
+  # tunnel_listen_addr: 0.0.0.0:3024 # nodes behind NAT, other clusters
   # public_addr: sallyport.example.com:443
   # https_key_file: /etc/sallyport/key.pem
   # https_cert_file: /etc/sallyport/cert.pem
@@ -41,5 +42,9 @@ proxy_service:
   #   deny: [10.0.0.5/32]
 
 ssh_service:
-  enabled: no
+  enabled: no                   # yes: this machine serves SSH sessions itself
+  # listen_addr: 0.0.0.0:3022
+  # labels: {env: production}
+  # commands: [{name: kernel, command: [uname, -r], period: 1h}] # labels that programs say
+  # permit_user_env: no
 `

@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {caPins, serverAddress, staticToken} from './joining.js'
+import {caPins, proxyServers, serverAddress, staticToken} from './joining.js'
 import {
   choice,
   dnsName,
@@ -37,6 +37,7 @@ const common = z.strictObject({
   auth_token: text.optional(),
   ca_pin: caPins.optional(),
   auth_servers: z.array(serverAddress(ports.auth)).optional(),
+  proxy_server: proxyServers(ports.tunnel).optional(),
   advertise_ip: ipAddress.optional(),
   log: z
     .strictObject({
@@ -85,6 +86,7 @@ const auth = z.strictObject({
   disconnect_expired_cert: yesNo.optional(),
   session_control_timeout: duration.optional(),
   recording_retention: duration.optional(),
+  audit_retention: duration.optional(),
   routing_strategy: choice(['unambiguous_match', 'most_recent']).optional(),
 })
 

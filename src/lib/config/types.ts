@@ -48,9 +48,11 @@ export interface AuthConfig {
   disconnectExpiredCert: boolean
   sessionControlTimeoutMs: number
   /** Join tokens that stay good. */
-  staticTokens: {value: string; roles: ('proxy' | 'node')[]}[]
+  staticTokens: {value: string; roles: ('proxy' | 'node' | 'openssh')[]}[]
   /** Recordings whose session ended so long ago are removed. */
   recordingRetentionMs: number
+  /** Files of the audit log whose events came so long ago are removed. */
+  auditRetentionMs: number
   /** What becomes of a name that several hosts have: refused, or the host that was heard of last. */
   routingStrategy: 'unambiguous_match' | 'most_recent'
 }
@@ -74,6 +76,8 @@ export interface ProxyConfig {
 export interface JoiningConfig {
   /** Several are tried in turn. */
   authServers: Address[]
+  /** Tunnel ports of proxies, to each of which the node keeps a tunnel open. */
+  proxyServers: Address[]
   /** The token, or the absolute path of a file that holds it. */
   token?: string
   /** `sha256:…`; one is enough to be believed. */

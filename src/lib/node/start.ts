@@ -4,7 +4,14 @@ import type {HostRecord} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import type {CommandLabel} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {createGuard, type LockWatch, type Log, startLockWatch} from '../session/index.js'
+import {
+  createGuard,
+  type LockWatch,
+  type Log,
+  limitRefusals,
+  type SessionHub,
+  startLockWatch,
+} from '../session/index.js'
 import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
 import {admit} from './admit.js'
 import {type NodeClient, serveNodeClient} from './connection.js'
@@ -37,6 +44,8 @@ export interface NodeOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'node', hostId}`. */
   auth: NodeAuth
+  /** The sessions that this process holds. */
+  hub: Pick<SessionHub, 'host'>
   system: NodeSystem
   sockets: UserSockets
   log: Log
@@ -73,9 +82,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     closing.push(locks.close)
     const labels = await startLabels({fixed: options.labels, commands: options.commandLabels, log})
     closing.push(labels.close)
+    const refusals = limitRefusals(reporter(options))
+    closing.push(refusals.flush)
     const state: NodeState = {
       ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
-      settings: createSettings(options, cluster, certificate, locks),
+      settings: {...createSettings(options, cluster, certificate, locks), report: refusals.report},
     }
     const server = createServer({noDelay: true}, socket => takeClient(state, socket, peerOf(socket)))
     server.maxConnections = options.maxConnections
@@ -142,25 +153,29 @@ function createSettings(
   cluster: ClusterFacts,
   certificate: HostCertificate,
   locks: LockWatch,
-): NodeSettings {
-  const {auth, system, hostId, nodename, now, sessionId, log} = options
+): Omit<NodeSettings, 'report'> {
+  const {auth, system, hub, hostId, nodename, now, sessionId, log} = options
   return {
-    ...{auth, system, hostId, nodename, now, sessionId, log},
+    ...{auth, system, hub, hostId, nodename, now, sessionId, log},
     ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
     guard: createGuard(locks),
     hostIdentity: async () => certificate.current(),
     graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
     ...(options.algorithms && {algorithms: options.algorithms}),
-    report(input: AuditInput) {
-      auth
-        .emit(input)
-        .catch(error =>
-          log.warn({event: input.event, error: problemLine(asProblem(error))}, 'audit event lost'),
-        )
-    },
   }
 }
+
+/** What cannot be written is at least in the log. */
+const reporter =
+  ({auth, log}: NodeOptions) =>
+  (input: AuditInput): void => {
+    auth
+      .emit(input)
+      .catch(error =>
+        log.warn({event: input.event, error: problemLine(asProblem(error))}, 'audit event lost'),
+      )
+  }
 
 const hostRecord = (
   {hostId, nodename, version, advertise, tunnel = false}: NodeOptions,

@@ -59,8 +59,8 @@ export interface Authorities {
    * `sallyport-recording-v1 LF sid LF head LF`, which `verifyRecordingHead` of the recording room checks.
    */
   signRecordingHead(sid: string, head: string): string
-  /** Base64 of the Ed25519 signature of the recording authority over the message of a checkpoint of the audit log. */
-  signCheckpoint(message: Buffer): string
+  /** Base64 of the Ed25519 signature of the recording authority over a checkpoint or an anchor of the audit log. */
+  signAuditStatement(message: Buffer): string
   /** SSH public key blobs to check such signatures with. */
   recordingPublicKeys(): Buffer[]
   /** X.509 certificate of a role of this cluster on one machine, PEM, signed by the tls-host authority. */
@@ -129,9 +129,9 @@ export async function openAuthorities(options: AuthoritiesOptions): Promise<Auth
         Buffer.from(`sallyport-recording-v1\n${sid}\n${head}\n`),
         signing('recording').privateKey,
       ).toString('base64'),
-    signCheckpoint: message => {
-      if (!message.toString('latin1').startsWith('sallyport-audit-checkpoint-v1\n'))
-        throw problem('internal', 'only a checkpoint of the audit log is signed as one')
+    signAuditStatement: message => {
+      if (!/^sallyport-audit-(checkpoint|anchor)-v1\n/.test(message.toString('latin1')))
+        throw problem('internal', 'only a checkpoint or an anchor of the audit log is signed as one')
       return sign(null, message, signing('recording').privateKey).toString('base64')
     },
     recordingPublicKeys: () => blobs('recording'),

@@ -2,6 +2,7 @@ import type {Duplex} from 'node:stream'
 import type {Caller, SystemApi} from '../auth/contract.js'
 import type {Forwarder, ForwardSettings} from '../forward/index.js'
 import type {ConnectionGuard, LockWatch, Log, SessionHub} from '../session/index.js'
+import type {Tunnels} from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
 
 /** By what a user is known on a connection: a certificate that was verified there, with the proof of its key. */
@@ -25,6 +26,7 @@ export interface ProxyContext {
   /** The proxy ends and records SSH connections; otherwise it passes on what it cannot read. */
   recording: boolean
   dial: DialSettings
+  tunnels: Tunnels
   forwardSettings: ForwardSettings
   guard: ConnectionGuard
   /** The sessions that run here. */

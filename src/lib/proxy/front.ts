@@ -1,3 +1,4 @@
+import type {Duplex} from 'node:stream'
 import {onRecord} from '../access/route.js'
 import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
@@ -16,8 +17,10 @@ import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '.
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {joinSession as join} from './join.js'
+import {leafTarget} from './leaf-target.js'
 import {relay} from './relay.js'
 import {routeTarget} from './route.js'
+import {sites} from './sites.js'
 import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-name.js'
 
 /** The channel on which logged-in users reach the auth API: HTTP/1.1 with their certificate as the credential. */
@@ -38,7 +41,15 @@ export function serveClient(
   const {identity} = outer
   endWhenLocked(context, connection, identity)
 
-  const connectTo = (name: TargetName): Promise<Target> => routeTarget(context, identity, name)
+  const {remoteAddress, localAddress} = outer
+  const throughTunnel = (id: string): Promise<Duplex> | undefined =>
+    context.tunnels.has({kind: 'node', id})
+      ? context.tunnels.dial({kind: 'node', id}, {remoteAddress, localAddress})
+      : undefined
+  const connectTo = (name: TargetName): Promise<Target> =>
+    name.cluster === undefined || name.cluster === context.clusterName
+      ? routeTarget({...context, throughTunnel}, identity, name)
+      : leafTarget(context, {certificate, remoteAddress, localAddress}, name, name.cluster)
   const emit = (input: AuditInput): Promise<unknown> =>
     context.auth.emit({
       user: identity.user,
@@ -52,9 +63,6 @@ export function serveClient(
   /** Recording: the proxy ends the inner connection. Otherwise it passes on bytes it cannot read. */
   const reach: Reach = async (name, outerAgent, openChannel) => {
     if (context.draining()) throw shuttingDown()
-    if (name.cluster !== undefined && name.cluster !== context.clusterName) {
-      throw problem('host_not_found', `the cluster ${name.cluster} is not known here`)
-    }
     if (context.recording) await record(name, outerAgent, openChannel)
     else await pass(name, outerAgent, openChannel)
   }
@@ -187,7 +195,7 @@ function serveSession(open: ChannelOpen, {context, reach, refused, joined}: Sess
   const start = async (type: string, data: Buffer): Promise<void> => {
     if (type !== 'subsystem') throw notAHost()
     asked = new WireReader(data).text()
-    if (asked === 'proxysites') return finish(channel, sites(context.clusterName), 0)
+    if (asked === 'proxysites') return finish(channel, await sites(context), 0)
     if (asked.startsWith('join:')) return joined(asked.slice('join:'.length), channel)
     if (!asked.startsWith('proxy:')) {
       throw problem('invalid_input', `the proxy has no subsystem ${JSON.stringify(asked.slice(0, 64))}`)
@@ -204,9 +212,6 @@ const notAHost = (): SallyportError =>
 
 export const shuttingDown = (): SallyportError =>
   problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})
-
-const sites = (clusterName: string): string =>
-  `${JSON.stringify([{name: clusterName, lastconnected: new Date().toISOString(), status: 'online'}])}\n`
 
 /** On a channel that is already open, the reason goes to stderr and the status says failure. */
 function explain(channel: Channel, error: SallyportError): void {

@@ -5,7 +5,7 @@ import type {AccessDecision, Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {serverFacts, type Target} from '../forward/index.js'
-import {guardedTarget} from '../session/index.js'
+import {guardedTarget, watchConnection} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import type {ProxyContext} from './context.js'
 
@@ -26,7 +26,7 @@ export interface RelayOptions {
 export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, target, openChannel, emit, farewell} = options
   const {host, registered} = target
-  const {lock, maxConnections, oversight} = await decide(context, identity, target)
+  const {lock, maxConnections, oversight, ...limits} = await decide(context, identity, target)
   if (oversight) throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
@@ -44,14 +44,33 @@ export async function relay(options: RelayOptions): Promise<void> {
     if (over) throw over
     if (stream.destroyed) throw hungUp(target)
     const channel = openChannel()
-    const unsplice = splice(channel, stream, place.leave)
+    const passing = pass(channel, stream, place.leave)
+    const watch = watchConnection({
+      idleSeconds: limits.idleTimeoutSeconds,
+      ...(limits.disconnectExpiredCert && {expires: identity.validBefore * 1000}),
+      now: context.now,
+      onOver: error => end(error),
+    })
+    channel.on('data', watch.touch)
+    stream.on('data', watch.touch)
     end = error => {
+      if (over) return
+      over = error
       emit({event: 'client.disconnect', ...facts, fields: {reason: error.message}}).catch(lost =>
         context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),
       )
-      unsplice()
+      passing.cut()
       farewell(channel, error)
     }
+    const running = {
+      done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
+      end: (error: SallyportError) => end(error),
+    }
+    context.forwarders.add(running)
+    void running.done.then(() => {
+      watch.stop()
+      context.forwarders.delete(running)
+    })
   } catch (error) {
     place.leave()
     stream?.destroy()
@@ -94,6 +113,34 @@ const hungUp = ({host, port}: Target): SallyportError =>
   problem('host_unreachable', `${host}:${port} closed the connection at once`, {
     hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
   })
+
+/** Somebody who does not read is not waited for longer than this. */
+const farewellMilliseconds = 1000
+
+async function lastWordsTaken(channel: Channel): Promise<void> {
+  if (channel.isClosed) return
+  let timer: NodeJS.Timeout | undefined
+  await new Promise<void>(resolve => {
+    timer = setTimeout(resolve, farewellMilliseconds)
+    channel.once('close', resolve)
+  })
+  clearTimeout(timer)
+}
+
+interface Passing {
+  /** Resolves when the socket is closed. */
+  ended: Promise<void>
+  /** Cuts them apart at once, and leaves the channel open. */
+  cut(): void
+}
+
+function pass(channel: Channel, socket: Duplex, onOver: () => void): Passing {
+  const ended = new Promise<void>(resolve => {
+    if (socket.closed) resolve()
+    else socket.once('close', () => resolve())
+  })
+  return {ended, cut: splice(channel, socket, onOver)}
+}
 
 /**
  * Passes bytes between a channel and a socket until both have ended.

@@ -1,4 +1,5 @@
 import {createServer, type Server, type Socket} from 'node:net'
+import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
@@ -8,17 +9,21 @@ import {
   identityOf,
   type LockWatch,
   type Log,
+  limitRefusals,
   personOf,
+  type RefusalReporter,
   type SessionHub,
   startLockWatch,
-  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
+import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
+import type {DialSettings} from './dial.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
+import {startProxyTunnels} from './tunnels.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
@@ -43,6 +48,12 @@ export interface ProxyOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: SystemApi
+  /** The sessions that this process holds. */
+  hub: SessionHub
+  /** Where nodes and leaves open their tunnels. */
+  tunnelListen: {host: string; port: number}
+  /** Connects to the auth service's TLS port. */
+  dialAuth(): Promise<Duplex>
   serveApi: ServeApi
   log: Log
   now: () => number
@@ -51,6 +62,8 @@ export interface ProxyOptions {
 
 export interface Proxy {
   address: {host: string; port: number}
+  /** Where tunnels are opened to. */
+  tunnelAddress: {host: string; port: number}
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -61,29 +74,43 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
-  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
+  const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
-    ...{options, certificates, locks, hub},
+    ...{options, certificates, locks, refusals},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
-    port: options.listen.port,
+    ports: [options.listen.port, options.tunnelListen.port],
   }
-  const context = createContext(state)
+  const guard = createGuard(locks)
+  const dial = dialSettings(state)
+  const closeAll = async (tunnels?: Tunnels): Promise<void> => {
+    refusals.flush()
+    await Promise.all([tunnels?.close(), locks.close()])
+  }
+  const tunnels = await startProxyTunnels({
+    ...{...options, certificates, guard, dial, listen: options.tunnelListen},
+    report: refusals.report,
+  }).catch(async error => {
+    await closeAll()
+    throw error
+  })
+  const context = createContext(state, {guard, dial, tunnels})
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listen(server, options.listen, options.log).catch(async error => {
-    await Promise.all([locks.close(), hub.close()])
+    await closeAll(tunnels)
     throw error
   })
-  state.port = address.port
+  state.ports = [address.port, tunnels.address.port]
   return {
     address,
+    tunnelAddress: tunnels.address,
     async close(drainMilliseconds) {
       state.draining = true
       server.close()
       await endForwarders(state.forwarders, drainMilliseconds)
       await hangUp(state.clients)
-      await Promise.all([locks.close(), hub.close()])
+      await closeAll(tunnels)
     },
   }
 }
@@ -92,13 +119,13 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
-  hub: SessionHub
+  refusals: RefusalReporter
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
   draining: boolean
   /** Where it listens. */
-  port: number
+  ports: number[]
 }
 
 function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): void {
@@ -137,9 +164,19 @@ function listen(
   })
 }
 
-function createContext(state: ProxyState): ProxyContext {
-  const {options, certificates, forwarders, locks, hub} = state
-  const guard = createGuard(locks)
+const dialSettings = (state: ProxyState): DialSettings => ({
+  policy: dialPolicy(state.options.dial),
+  loopbackOnly: isLoopback(state.options.listen.host),
+  ownPorts: () => [...state.ports, ...state.options.ownPorts()],
+})
+
+function createContext(
+  state: ProxyState,
+  ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
+): ProxyContext {
+  const {options, certificates, forwarders, locks} = state
+  const {hub} = options
+  const {guard} = ways
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {
     ...{auth, guard, hub, clusterName, proxyId, graceMilliseconds, log},
@@ -151,25 +188,9 @@ function createContext(state: ProxyState): ProxyContext {
     sessionId: options.sessionId,
     hostIdentity: name => certificates.for([name]),
   }
-  const dial = {
-    policy: dialPolicy(options.dial),
-    loopbackOnly: isLoopback(options.listen.host),
-    ownPorts: () => [state.port, ...options.ownPorts()],
-  }
   return {
-    ...{
-      auth,
-      clusterName,
-      proxyId,
-      hostId: options.hostId,
-      log,
-      dial,
-      forwardSettings,
-      forwarders,
-      guard,
-      hub,
-      locks,
-    },
+    ...{auth, clusterName, proxyId, hostId: options.hostId, log},
+    ...{forwardSettings, forwarders, hub, locks, ...ways},
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,
@@ -193,7 +214,7 @@ const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(ho
 async function acceptClient(
   socket: Socket,
   options: ProxyOptions,
-  {certificates, locks}: Pick<ProxyState, 'certificates' | 'locks'>,
+  {certificates, locks, refusals}: Pick<ProxyState, 'certificates' | 'locks' | 'refusals'>,
 ): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
   const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
   const remoteAddress = `${remoteIp}:${socket.remotePort}`
@@ -221,7 +242,7 @@ async function acceptClient(
       locks.check(personOf(identityOf(certificate)), 'best_effort')
     },
     onRefused: (username, error) =>
-      reporter(options)({
+      refusals.report({
         event: 'auth',
         success: false,
         user: username,

@@ -10,6 +10,8 @@ export interface Addresses {
   /** Administration through a Unix socket; other machines on a port. */
   auth?: Address & {socket: string}
   ssh?: Address
+  /** Of nodes behind NAT, and of other clusters. */
+  tunnel?: Address
   /** SSH of the node on this machine. */
   node?: Address
   web?: Address & {url: string}
@@ -21,7 +23,7 @@ export const writeAddresses = (dataDir: string, addresses: Addresses): Promise<v
   writeFileAtomic(addressesFile(dataDir), `${JSON.stringify(addresses, undefined, 2)}\n`)
 
 /** One line per service, for people. */
-export const addressLines = ({auth, ssh, node, web, cluster, diagnostics}: Addresses): string[] => [
+export const addressLines = ({auth, ssh, tunnel, node, web, cluster, diagnostics}: Addresses): string[] => [
   ...(auth
     ? [
         `auth   cluster ${cluster}, administration on ${auth.socket}`,
@@ -29,6 +31,7 @@ export const addressLines = ({auth, ssh, node, web, cluster, diagnostics}: Addre
       ]
     : []),
   ...(ssh ? [`proxy  SSH on ${formatAddress(ssh)}`] : []),
+  ...(tunnel ? [`proxy  tunnels on ${formatAddress(tunnel)}`] : []),
   ...(node ? [`node   SSH on ${formatAddress(node)}`] : []),
   ...(web ? [`web    ${web.url} (${formatAddress(web)})`] : []),
   ...(diagnostics ? [`diag   http://${formatAddress(diagnostics)}/readyz`] : []),

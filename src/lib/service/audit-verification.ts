@@ -20,7 +20,7 @@ export interface AuditVerification {
   directory?: string | undefined
   /** File with a checkpoint: the end of the chain as it was once, signed or not. */
   checkpoint?: string | undefined
-  /** Public keys of the recording authority: the checkpoint must be signed by one of them. */
+  /** Public keys of the recording authority: the checkpoint, and word of what was pruned, must be signed by one of them. */
   keys?: readonly KeyObject[] | undefined
 }
 
@@ -35,7 +35,7 @@ export async function verifyAuditFiles(options: AuditVerification): Promise<Audi
   const checkpoint = options.checkpoint === undefined ? undefined : await readCheckpoint(options.checkpoint)
   const signature = checkpoint && judgeSignature(checkpoint, options)
   try {
-    const verdict = await verifyAuditLog(directory, checkpoint)
+    const verdict = await verifyAuditLog(directory, checkpoint, options.keys)
     return {...verdict, ...(signature && {signature})}
   } catch (cause) {
     throw problem('not_found', `the audit log in ${directory} cannot be read: ${systemErrorWords(cause)}`, {

@@ -1,5 +1,9 @@
+import {once} from 'node:events'
+import {connect} from 'node:net'
+import type {Duplex} from 'node:stream'
 import type {AnonymousApi, Caller, SystemApi} from '../auth/index.js'
-import type {Config} from '../config/index.js'
+import type {Address, Config} from '../config/index.js'
+import {problem} from '../errors/index.js'
 import type {ServeApi} from '../proxy/index.js'
 import type {AuthRoom} from './auth.js'
 import type {Part} from './part.js'
@@ -21,12 +25,14 @@ export interface AuthLink {
   /** For the web: as somebody without a name. */
   web: {as(caller: Caller & {kind: 'anonymous'}): AnonymousApi}
   serveApi: ServeApi
+  /** Connects to the auth service's port for other machines. @throws unavailable */
+  dialAuth(): Promise<Duplex>
   /** Tells an auth service elsewhere where users reach the web port of this proxy. */
   announce?(webUrl: string): void
 }
 
 /** The auth service in this process. */
-export const localLink = ({config, hostId}: Part, auth: AuthRoom): AuthLink => ({
+export const localLink = ({config, hostId}: Part, auth: AuthRoom, listen: Address): AuthLink => ({
   cluster: {
     clusterName: config.auth.clusterName,
     recording: config.auth.sessionRecording,
@@ -36,4 +42,25 @@ export const localLink = ({config, hostId}: Part, auth: AuthRoom): AuthLink => (
   as: role => auth.service.as({kind: 'system', role, hostId}),
   web: auth.service,
   serveApi: auth.serve,
+  dialAuth: () => dial({...listen, host: isWildcard(listen.host) ? '127.0.0.1' : listen.host}),
 })
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'
+
+const connectMilliseconds = 10_000
+
+/** @throws unavailable */
+export async function dial({host, port}: Address): Promise<Duplex> {
+  const socket = connect({host, port, noDelay: true})
+  // For good: a reset before anybody uses the connection must not end the process.
+  socket.on('error', () => socket.destroy())
+  const timer = setTimeout(() => socket.destroy(new Error('no answer')), connectMilliseconds)
+  try {
+    await once(socket, 'connect')
+    return socket
+  } catch (cause) {
+    throw problem('unavailable', 'the auth service cannot be reached', {cause})
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -27,8 +27,13 @@ export async function startAuthPart(part: Part, webUrl: () => string | undefined
   })
   resources.add('auth', room.close)
   server = await listening(
-    'the auth service',
-    {address: formatAddress(config.auth.listen), setting: 'auth_service.listen_addr'},
+    [
+      {
+        what: 'the auth service',
+        address: formatAddress(config.auth.listen),
+        setting: 'auth_service.listen_addr',
+      },
+    ],
     serveMachines(part, room),
   )
   resources.add('auth for other machines', server.close)

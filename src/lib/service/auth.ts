@@ -19,6 +19,7 @@ import {type Config, formatAddress} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import {type Authorities, openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
+import {proxyNames} from './addresses.js'
 import {createResources} from './resources.js'
 
 export interface AuthRoomOptions {
@@ -109,6 +110,8 @@ async function openService(
   const retention = createRetention({
     ...{audit, recordings, now, log: logger},
     keepMilliseconds: auth.recordingRetentionMs,
+    auditMilliseconds: auth.auditRetentionMs,
+    sign: authorities.signAuditStatement,
   })
   opened('retention of recordings', retention.close)
   const service = createAuthService({
@@ -118,7 +121,12 @@ async function openService(
       secondFactor: auth.secondFactor,
       recording: auth.sessionRecording,
       routingStrategy: auth.routingStrategy,
+      proxyNames: proxyNames(config, auth.clusterName),
       staticTokens: auth.staticTokens,
+      forRoles: {
+        checkHostKeys: auth.proxyChecksHostKeys,
+        keepAliveMilliseconds: auth.keepAliveIntervalMs,
+      },
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,

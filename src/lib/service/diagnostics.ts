@@ -20,8 +20,7 @@ export async function startDiagnostics(listen: Address, ready: () => boolean): P
   })
   server.maxConnections = 64
   await listening(
-    'the diagnostics service',
-    {address: formatAddress(listen), setting: '--diag-addr'},
+    [{what: 'the diagnostics service', address: formatAddress(listen), setting: '--diag-addr'}],
     new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(listen.port, listen.host, () => {

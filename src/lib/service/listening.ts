@@ -7,10 +7,19 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the host name is unknown',
 }
 
-/** Waits for a service to listen; what keeps it from that becomes `config_invalid` naming the setting. */
+/** A place where something is to listen, and the setting that says so. */
+export interface ListeningPlace {
+  what: string
+  address: string
+  setting: string
+}
+
+/**
+ * Waits for something that listens in these places; what keeps it from one of them becomes `config_invalid` naming the
+ * setting.
+ */
 export async function listening<T>(
-  what: string,
-  {address, setting}: {address: string; setting: string},
+  places: readonly [ListeningPlace, ...ListeningPlace[]],
   starting: Promise<T>,
 ): Promise<T> {
   try {
@@ -20,6 +29,8 @@ export async function listening<T>(
     const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
     const reason = reasons[code]
     if (reason === undefined) throw asProblem(thrown)
+    const port = thrown instanceof Error && 'port' in thrown ? `:${thrown.port}` : ''
+    const {what, address, setting} = places.find(place => place.address.endsWith(port)) ?? places[0]
     throw problem('config_invalid', `${what} cannot listen on ${address}: ${reason}`, {
       hint: `set ${setting} to a free address and port`,
       cause: thrown,

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
-import {formatAddress} from '../config/index.js'
+import {type Address, formatAddress} from '../config/index.js'
 import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
+import type {SessionHub} from '../session/index.js'
 import {proxyNames} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
 import {listening} from './listening.js'
@@ -10,13 +11,16 @@ import type {Part} from './part.js'
 export async function startProxyPart(
   part: Part,
   link: AuthLink,
+  hub: SessionHub,
   webPorts: () => number[],
 ): Promise<SshProxy> {
   const {config, hostId, logger, now, resources, drain} = part
   const {clusterName, recording, checkHostKeys, keepAliveMilliseconds} = link.cluster
   const proxy = await listening(
-    'the SSH proxy',
-    {address: formatAddress(config.proxy.listen), setting: 'proxy_service.listen_addr'},
+    [
+      place('the SSH proxy', config.proxy.listen, 'listen_addr'),
+      place('the tunnel port', config.proxy.tunnelListen, 'tunnel_listen_addr'),
+    ],
     startProxy({
       listen: config.proxy.listen,
       names: proxyNames(config, clusterName),
@@ -29,7 +33,10 @@ export async function startProxyPart(
       maxConnections: config.limits.maxConnections,
       algorithms: config.algorithms,
       auth: link.as('proxy'),
+      hub,
       serveApi: link.serveApi,
+      tunnelListen: config.proxy.tunnelListen,
+      dialAuth: link.dialAuth,
       log: logger,
       now,
       sessionId: randomUUID,
@@ -38,3 +45,7 @@ export async function startProxyPart(
   resources.add('proxy', () => proxy.close(drain.milliseconds))
   return proxy
 }
+
+const place = (what: string, address: Address, setting: string) => ({
+  ...{what, address: formatAddress(address), setting: `proxy_service.${setting}`},
+})

@@ -1,88 +1,112 @@
-import {readFile} from 'node:fs/promises'
-import {isAbsolute} from 'node:path'
+import type {Duplex} from 'node:stream'
 import {
   type ClusterClient,
+  type ClusterFollower,
   createClusterClient,
+  followCluster,
   type HostCertificates,
   type JoinRole,
-  joinCluster,
   type SystemApi,
+  withoutAuth,
 } from '../auth/index.js'
+import type {Address} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import type {AuthLink} from './auth-link.js'
-import {
-  currentCertificate,
-  keepIdentity,
-  loadIdentity,
-  type MachineIdentity,
-  publicKeyOf,
-} from './machine-identity.js'
+import {type AuthLink, dial} from './auth-link.js'
+import {joined, withAnswer} from './joined.js'
+import {currentCertificate, keepIdentity, type MachineIdentity, publicKeyOf} from './machine-identity.js'
 import {withOutbox} from './outbox-part.js'
 import type {Part} from './part.js'
 
 const hour = 3_600_000
 /** A certificate lives for 90 days, see `machineTtlMilliseconds`: a third of them is over. */
 const renewBeforeMilliseconds = 60 * 24 * hour
-
 /**
  * The auth service on another machine. Joins its cluster where this machine has not yet, or not in all of its roles; what
- * it gets for that is kept.
+ * it gets for that is kept. While it is away, what is known of the cluster counts, and what it has to be told waits on
+ * disk.
  * @throws config_invalid, tls_untrusted, unavailable, token_invalid, access_denied
  */
 export async function openRemoteAuth(part: Part): Promise<AuthLink> {
-  const {config, resources, now} = part
+  const {config, logger, resources} = part
   const roles = config.roles.filter(role => role !== 'auth')
   if (config.joining.authServers.length === 0)
     throw problem('config_invalid', 'nobody said where the auth service is', {
       hint: 'name it with --auth-server or auth_servers, or run it here too: --roles=auth,proxy',
     })
   const identity = createIdentity(part, await joined(part, roles))
-  const clients = new Map<JoinRole, ClusterClient>()
-  const clientFor = (role: JoinRole): ClusterClient => {
-    const known = clients.get(role)
-    if (known) return known
-    const client = createClusterClient({
-      servers: config.joining.authServers,
-      credentials: () => identity.credentials(role),
-      now,
-    })
-    clients.set(role, client)
-    resources.add(`connection to auth as ${role}`, client.close)
-    return client
+  const links = new Map<JoinRole, RoleLink>()
+  for (const role of roles) links.set(role, await openRole(part, identity, role))
+  const linkOf = (role: JoinRole): RoleLink => {
+    const link = links.get(role)
+    if (!link) throw problem('internal', `this process is no ${role}`)
+    return link
   }
-  const stop = keepRenewed(part, identity, roles, role => clientFor(role).api)
-  resources.add('renewal of certificates', stop)
-  const first = clientFor(roles[0] as JoinRole)
-  const {clusterName, recording} = await first.api.ping()
-  const apis = new Map<JoinRole, SystemApi>()
-  for (const role of roles) apis.set(role, await withOutbox(part, role, clientFor(role).api, recording))
+  resources.add(
+    'renewal of certificates',
+    keepRenewed(part, identity, roles, role => linkOf(role).api),
+  )
+  const {clusterName, recording, checkHostKeys, keepAliveMilliseconds} = linkOf(
+    roles[0] as JoinRole,
+  ).follower.state()
   return {
-    cluster: {
-      ...{clusterName, recording},
-      checkHostKeys: config.auth.proxyChecksHostKeys,
-      keepAliveMilliseconds: config.auth.keepAliveIntervalMs,
-    },
-    as: role => apis.get(role) ?? clientFor(role).api,
-    web: {as: ({address}) => clientFor('proxy').anonymous(address)},
+    cluster: {clusterName, recording, checkHostKeys, keepAliveMilliseconds},
+    as: role => linkOf(role).api,
+    web: {as: ({address}) => linkOf('proxy').client.anonymous(address)},
     announce(webUrl) {
-      clientFor('proxy')
+      linkOf('proxy')
         .api.announceProxy({webUrl})
         .catch(error =>
-          part.logger.warn(
+          logger.warn(
             {error: problemLine(asProblem(error))},
             'the auth service was not told of the web port',
           ),
         )
     },
+    dialAuth: () => dialFirst(config.joining.authServers),
     serveApi(stream, _caller, proof) {
-      clientFor('proxy')
-        .passOn(stream, proof)
+      linkOf('proxy')
+        .client.passOn(stream, proof)
         .catch(error => {
-          part.logger.info({error: problemLine(asProblem(error))}, 'a user was not passed on')
+          logger.info({error: problemLine(asProblem(error))}, 'a user was not passed on')
           stream.destroy()
         })
     },
   }
+}
+
+async function dialFirst(servers: readonly Address[]): Promise<Duplex> {
+  let failure: unknown
+  for (const server of servers) {
+    try {
+      return await dial(server)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+/** One role of this machine and its way to the auth service. */
+interface RoleLink {
+  client: ClusterClient
+  follower: ClusterFollower
+  api: SystemApi
+}
+
+async function openRole(part: Part, identity: KeptIdentity, role: JoinRole): Promise<RoleLink> {
+  const {config, hostId, logger, now, resources} = part
+  const client = createClusterClient({
+    servers: config.joining.authServers,
+    credentials: () => identity.credentials(role),
+    now,
+  })
+  resources.add(`connection to auth as ${role}`, client.close)
+  const {recording} = await client.api.ping()
+  const told = await withOutbox(part, role, client.api, recording)
+  const follower = await followCluster({api: told, log: logger, now})
+  resources.add(`state of the cluster as ${role}`, follower.close)
+  const api = withoutAuth(told, follower, {kind: 'system', role, hostId})
+  return {client, follower, api}
 }
 
 interface KeptIdentity {
@@ -111,69 +135,12 @@ function createIdentity({config}: Part, first: MachineIdentity): KeptIdentity {
   }
 }
 
-const withAnswer = (
-  identity: MachineIdentity,
-  {clusterName, authorities, certificates}: HostCertificates,
-): MachineIdentity => ({
-  ...identity,
-  ...{clusterName, authorities},
-  certificates: [
-    ...identity.certificates.filter(({role}) => !certificates.some(one => one.role === role)),
-    ...certificates,
-  ],
-})
-
-/** The identity with a certificate for each of the roles. */
-async function joined({config, hostId, now}: Part, roles: readonly JoinRole[]): Promise<MachineIdentity> {
-  const identity = await loadIdentity(config.dataDir)
-  const missing = roles.filter(role => currentCertificate(identity, role, now()) === undefined)
-  if (missing.length === 0) return identity
-  const request = {
-    token: await readToken(config.joining.token, missing),
-    ...{hostId, nodename: config.nodename, roles: [...missing], publicKey: publicKeyOf(identity)},
-  }
-  const {authServers, caPins: pins} = config.joining
-  let failure: unknown
-  for (const server of authServers) {
-    try {
-      const answer = await joinCluster({server, pins, insecure: config.insecure, request, now})
-      const complete = withAnswer(identity, answer)
-      await keepIdentity(config.dataDir, complete)
-      return complete
-    } catch (error) {
-      failure = error
-      // Another server may be up; a refusal is the same everywhere.
-      if (asProblem(error).code !== 'unavailable') throw error
-    }
-  }
-  throw failure
-}
-
-const maxTokenBytes = 4096
-
-/** @throws config_invalid */
-async function readToken(given: string | undefined, roles: readonly JoinRole[]): Promise<string> {
-  if (given === undefined)
-    throw problem('config_invalid', `this machine has not joined the cluster as ${roles.join(' and ')}`, {
-      hint: `on the auth host run \`sallyport nodes add --roles=${roles.join(',')}\`, and here what it prints`,
-    })
-  if (!isAbsolute(given)) return given
-  const text = await readFile(given, 'utf8').catch(cause => {
-    throw problem('config_invalid', `the file with the join token, ${given}, cannot be read`, {
-      hint: 'name a readable file with --token, or the token itself',
-      cause,
-    })
-  })
-  if (text.length <= maxTokenBytes && text.trim() !== '') return text.trim()
-  throw problem('config_invalid', `the file ${given} holds no join token`)
-}
-
 /** Looks once an hour, and at once, whether a certificate should be renewed. Returns how to stop. */
 function keepRenewed(
   {logger, now}: Part,
   identity: KeptIdentity,
   roles: readonly JoinRole[],
-  api: (role: JoinRole) => ClusterClient['api'],
+  api: (role: JoinRole) => SystemApi,
 ): () => void {
   const renew = async (): Promise<void> => {
     for (const role of roles) {

@@ -28,6 +28,13 @@ export interface StoreFilesVerdict extends StoreVerdict {
   audit: AuditFilesVerdict
 }
 
+/** When the first record that is there came, Unix ms. */
+async function beginningOf(log: string): Promise<number> {
+  for await (const {time, received} of scanLog(log, '"seq":'))
+    return Date.parse(typeof received === 'string' ? received : time)
+  return 0
+}
+
 /** So long the words of a session may take from the store to the log. */
 const GRACE_MS = 60_000
 
@@ -43,8 +50,9 @@ export async function verifyStoreFiles(options: StoreVerification): Promise<Stor
   try {
     // The log first: whatever it knows of is in the store by then.
     const records = await readRecordedSessions(scanLog(log, SESSION_EVENTS))
+    const prunedBefore = audit.ok && audit.pruned ? await beginningOf(log) : 0
     const findings = checkStore(join(root, 'recordings'), keys)
-    return {audit, ...(await judgeStore(findings, {records, since: now - GRACE_MS, prunedBefore: 0}))}
+    return {audit, ...(await judgeStore(findings, {records, since: now - GRACE_MS, prunedBefore}))}
   } catch (cause) {
     if (cause instanceof SallyportError) throw asProblem(cause)
     throw problem('not_found', `the recordings in ${root} cannot be read: ${systemErrorWords(cause)}`, {

@@ -26,6 +26,7 @@ export {
   remotePortRequests,
 } from './port-requests.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
+export {limitRefusals, type RefusalReporter} from './refusals.js'
 export {joinChannels, relay} from './relay.js'
 export {type RequestQueue, requestQueue} from './request-queue.js'
 export {
@@ -41,4 +42,5 @@ export {leaveScreen} from './screen-paint.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
+export {unseenTransfer} from './unseen.js'
 export {trackWork} from './work.js'

@@ -101,6 +101,8 @@ interface Member {
   joined: number
   lastActive: number
   typed: number
+  /** Their coming is on record. */
+  here: boolean
   gone: Promise<void> | undefined
 }
 
@@ -108,6 +110,7 @@ export function createParty(options: PartyOptions): Party {
   const {facts, controls, auth, oversight, now, monotonic, mayDraw, guestId, onProblem} = options
   const members = new Set<Member>()
   const everybody = new Set<string>()
+  const arriving = new Set<Promise<unknown>>()
   let audience: Audience | undefined
   let tracker: ReturnType<typeof keepTracker> | undefined
   let started: Pick<SessionTracker, 'interactive' | 'command' | 'started'> | undefined
@@ -115,11 +118,12 @@ export function createParty(options: PartyOptions): Party {
   let ended: {by: string; reason?: string} | undefined
   let hold = latch()
 
+  const here = (): Member[] => [...members].filter(member => member.here)
   const verdict = () =>
     judgeOversight(
       oversight,
       facts.user,
-      [...members].map(({joiner}) => joiner),
+      here().map(({joiner}) => joiner),
     )
   const waitsFor = (): string | undefined => {
     const judged = verdict()
@@ -139,7 +143,7 @@ export function createParty(options: PartyOptions): Party {
       ...{host: facts.server_hostname, address: facts.server_addr},
       ...{heldBy: options.heldBy, holder: options.holder},
       ...(started ?? {interactive: false, started: now()}),
-      participants: [...members].map(({id, joiner, joined, lastActive}) => ({
+      participants: here().map(({id, joiner, joined, lastActive}) => ({
         ...{id, user: joiner.user, mode: joiner.mode, joined, lastActive},
       })),
       ...(missing === undefined ? {} : {waitsFor: missing}),
@@ -155,7 +159,7 @@ export function createParty(options: PartyOptions): Party {
     })
   const tellAll = (line: string): void => {
     controls.tell(line)
-    for (const {joiner} of members) joiner.seat.tell(line)
+    for (const {joiner} of here()) joiner.seat.tell(line)
   }
   /** Looks whether the session may go on as it is. */
   const review = (): void => {
@@ -230,7 +234,8 @@ export function createParty(options: PartyOptions): Party {
       if (state !== 'running') throw problem('cancelled', 'the session ended before it began')
     },
     get paused() {
-      return hold.closed
+      // What never opens, such as a transfer of files, is nobody's to pause.
+      return started !== undefined && hold.closed
     },
     output(chunk) {
       try {
@@ -252,15 +257,21 @@ export function createParty(options: PartyOptions): Party {
       const time = now()
       const member: Member = {
         ...{id: guestId(), joiner, joined: time, lastActive: time, typed: 0},
+        here: false,
         gone: undefined,
       }
       members.add(member)
+      const recorded = emit('session.join', member)
+      arriving.add(recorded)
       try {
-        await emit('session.join', member)
+        await recorded
       } catch (error) {
         members.delete(member)
         throw error
+      } finally {
+        arriving.delete(recorded)
       }
+      member.here = true
       everybody.add(joiner.user)
       if (state === ('terminated' as SessionTracker['state'])) {
         await leave(member)
@@ -277,7 +288,8 @@ export function createParty(options: PartyOptions): Party {
     async disperse() {
       state = 'terminated'
       hold.open()
-      for (const {joiner} of members) joiner.seat.tell('the session has ended')
+      for (const {joiner} of here()) joiner.seat.tell('the session has ended')
+      await Promise.allSettled(arriving)
       await Promise.all([...members].map(leave))
     },
     endFields: () => ({

@@ -295,6 +295,24 @@ describe('joining', () => {
   }
 })
 
+describe('strangers', () => {
+  test('from one address keep few connections open, and machines that have joined do not notice', async () => {
+    const authorities = cluster.auth.authorities.tlsHostAuthorities()
+    const clients = Array.from({length: 30}, () => cluster.connect({authorities}))
+    const answers = await Promise.all(
+      clients.map(({api}) =>
+        api.ping().then(
+          () => 'answered',
+          error => error.code as string,
+        ),
+      ),
+    )
+    expect(answers.filter(answer => answer === 'unavailable').length).toBeGreaterThanOrEqual(10)
+    expect(await (await cluster.client('proxy')).api.ping()).toBeDefined()
+    for (const client of clients) client.close()
+  })
+})
+
 describe('a lost connection', () => {
   test('fails what is under way, and the next call makes another one', async () => {
     const auth = await openAuth({clock: {now: Date.now()}})

@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {beforeEach, describe, expect, it} from 'vitest'
+import {type EventName, eventCodes} from '../../../src/lib/audit/index.js'
 import type {AuthApi} from '../../../src/lib/auth/index.js'
 import {createSessionHolders} from '../../../src/lib/auth/session-holders.js'
 import type {RecordingMeta} from '../../../src/lib/recording/index.js'
@@ -36,6 +37,27 @@ describe('what another machine tells', () => {
     expect(port).toMatchObject({event: 'port', uid, reported_by: mine})
     expect(exec).toMatchObject({event: 'exec', reported_by: mine})
     expect(resize).not.toHaveProperty('reported_by')
+  })
+
+  it.each(Object.keys(eventCodes) as EventName[])(
+    'of %s is on record only if it can happen there',
+    async event => {
+      const answer = await machine.emit({event, uid: randomUUID()}).then(
+        () => 'taken',
+        error => error.code,
+      )
+      const elsewhere =
+        /^(user|mfa|access_request|reset_password_token|trusted_cluster|join_token|instance|proxy|role|node|lock|cert|audit)\.|^session\.recording\.(access|search|delete|hold|release)$/
+      expect(answer).toBe(elsewhere.test(event) ? 'access_denied' : 'taken')
+    },
+  )
+
+  it('is of the node itself, and of whichever host a proxy led to', async () => {
+    await machine.emit({event: 'port', uid: randomUUID(), server_id: others})
+    await other.emit({event: 'exec', uid: randomUUID(), server_id: mine})
+    const [exec, port] = await auth.events()
+    expect(port).toMatchObject({server_id: mine})
+    expect(exec).toMatchObject({server_id: mine, reported_by: others})
   })
 
   it('is on record once, and with the time when it happened', async () => {

@@ -78,7 +78,7 @@ describe('a configuration that is wrong', () => {
     ],
     [
       'auth_service: {tokens: ["node:a", 5]}',
-      '1:35: auth_service.tokens.1: expected the roles node and proxy, a colon and the token, such as node,proxy:secret',
+      '1:35: auth_service.tokens.1: expected the roles node, proxy and openssh, a colon and the token, such as node,proxy:secret',
     ],
     [
       'auth_service: {authentication: {type: saml}}',

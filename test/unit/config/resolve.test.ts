@@ -48,9 +48,10 @@ describe('defaults', () => {
         staticTokens: [],
         sessionControlTimeoutMs: 120_000,
         recordingRetentionMs: 0,
+        auditRetentionMs: 0,
         routingStrategy: 'unambiguous_match',
       },
-      joining: {authServers: [], caPins: []},
+      joining: {authServers: [], proxyServers: [], caPins: []},
       proxy: {
         listen: {host: '0.0.0.0', port: 3023},
         webListen: {host: '0.0.0.0', port: 3080},
@@ -154,7 +155,7 @@ describe('joining', () => {
   const [one, two] = ['a', 'b'].map(digit => `sha256:${digit.repeat(64)}`)
 
   test.each<[string, object, object]>([
-    ['', {}, {authServers: [], caPins: []}],
+    ['', {}, {authServers: [], proxyServers: [], caPins: []}],
     [
       `teleport: {auth_servers: [auth1, "10.0.0.1:4000", "[::1]:25"], auth_token: /run/token, ca_pin: "${one}, ${two}"}`,
       {},
@@ -164,7 +165,7 @@ describe('joining', () => {
           {host: '10.0.0.1', port: 4000},
           {host: '::1', port: 25},
         ],
-        ...{token: '/run/token', caPins: [one, two]},
+        ...{proxyServers: [], token: '/run/token', caPins: [one, two]},
       },
     ],
     [
@@ -175,7 +176,28 @@ describe('joining', () => {
           {host: 'auth2', port: 1},
           {host: 'auth3', port: 3025},
         ],
-        ...{token: 'flag', caPins: [two]},
+        ...{proxyServers: [], token: 'flag', caPins: [two]},
+      },
+    ],
+    [
+      'teleport: {proxy_server: proxy1}',
+      {},
+      {
+        authServers: [{host: 'proxy1', port: 3024}],
+        proxyServers: [{host: 'proxy1', port: 3024}],
+        caPins: [],
+      },
+    ],
+    [
+      'teleport: {proxy_server: [proxy1], auth_servers: [auth1]}',
+      {proxyServer: 'proxy2:1,proxy3'},
+      {
+        authServers: [{host: 'auth1', port: 3025}],
+        proxyServers: [
+          {host: 'proxy2', port: 1},
+          {host: 'proxy3', port: 3024},
+        ],
+        caPins: [],
       },
     ],
   ])('%s with %j', (text, flags, expected) => {
@@ -187,6 +209,8 @@ describe('joining', () => {
     'teleport: {ca_pin: "sha1:aa"}',
     'teleport: {auth_servers: [":3025"]}',
     'teleport: {auth_servers: ["a:0"]}',
+    'teleport: {proxy_server: []}',
+    'teleport: {proxy_server: "a:0"}',
     'auth_service: {tokens: ["auth:secret"]}',
     'auth_service: {tokens: ["node"]}',
     'auth_service: {tokens: ["node:"]}',
@@ -196,12 +220,16 @@ describe('joining', () => {
     expect(() => resolved(text)).toThrow(/^x\.yaml:1:/)
   })
 
-  test.each([{authServer: ''}, {authServer: 'a:b'}, {authServer: 'a,'}, {caPin: ''}, {caPin: 'x'}])(
-    'the flags %j are a mistake',
-    flags => {
-      expect(() => resolved('', flags)).toThrow(/expects/)
-    },
-  )
+  test.each([
+    {authServer: ''},
+    {authServer: 'a:b'},
+    {authServer: 'a,'},
+    {proxyServer: 'a:b'},
+    {caPin: ''},
+    {caPin: 'x'},
+  ])('the flags %j are a mistake', flags => {
+    expect(() => resolved('', flags)).toThrow(/expects/)
+  })
 
   test('tokens of the file are for the roles before their colon', () => {
     expect(resolved('auth_service: {tokens: ["node,proxy:a:b", "ssh:c"]}').auth.staticTokens).toEqual([

@@ -194,6 +194,16 @@ describe('a session that cannot begin', () => {
     expect(all.auth.named('x11')).toMatchObject([{success: false}])
   })
 
+  it('goes on without an agent where there is no room for its socket', async () => {
+    const openAgent = vi.fn().mockRejectedValue(new Error('ENOSPC'))
+    const all = await world({system: {openAgent}})
+    const channel = await all.client.openChannel('session')
+    expect(await channel.request('auth-agent-req@openssh.com')).toBe(true)
+    expect(await channel.request('exec', text('true'))).toBe(true)
+    expect(openAgent).toHaveBeenCalledOnce()
+    expect(all.processes).toHaveLength(1)
+  })
+
   it.each([
     ['shell', undefined, 'forced'],
     ['exec', 'id', 'forced'],

@@ -30,6 +30,7 @@ async function listening(more: Partial<NodeOptions> = {}, wish: WorldOptions = {
     maxConnections: 1000,
     keepAliveMilliseconds: 0,
     system: made.settings.system,
+    hub: made.settings.hub,
     sockets: createUserSockets(1000),
     log: made.settings.log,
     now: Date.now,
@@ -100,7 +101,9 @@ describe('a node', () => {
     processes[0]?.exit({code: 0})
     await closed
     expect(processes[1]?.calls).toEqual(['kill'])
-    await vi.waitFor(() => expect(said.join('')).toContain('the node is shutting down; connect again in a moment [unavailable]'))
+    await vi.waitFor(() =>
+      expect(said.join('')).toContain('the node is shutting down; connect again in a moment [unavailable]'),
+    )
     const ends = (auth as unknown as {named(event: string): {fields?: Record<string, unknown>}[]}).named(
       'session.end',
     )

@@ -9,13 +9,15 @@ import {
   environmentDescriptor,
   environmentScript,
   findBash,
+  type Launch,
   launchEnvironment,
 } from './launch.js'
+import {type OutputPipes, openOutputPipes} from './pipes.js'
 import {killSessionMembers, tryKill} from './session-members.js'
 import {findSftpServer} from './sftp-server.js'
 import {isSignalName, processExit} from './signals.js'
 import {type OpenTerminal, openTerminal} from './terminal.js'
-import type {Account, NodeProcess, ProcessExit, ProcessSpec} from './types.js'
+import type {Account, NodeProcess, ProcessExit, ProcessSpec, Terminal} from './types.js'
 
 /** How long a program may go on after SIGHUP, ms: time to save, as editors do. */
 const hangUpMilliseconds = 5000
@@ -41,41 +43,66 @@ export async function startProcess(spec: ProcessSpec): Promise<NodeProcess> {
     throw problem('access_denied', 'this node does not run as root and serves its own user only')
   }
   const sftpServer = spec.program.kind === 'sftp' ? findSftpServer() : undefined
-  const terminal = spec.terminal && (await openTerminal(spec.terminal, spec.account, asRoot))
+  return spec.terminal
+    ? startOnTerminal(spec, spec.terminal, asRoot, sftpServer)
+    : startOnPipes(spec, asRoot, sftpServer)
+}
+
+async function startOnTerminal(
+  spec: ProcessSpec,
+  asked: Terminal,
+  asRoot: boolean,
+  sftpServer: string | undefined,
+): Promise<NodeProcess> {
+  const terminal = await openTerminal(asked, spec.account, asRoot)
   try {
-    const child = await launch(spec, asRoot, sftpServer, terminal)
-    return nodeProcess(child, spec.account, asRoot, terminal ? onTerminal(terminal) : onPipes(child))
+    const {descriptor, path: tty} = terminal
+    const environment = {...spec.environment, TERM: asked.term || 'dumb', SSH_TTY: tty}
+    const launch = {...{asRoot, tty}, ...(sftpServer !== undefined && {sftpServer})}
+    const child = await spawned({...spec, environment}, launch, [descriptor, descriptor, descriptor])
+    return nodeProcess(child, spec.account, asRoot, onTerminal(terminal))
   } catch (error) {
-    terminal?.close()
+    terminal.close()
+    throw error
+  }
+}
+
+async function startOnPipes(
+  spec: ProcessSpec,
+  asRoot: boolean,
+  sftpServer: string | undefined,
+): Promise<NodeProcess> {
+  const pipes = await openOutputPipes(spec.account, asRoot)
+  try {
+    const launch = {asRoot, ...(sftpServer !== undefined && {sftpServer})}
+    const child = await spawned(spec, launch, ['pipe', ...(pipes?.ends ?? (['pipe', 'pipe'] as const))])
+    pipes?.handOver()
+    const [stdin, stdout, stderr] = child.stdio as unknown as [Socket, Socket, Socket]
+    return nodeProcess(child, spec.account, asRoot, onPipes(stdin, pipes ?? {stdout, stderr}))
+  } catch (error) {
+    pipes?.close()
     throw error
   }
 }
 
 type Started = ChildProcess & {pid: number}
 
-async function launch(
-  {account, program, environment, terminal: asked}: ProcessSpec,
-  asRoot: boolean,
-  sftpServer: string | undefined,
-  terminal: OpenTerminal | undefined,
+/** Starts the command line and sends the environment after it. */
+async function spawned(
+  {account, program, environment}: ProcessSpec,
+  launch: Pick<Launch, 'asRoot' | 'tty' | 'sftpServer'>,
+  standard: readonly ['pipe' | number, 'pipe' | number, 'pipe' | number],
 ): Promise<Started> {
-  const fd = terminal?.descriptor ?? 'pipe'
-  const stdio = guardedStdio([fd, fd, fd, 'pipe'])
-  const command = commandLine({
-    ...{account, program, asRoot, bash: findBash()},
-    ...(sftpServer !== undefined && {sftpServer}),
-    ...(terminal && {tty: terminal.path}),
-  })
-  const child = await spawned(command, stdio)
-  const ofTerminal = terminal && {TERM: asked?.term || 'dumb', SSH_TTY: terminal.path}
+  const command = commandLine({...launch, account, program, bash: findBash()})
+  const child = await spawnChild(command, guardedStdio([...standard, 'pipe']))
   const channel = child.stdio[environmentDescriptor] as Socket
   // A shell that is gone already needs no environment.
   channel.on('error', () => undefined)
-  channel.end(environmentScript({...environment, ...ofTerminal}))
+  channel.end(environmentScript(environment))
   return child
 }
 
-function spawned([command, ...args]: [string, ...string[]], stdio: GuardedStdio): Promise<Started> {
+function spawnChild([command, ...args]: [string, ...string[]], stdio: GuardedStdio): Promise<Started> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => reject(launchProblem(error as NodeJS.ErrnoException))
     try {
@@ -106,9 +133,7 @@ function onTerminal(terminal: OpenTerminal): Streams {
   return {tty: path, stdin: input, stdout: output, resize, exited: finish, close}
 }
 
-function onPipes(child: ChildProcess): Streams {
-  const {stdin, stdout, stderr} = child
-  if (!stdin || !stdout || !stderr) throw problem('internal', 'a program was started without pipes')
+function onPipes(stdin: Socket, {stdout, stderr}: Pick<OutputPipes, 'stdout' | 'stderr'>): Streams {
   // A program that does not read is no error: its input is dropped.
   stdin.on('error', () => undefined)
   let state: 'open' | 'exited' | 'left' = 'open'
@@ -136,7 +161,10 @@ function onPipes(child: ChildProcess): Streams {
   }
 }
 
-/** When a program exits, Node lets its pipes flow, whether anybody listens yet or not: here nothing gets lost by that. */
+/**
+ * A pipe and what the session sees of it. The pipe can still be emptied when the session is over; and where it is Node's,
+ * which flows when the program exits whether anybody listens or not, nothing gets lost by that.
+ */
 function buffered(source: Readable): {sink: Readable; discard(): void} {
   const sink = new PassThrough({highWaterMark: bufferBytes})
   const end = (): void => void sink.end()

@@ -1,0 +1,152 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import type {AccessState} from './access-state.js'
+import {accessStateOf} from './cluster-state.js'
+import type {Caller, ClusterState, SystemApi} from './contract.js'
+import {routeCurrent} from './current-route.js'
+import {decideCurrent} from './current-user.js'
+
+/**
+ * How long a role goes on by what it knew of the cluster when it lost the auth service: the default lifetime of a
+ * certificate, so that nobody gets in by a state that is older than what he shows.
+ */
+export const blindMilliseconds = 12 * 3_600_000
+/** An auth service that takes longer to decide is as good as away. */
+const decisionMilliseconds = 5000
+const firstPauseMilliseconds = 500
+const maxPauseMilliseconds = 10_000
+
+export interface FollowerOptions {
+  api: Pick<SystemApi, 'watchCluster'>
+  log: {info(fields: object, message: string): void; warn(fields: object, message: string): void}
+  /** Unix ms. */
+  now: () => number
+}
+
+/** What is known of the cluster. */
+export interface ClusterFollower {
+  /** As it was known last, however long ago. */
+  state(): ClusterState
+  /** Whether the auth service says at once what changes. */
+  isInTouch(): boolean
+  /** What decisions are made from while it is away. @throws unavailable when it has been for too long */
+  accessState(): AccessState
+  close(): Promise<void>
+}
+
+/** Follows the state of the cluster. Resolves when it is known. @throws what keeps it from being known at first */
+export async function followCluster({api, log, now}: FollowerOptions): Promise<ClusterFollower> {
+  const stop = new AbortController()
+  let known: {state: ClusterState; access: AccessState} | undefined
+  let inTouch = false
+  let lastHeard = now()
+
+  const follow = async (onKnown: () => void): Promise<void> => {
+    for await (const state of await api.watchCluster({signal: stop.signal})) {
+      known = {state, access: accessStateOf(state, now)}
+      inTouch = true
+      onKnown()
+    }
+    throw problem('unavailable', 'the auth service says no more about the cluster')
+  }
+  const followForEver = async (first: () => void, failed: (error: unknown) => void): Promise<void> => {
+    let pause = firstPauseMilliseconds
+    while (!stop.signal.aborted) {
+      const error = await follow(() => {
+        if (pause > firstPauseMilliseconds) log.info({}, 'the auth service is there again')
+        pause = firstPauseMilliseconds
+        first()
+      }).catch((thrown: unknown) => thrown)
+      if (stop.signal.aborted) return
+      if (inTouch) lastHeard = now()
+      inTouch = false
+      failed(error)
+      log.warn({error: problemLine(asProblem(error))}, 'the auth service is away')
+      await sleep(pause, undefined, {signal: stop.signal}).catch(() => undefined)
+      pause = Math.min(pause * 2, maxPauseMilliseconds)
+    }
+  }
+
+  let following = Promise.resolve()
+  await new Promise<void>((resolve, reject) => {
+    following = followForEver(resolve, error => {
+      if (known) return
+      stop.abort()
+      reject(error)
+    })
+  })
+  const current = () => {
+    if (!known) throw problem('internal', 'nothing is known of the cluster')
+    return known
+  }
+  return {
+    state: () => current().state,
+    isInTouch: () => inTouch,
+    accessState() {
+      if (inTouch || Math.abs(now() - lastHeard) < blindMilliseconds) return current().access
+      throw problem('unavailable', 'the auth service has been away for too long to go on without it', {
+        hint: 'ask an administrator to bring it back',
+      })
+    },
+    async close() {
+      stop.abort()
+      await following
+    },
+  }
+}
+
+/**
+ * The API of a role, which answers from what is known of the cluster while the auth service is away: who may go where,
+ * by the same rules, and who is believed. Everything else waits for it.
+ */
+export function withoutAuth(api: SystemApi, follower: ClusterFollower, caller: Caller): SystemApi {
+  const orKnown = async <Answer>(
+    ask: () => Promise<Answer>,
+    know: (state: AccessState) => Promise<Answer>,
+  ): Promise<Answer> => {
+    try {
+      if (follower.isInTouch()) return await inTime(ask())
+    } catch (error) {
+      if (!isAway(asProblem(error))) throw error
+    }
+    return know(follower.accessState())
+  }
+  return {
+    ...api,
+    decide: request =>
+      orKnown(
+        () => api.decide(request),
+        async state => {
+          const decision = await decideCurrent(state, request, caller)
+          return {...decision, reason: `${decision.reason}, as known before the auth service went away`}
+        },
+      ),
+    routeHost: request =>
+      orKnown(
+        () => api.routeHost(request),
+        state => routeCurrent(state, request),
+      ),
+    trustedAuthorities: () =>
+      orKnown(
+        () => api.trustedAuthorities(),
+        async () => follower.state().authorities,
+      ),
+  }
+}
+
+const isAway = ({code}: SallyportError): boolean => code === 'unavailable' || code === 'timeout'
+
+async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(problem('timeout', 'the auth service did not answer in time')),
+      decisionMilliseconds,
+    )
+  })
+  try {
+    return await Promise.race([asked, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,77 @@
+import type {Duplex} from 'node:stream'
+import type {AuditInput} from '../audit/event.js'
+import type {AuthApi} from '../auth/contract.js'
+import type {ConnectionGuard, Log} from '../session/index.js'
+import type {AlgorithmChoice} from '../ssh/index.js'
+import {parseAuthorizedKey} from '../sshcert/index.js'
+import {startTunnels, type Tunnels} from '../tunnel/index.js'
+import type {DialSettings} from './dial.js'
+import type {HostCertificates} from './host-certificates.js'
+import {keepRoots} from './roots.js'
+
+/** A tunnel that nobody uses is still looked at this often: NAT forgets a silent connection within minutes. */
+const keepAliveMilliseconds = 30_000
+
+export interface ProxyTunnelsOptions {
+  /** Where nodes and leaves open their tunnels. Port 0 picks a free one. */
+  listen: {host: string; port: number}
+  names: readonly string[]
+  clusterName: string
+  proxyId: string
+  auth: Pick<
+    AuthApi,
+    'trustedAuthorities' | 'listRemoteClusters' | 'watchTrustedClusters' | 'admitForeign' | 'emit'
+  >
+  /** Connects to the auth service's TLS port. */
+  dialAuth(): Promise<Duplex>
+  certificates: HostCertificates
+  guard: ConnectionGuard
+  dial: DialSettings
+  report(input: AuditInput): void
+  maxConnections: number
+  algorithms?: AlgorithmChoice
+  log: Log
+  now: () => number
+}
+
+/** The tunnels that end at this proxy, and those that it keeps itself, to the roots of its cluster. */
+export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<Tunnels> {
+  const {auth, certificates, clusterName, now} = options
+  const tunnels = await startTunnels({
+    listen: options.listen,
+    hostIdentity: () => certificates.for([...options.names, clusterName]),
+    async trust() {
+      const [{host}, leaves] = await Promise.all([auth.trustedAuthorities(), auth.listRemoteClusters()])
+      const blobs = (lines: readonly string[]) => lines.map(line => parseAuthorizedKey(line).blob)
+      return {
+        ...{clusterName, hostAuthorities: host, now: now()},
+        leaves: new Map(leaves.map(({name, hostAuthorities}) => [name, blobs(hostAuthorities)])),
+      }
+    },
+    dialAuth: options.dialAuth,
+    onRefused: ({username, error, remoteAddress}) =>
+      options.report({
+        ...{event: 'auth', success: false, error: error.message, proto: 'ssh'},
+        ...{'addr.remote': remoteAddress, fields: {tunnel: username.slice(0, 255)}},
+      }),
+    maxConnections: options.maxConnections,
+    keepAliveMilliseconds,
+    ...(options.algorithms && {algorithms: options.algorithms}),
+    log: options.log,
+  })
+  const roots = keepRoots({
+    ...{auth, clusterName, now, keepAliveMilliseconds},
+    proxyId: options.proxyId,
+    hostIdentity: () => certificates.for([clusterName]),
+    dial: options.dial,
+    guard: options.guard,
+    log: options.log,
+  })
+  return {
+    ...tunnels,
+    async close() {
+      await roots.close()
+      await tunnels.close()
+    },
+  }
+}
