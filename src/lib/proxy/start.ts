@@ -63,6 +63,8 @@ export interface Proxy {
   address: {host: string; port: number}
   /** Where tunnels are opened to. */
   tunnelAddress: {host: string; port: number}
+  /** Makes sure that it can stand in for these hosts, each by all its names, while the auth service is away. */
+  keepSpares(hosts: readonly (readonly string[])[]): Promise<void>
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -105,6 +107,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     address,
     tunnelAddress: tunnels.address,
+    keepSpares: hosts => certificates.keepSpares([options.names, ...hosts]),
     async close(drainMilliseconds) {
       state.draining = true
       server.close()
