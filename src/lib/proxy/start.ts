@@ -14,7 +14,6 @@ import {
   type RefusalReporter,
   type SessionHub,
   startLockWatch,
-  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
@@ -49,6 +48,8 @@ export interface ProxyOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: SystemApi
+  /** The sessions that this process holds. */
+  hub: SessionHub
   /** Where nodes and leaves open their tunnels. */
   tunnelListen: {host: string; port: number}
   /** Connects to the auth service's TLS port. */
@@ -75,10 +76,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
-  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
-    ...{options, certificates, locks, hub, refusals},
+    ...{options, certificates, locks, refusals},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
@@ -87,7 +87,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const dial = dialSettings(state)
   const closeAll = async (tunnels?: Tunnels): Promise<void> => {
     refusals.flush()
-    await Promise.all([tunnels?.close(), locks.close(), hub.close()])
+    await Promise.all([tunnels?.close(), locks.close()])
   }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
@@ -122,7 +122,6 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
-  hub: SessionHub
   refusals: RefusalReporter
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
@@ -178,7 +177,8 @@ function createContext(
   state: ProxyState,
   ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
 ): ProxyContext {
-  const {options, certificates, forwarders, locks, hub} = state
+  const {options, certificates, forwarders, locks} = state
+  const {hub} = options
   const {guard} = ways
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {

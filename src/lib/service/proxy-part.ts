@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto'
 import {type Address, formatAddress} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
+import type {SessionHub} from '../session/index.js'
 import {proxyNames} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
 import {listening} from './listening.js'
@@ -11,6 +12,7 @@ import type {Part} from './part.js'
 export async function startProxyPart(
   part: Part,
   link: AuthLink,
+  hub: SessionHub,
   webPorts: () => number[],
 ): Promise<SshProxy> {
   const {config, hostId, logger, now, resources, drain} = part
@@ -32,6 +34,7 @@ export async function startProxyPart(
       maxConnections: config.limits.maxConnections,
       algorithms: config.algorithms,
       auth: link.as('proxy'),
+      hub,
       serveApi: link.serveApi,
       tunnelListen: config.proxy.tunnelListen,
       dialAuth: link.dialAuth,

@@ -11,6 +11,7 @@ import {startAdministration, startAuthPart} from './auth-part.js'
 import {addressesFile, prepareDataDir} from './data-dir.js'
 import {startDiagnostics} from './diagnostics.js'
 import {hostUuid} from './host-uuid.js'
+import {startHubPart} from './hub-part.js'
 import {startNodePart} from './node-part.js'
 import type {Part} from './part.js'
 import {startProxyPart} from './proxy-part.js'
@@ -83,11 +84,13 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
   let web: WebServer | undefined
   const auth = config.roles.includes('auth') ? await startAuthPart(part, () => web?.url) : undefined
   const link = auth ? localLink(part, auth.room, auth.listen) : await joinAuth(part)
-  const proxy = config.roles.includes('proxy')
-    ? await startProxyPart(part, link, () => (web ? [web.address.port] : []))
-    : undefined
+  const hub = await startHubPart(part, link)
+  const proxy =
+    hub && config.roles.includes('proxy')
+      ? await startProxyPart(part, link, hub, () => (web ? [web.address.port] : []))
+      : undefined
   if (proxy) web = await startWebPart(part, link, proxy)
-  const node = config.roles.includes('node') ? await startNodePart(part, link) : undefined
+  const node = hub && config.roles.includes('node') ? await startNodePart(part, link, hub) : undefined
   const socket = auth && (await startAdministration(part, auth.room))
   const addresses = {
     pid: process.pid,

@@ -30,6 +30,7 @@ async function listening(more: Partial<NodeOptions> = {}, wish: WorldOptions = {
     maxConnections: 1000,
     keepAliveMilliseconds: 0,
     system: made.settings.system,
+    hub: made.settings.hub,
     sockets: createUserSockets(1000),
     log: made.settings.log,
     now: Date.now,
