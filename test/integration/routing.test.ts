@@ -328,3 +328,37 @@ describe('where the proxy does not look inside', () => {
     expect((await own(world, world.joe, ['ssh', '-p', port, `${login}@127.0.0.1`, 'true'])).code).toBe(24)
   })
 })
+
+describe('nodes of our own', () => {
+  let field: Field
+  let joe: UserKey
+  beforeAll(async () => {
+    const labels = {env: 'prod'}
+    field = await startField({ssh_service: {labels}}, {roles: 'auth,proxy,node'})
+    const path = join(field.directory, 'role.yaml')
+    writeFileSync(path, [role('prod', {env: 'prod'}), role('test', {env: 'test'})].join('\n---\n'))
+    await field.cluster.admin(['create', '-f', path])
+    joe = await field.userKey({extensions: certified(['prod'])})
+    await addToAgent(field.agent, joe)
+  })
+
+  it.each(['proxy-1', 'its UUID'])(
+    'are in the inventory with their labels, and reached by %s',
+    async name => {
+      const {admin} = field.cluster
+      await admin(['users', 'update', 'joe', '--roles=prod'])
+      const [node] = JSON.parse((await admin(['nodes', 'ls', '--format=json'])).stdout) as {id: string}[]
+      expect(node).toMatchObject({kind: 'node', hostname: 'proxy-1', labels: {env: 'prod'}, status: 'online'})
+      const host = name === 'its UUID' ? node?.id : name
+      const reach = () =>
+        sshText([...field.throughJump(joe), `${login}@${host}`, 'echo in'], {env: field.agent.env})
+      const {result, events} = await field.during(reach)
+      expect(result).toMatchObject({code: 0, stdout: 'in\n'})
+      expect(events.find(({event}) => event === 'session.end')).toMatchObject({
+        ...{server_id: node?.id, server_hostname: 'proxy-1', server_labels: {env: 'prod'}},
+      })
+      await admin(['users', 'update', 'joe', '--roles=test'])
+      expect((await reach()).code).toBe(255)
+    },
+  )
+})

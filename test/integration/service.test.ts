@@ -21,11 +21,12 @@ const authorityOf = (dataDir: string) => sallyport(['auth', 'export', '--type=us
 describe('sallyport start', () => {
   test('says on stdout where each service really listens, and nothing else there', async () => {
     const service = await startService()
-    const {ssh, web, auth} = service.addresses
+    const {ssh, tunnel, web, auth} = service.addresses
     expect(service.lines).toEqual([
       `auth   cluster test, administration on ${auth.socket}`,
       `auth   other machines on 127.0.0.1:${auth.port}`,
       `proxy  SSH on 127.0.0.1:${ssh.port}`,
+      `proxy  tunnels on 127.0.0.1:${tunnel.port}`,
       `web    https://127.0.0.1:${web.port} (127.0.0.1:${web.port})`,
     ])
     const socket = connect(ssh.port, ssh.host)
@@ -136,6 +137,7 @@ describe('what keeps it from starting is one line with its own exit status', () 
   test.each([
     ['the SSH proxy', 'proxy_service.listen_addr'],
     ['the web service', 'proxy_service.web_listen_addr'],
+    ['the tunnel port', 'proxy_service.tunnel_listen_addr'],
     ['the auth service', 'auth_service.listen_addr'],
   ])('a port in use by somebody else (%s)', async (what, setting) => {
     const taken = createServer().listen(0, '127.0.0.1')
@@ -145,7 +147,7 @@ describe('what keeps it from starting is one line with its own exit status', () 
     const at = (name: string): string => `"127.0.0.1:${name === setting ? port : 0}"`
     const config = [
       `auth_service: {cluster_name: test, listen_addr: ${at('auth_service.listen_addr')}}`,
-      `proxy_service: {listen_addr: ${at('proxy_service.listen_addr')}, web_listen_addr: ${at('proxy_service.web_listen_addr')}}`,
+      `proxy_service: {listen_addr: ${at('proxy_service.listen_addr')}, web_listen_addr: ${at('proxy_service.web_listen_addr')}, tunnel_listen_addr: ${at('proxy_service.tunnel_listen_addr')}}`,
     ].join('\n')
     const result = await failing(config, `--data-dir=${dataDir}`)
     expect(result.code).toBe(30)

@@ -44,7 +44,7 @@ const remote = (path: string): string => `${login}@127.0.0.1:${path}`
 
 /** Runs a program to its end and gives the events that it made. */
 async function during(program: string, args: string[], code = 0): Promise<Event[]> {
-  const {result, events} = await field.during(() => run(program, args, {env: env(), deadline: 60_000}))
+  const {result, events} = await field.during(() => run(program, args, {env: env(), deadline: 120_000}))
   expect([result.code, code === 0 ? result.stderr : '']).toEqual([code, ''])
   return events
 }
@@ -315,7 +315,7 @@ describe('a large file', () => {
       ])
     }
     expect(peakMemory(field.cluster.pid) - before).toBeLessThan(100)
-  }, 120_000)
+  }, 300_000)
 })
 
 describe('rsync', () => {

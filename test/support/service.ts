@@ -33,6 +33,7 @@ export interface RunningService {
     cluster: string
     auth: {socket: string; host: string; port: number}
     ssh: {host: string; port: number}
+    tunnel: {host: string; port: number}
     web: {host: string; port: number; url: string}
     diagnostics?: {host: string; port: number}
   }

@@ -14,6 +14,8 @@ export interface RouteRequest {
 /** How hosts that fit equally are told apart: not at all, or by who was heard of last. */
 export type RoutingStrategy = 'unambiguous_match' | 'most_recent'
 
+const sshPort = 22
+
 export type Route =
   | {kind: 'host'; host: HostRecord}
   /** Several fit equally well. */
@@ -39,7 +41,8 @@ export interface RouteSettings {
 
 /**
  * Which host of the inventory is meant. Pure. The exact UUID wins; then the name or the address as it was typed; then an
- * address that the name resolves to. The port has to be the host's, or 0. Hosts that are hidden from who asks are no
+ * address that the name resolves to. The port has to be the host's, or 0; by its name a host is meant with 22 as well where
+ * none of that name is there, for that is what ssh says when nobody named a port. Hosts that are hidden from who asks are no
  * rivals of those that are not, and never let a request through to an unregistered target of the same name.
  */
 export function chooseHost(found: readonly Found[], request: RouteRequest, settings: RouteSettings): Route {
@@ -60,6 +63,7 @@ function choose(hosts: readonly HostRecord[], request: RouteRequest, settings: R
     const fitting = tier.filter(host => portFits(host, request.port))
     if (fitting.length > 0) return settle(fitting, settings)
   }
+  if (named.length > 0 && request.port === sshPort) return settle(named, settings)
   // By a name no other sshd is meant than the one that has it; an address may have several.
   return named.length > 0 ? {kind: 'other_port', hosts: named} : {kind: 'none'}
 }

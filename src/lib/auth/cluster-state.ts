@@ -88,6 +88,7 @@ const pause = (signal: AbortSignal): Promise<void> =>
 /** The same decisions from what was known last. */
 export function accessStateOf(state: ClusterState, now: () => number): AccessState {
   const users = new Map(state.users.map(user => [userKey(user.name), {value: user}]))
+  const roles = new Map(state.roles.map(role => [role.metadata.name, role]))
   const hosts = new Map(state.hosts.map(host => [host.id, host]))
   const names = ({id, hostname, address = ''}: HostRecord): string[] => [
     ...[id, hostname],
@@ -97,7 +98,8 @@ export function accessStateOf(state: ClusterState, now: () => number): AccessSta
     users: {get: async id => users.get(id)},
     roles: {
       async named(wanted) {
-        return state.roles.filter(({metadata}) => wanted.includes(metadata.name)).map(roleOf)
+        const found = [...new Set(wanted)].map(name => roles.get(name))
+        return found.flatMap(resource => (resource ? [roleOf(resource)] : []))
       },
     },
     locks: {

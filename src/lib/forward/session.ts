@@ -14,6 +14,7 @@ import {
   type SessionStart,
   type TerminalSize,
   type TransferWatch,
+  unseenTransfer,
 } from '../session/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
@@ -132,7 +133,9 @@ class Session {
   }
 
   tell(line: string): void {
-    if (!this.#local.writableEnded) this.#local.stderr.write(`sallyport: ${line}\r\n`)
+    // On a terminal there may be a prompt in the line.
+    const fresh = this.#terminal && this.#running ? '\r\n' : ''
+    if (!this.#local.writableEnded) this.#local.stderr.write(`${fresh}sallyport: ${line}\r\n`)
   }
 
   input(data: Buffer): Promise<void> | undefined {
@@ -264,7 +267,7 @@ class Session {
     if (this.#lost) throw this.#lost
     const command = request.type === 'shell' ? undefined : readCommand(request.data)
     const recorded = request.type !== 'subsystem' || command !== unrecordedSubsystem
-    if (!recorded && this.#parameters.options.oversight) throw unseen()
+    if (!recorded && this.#parameters.options.oversight) throw unseenTransfer()
     if (recorded) await this.#parameters.record.begin(sessionStart(command, this.#terminal))
     if (request.type === 'subsystem') await this.#parameters.onSubsystem(command ?? '')
     // The client may have left while the disk was busy.
@@ -336,15 +339,6 @@ class Session {
 const startsProgram: ReadonlySet<string> = new Set(['shell', 'exec', 'subsystem'])
 
 const goneBefore = (): SallyportError => problem('cancelled', 'the session ended before it began')
-
-const unseen = (): SallyportError =>
-  problem(
-    'access_denied',
-    'your sessions need somebody who looks on, and a transfer of files shows nothing',
-    {
-      hint: 'ask an administrator',
-    },
-  )
 
 /** A connection that breaks closes its channels first and says so afterwards. */
 const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))

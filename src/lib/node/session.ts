@@ -10,6 +10,7 @@ import {
   type SessionRecord,
   type TerminalSize,
   type TransferWatch,
+  unseenTransfer,
 } from '../session/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
@@ -42,6 +43,10 @@ export interface SessionParameters {
   options: SessionOptions
   /** The command that the certificate forces. */
   forcedCommand?: string
+  /** The user's sessions need somebody who looks on, and the record is kept here. */
+  overseen: boolean
+  /** Nobody may type now. */
+  holdsInput(): boolean
   /** Does nothing where the forwarder keeps the record. */
   record: SessionRecord
   launch(wish: Launch): Promise<NodeProcess>
@@ -63,6 +68,10 @@ export interface NodeSession {
   end(error: SallyportError): void
   /** The session cannot be recorded any more. A strict one ends; any other goes on, and its user is told. */
   recordingLost(error: SallyportError): void
+  /** Types what somebody else has typed. The promise asks them to wait. */
+  input(data: Buffer): Promise<void> | undefined
+  /** A line for the user, beside the output. */
+  tell(line: string): void
 }
 
 /** Serves one session: requests in order, then one program, whose output is on record before it is delivered. */
@@ -71,6 +80,8 @@ export function serveSession(parameters: SessionParameters): NodeSession {
   return {
     end: error => session.end(error),
     recordingLost: error => session.recordingLost(error),
+    input: data => session.input(data),
+    tell: line => session.tell(line),
   }
 }
 
@@ -119,9 +130,27 @@ class Session {
     if (this.#parameters.options.recordSession === 'strict') {
       this.#channel.dropUnsent()
       this.end(error)
-    } else if (!this.#channel.writableEnded) {
-      this.#channel.stderr.write(`sallyport: the session goes on unrecorded: ${problemLine(error)}\r\n`)
+    } else {
+      this.tell(`the session goes on unrecorded: ${problemLine(error)}`)
     }
+  }
+
+  tell(line: string): void {
+    if (!this.#channel.writableEnded) this.#channel.stderr.write(`sallyport: ${line}\r\n`)
+  }
+
+  input(data: Buffer): Promise<void> | undefined {
+    const stdin = this.#process?.stdin
+    if (!stdin?.writable || this.#ended) return undefined
+    // Files that somebody else sends would pass for the user's.
+    if (this.#transfer) return undefined
+    this.#parameters.onActivity()
+    this.#received += data.length
+    if (stdin.write(data)) return undefined
+    return new Promise(resolve => {
+      stdin.once('drain', resolve)
+      stdin.once('close', resolve)
+    })
   }
 
   async #farewell(error: SallyportError): Promise<void> {
@@ -242,6 +271,7 @@ class Session {
     const {program, command, original} = choice
     // Each of its files is told of by an event; the protocol would make no recording to watch.
     const recorded = program.kind !== 'sftp'
+    if (!recorded && this.#parameters.overseen) throw unseenTransfer()
     if (recorded) await record.begin(sessionStart(command, this.#terminal))
     if (type === 'subsystem') await onSubsystem(asked ?? '')
     // The client may have left while the disk was busy.
@@ -276,9 +306,9 @@ class Session {
     ])
     const input = relay(channel, running.stdin, chunk => {
       onActivity()
+      if (this.#ended || this.#parameters.holdsInput()) return false
       this.#received += chunk.length
-      const wait = this.#ended ? undefined : this.#transfer?.input(chunk)
-      return this.#ended ? false : wait
+      return this.#transfer?.input(chunk)
     })
     channel.stderr.resume()
     void input.then(() => running.stdin.end())

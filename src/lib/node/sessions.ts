@@ -1,18 +1,10 @@
-import type {AuditInput} from '../audit/event.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {
-  createSessionRecord,
-  rejectOpen,
-  type SessionFacts,
-  type SessionRecord,
-  type TerminalSize,
-  tellSessionId,
-  watchTransfer,
-} from '../session/index.js'
+import {problem, type SallyportError} from '../errors/index.js'
+import {rejectOpen, type SessionFacts, type TerminalSize, tellSessionId} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {NodeProcess} from './process/index.js'
 import type {RecordingPlace} from './recording-place.js'
 import {type Launch, type NodeSession, serveSession} from './session.js'
+import {recordElsewhere, recordHere, warner} from './session-record.js'
 import type {Admitted, NodeSettings, Peer} from './types.js'
 
 export interface SessionsOptions {
@@ -77,84 +69,46 @@ export function createNodeSessions(parameters: SessionsOptions): NodeSessions {
 
 /** One session, with its ID set and told before anything else is said on its channel. */
 function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () => void): NodeSession {
-  const {settings, admitted} = parameters
-  const {options, certificate} = admitted
+  const {settings, admitted, onActivity, onResize} = parameters
+  const {options, certificate, identity} = admitted
   const place = parameters.place()
   const facts = {...parameters.facts, sid: settings.sessionId()}
   const channel = open.accept()
   tellSessionId(channel, facts.sid)
-  const warn = (message: string) => (error: unknown) =>
-    settings.log.warn({sid: facts.sid, error: problemLine(asProblem(error))}, message)
-  const emit = async (input: AuditInput): Promise<void> => {
-    // Where the forwarder keeps the record, each event is written once, by it.
-    if (place !== 'forwarder') await settings.auth.emit({...facts, proto: 'ssh', ...input})
-  }
-  const record =
-    place === 'forwarder'
-      ? recordedElsewhere
-      : createSessionRecord({
-          auth: settings.auth,
-          clusterName: settings.clusterName,
-          ...{facts, place},
-          now: settings.now,
-          mode: options.recordSession,
-          onFailure: error => {
-            warn('recording failed')(error)
-            session.recordingLost(error)
-            if (options.recordSession === 'strict') return
-            const failed = {event: 'session.recording.failed', success: false, error: error.message} as const
-            emit(failed).catch(warn('audit event lost'))
-          },
-          onProblem: warn('audit event lost'),
-        })
+  const warn = warner(settings, facts.sid)
+  const here = {facts, options, roles: identity.roles, session: () => session, warn}
+  const kept = place === 'forwarder' ? recordElsewhere : recordHere(settings, {...here, place})
   const forced = certificate.criticalOptions.get('force-command')
   const session = serveSession({
-    ...{channel, options, record, onDone},
+    ...{channel, options, onDone, onActivity, onResize},
     ...(forced !== undefined && {forcedCommand: forced}),
+    record: kept.record,
+    overseen: kept.overseen,
+    holdsInput: kept.paused,
+    watchTransfer: kept.watchTransfer,
     launch: wish => launch(parameters, facts.sid, wish),
-    onSubsystem: name => emit({event: 'subsystem', fields: {name}}),
-    onX11: success => emit({event: 'x11', success}),
-    // The forwarder sees the same bytes, and tells of them.
-    watchTransfer: (kind, command) =>
-      place === 'forwarder'
-        ? undefined
-        : watchTransfer({
-            ...{kind, command, emit, mode: options.recordSession, marker: record.marker},
-            onLost: error => session.end(error),
-            onProblem: warn('audit event lost'),
-          }),
-    onResize: parameters.onResize,
-    onActivity: parameters.onActivity,
+    onSubsystem: name => kept.emit({event: 'subsystem', fields: {name}}),
+    onX11: success => kept.emit({event: 'x11', success}),
     onProblem: warn('session record incomplete'),
   })
   return session
-}
-
-/** The forwarder in front of us has begun the record before it asked us to start anything. */
-const recordedElsewhere: SessionRecord = {
-  begin: async () => undefined,
-  output: () => undefined,
-  marker: () => undefined,
-  resize: () => undefined,
-  finish: async () => undefined,
 }
 
 /** The program that was asked for, as the login user, with the client's agent at hand where that was asked for too. */
 async function launch(parameters: SessionsOptions, sid: string, wish: Launch): Promise<NodeProcess> {
   const {settings, admitted, peer} = parameters
   const {system} = settings
+  const warn = warner(settings, sid)
   const {program, terminal, wished, originalCommand} = wish
   const account = await system.account(admitted.login)
   const connect = (): Promise<Channel> => admitted.connection.openChannel('auth-agent@openssh.com')
   // A full disk keeps nobody out.
   const withoutAgent = (error: unknown): undefined => {
-    settings.log.warn({sid, error: problemLine(asProblem(error))}, 'a session goes without its agent')
+    warn('a session goes without its agent')(error)
   }
   const agent = wish.agent ? await system.openAgent(account, connect).catch(withoutAgent) : undefined
   const closeAgent = (): void => {
-    agent?.close().catch(error => {
-      settings.log.warn({sid, error: problemLine(asProblem(error))}, "an agent's socket is left")
-    })
+    agent?.close().catch(warn("an agent's socket is left"))
   }
   try {
     const environment = await system.environment({

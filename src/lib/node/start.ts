@@ -4,7 +4,14 @@ import type {HostRecord} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import type {CommandLabel} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {createGuard, type LockWatch, type Log, limitRefusals, startLockWatch} from '../session/index.js'
+import {
+  createGuard,
+  type LockWatch,
+  type Log,
+  limitRefusals,
+  type SessionHub,
+  startLockWatch,
+} from '../session/index.js'
 import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
 import {admit} from './admit.js'
 import {type NodeClient, serveNodeClient} from './connection.js'
@@ -37,6 +44,8 @@ export interface NodeOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'node', hostId}`. */
   auth: NodeAuth
+  /** The sessions that this process holds. */
+  hub: Pick<SessionHub, 'host'>
   system: NodeSystem
   sockets: UserSockets
   log: Log
@@ -145,9 +154,9 @@ function createSettings(
   certificate: HostCertificate,
   locks: LockWatch,
 ): Omit<NodeSettings, 'report'> {
-  const {auth, system, hostId, nodename, now, sessionId, log} = options
+  const {auth, system, hub, hostId, nodename, now, sessionId, log} = options
   return {
-    ...{auth, system, hostId, nodename, now, sessionId, log},
+    ...{auth, system, hub, hostId, nodename, now, sessionId, log},
     ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
     guard: createGuard(locks),
     hostIdentity: async () => certificate.current(),

@@ -1,7 +1,7 @@
 import type {Identity, SessionOptions} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, Ping} from '../auth/contract.js'
-import type {ConnectionGuard, Log, SessionAuth} from '../session/index.js'
+import type {ConnectionGuard, Log, SessionAuth, SessionHub} from '../session/index.js'
 import type {AlgorithmChoice, Channel, HostIdentity, SshConnection} from '../ssh/index.js'
 import type {Certificate} from '../sshcert/index.js'
 import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/index.js'
@@ -42,6 +42,7 @@ export interface NodeSystem {
 export interface NodeSettings {
   auth: NodeAuth
   guard: ConnectionGuard
+  hub: Pick<SessionHub, 'host'>
   system: NodeSystem
   hostId: string
   nodename: string

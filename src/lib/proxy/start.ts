@@ -14,7 +14,6 @@ import {
   type RefusalReporter,
   type SessionHub,
   startLockWatch,
-  startSessionHub,
 } from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
 import {checkCertificate} from '../sshcert/index.js'
@@ -49,6 +48,8 @@ export interface ProxyOptions {
   algorithms?: AlgorithmChoice
   /** As `{kind: 'system', role: 'proxy'}`. */
   auth: SystemApi
+  /** The sessions that this process holds. */
+  hub: SessionHub
   /** Where nodes and leaves open their tunnels. */
   tunnelListen: {host: string; port: number}
   /** Connects to the auth service's TLS port. */
@@ -63,6 +64,10 @@ export interface Proxy {
   address: {host: string; port: number}
   /** Where tunnels are opened to. */
   tunnelAddress: {host: string; port: number}
+  /** Makes sure that it can stand in for these hosts, each by all its names, while the auth service is away. */
+  keepSpares(hosts: readonly (readonly string[])[]): Promise<void>
+  /** Other rules for connections that begin from now on. @throws config_invalid, and nothing has changed */
+  useDialRules(rules: DialRules): void
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -73,10 +78,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
-  const hub = await startSessionHub({...options, heldBy: options.hostId, holder: options.proxyId})
   const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
-    ...{options, certificates, locks, hub, refusals},
+    ...{options, certificates, locks, refusals},
     ...{forwarders: new Set(), clients: new Map()},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
@@ -85,7 +89,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const dial = dialSettings(state)
   const closeAll = async (tunnels?: Tunnels): Promise<void> => {
     refusals.flush()
-    await Promise.all([tunnels?.close(), locks.close(), hub.close()])
+    await Promise.all([tunnels?.close(), locks.close()])
   }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
@@ -105,6 +109,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     address,
     tunnelAddress: tunnels.address,
+    keepSpares: hosts => certificates.keepSpares([options.names, ...hosts]),
+    useDialRules(rules) {
+      dial.policy = dialPolicy(rules)
+    },
     async close(drainMilliseconds) {
       state.draining = true
       server.close()
@@ -119,7 +127,6 @@ interface ProxyState {
   options: ProxyOptions
   certificates: HostCertificates
   locks: LockWatch
-  hub: SessionHub
   refusals: RefusalReporter
   forwarders: Set<Forwarder>
   /** Every connection, and who logged in on it. */
@@ -175,7 +182,8 @@ function createContext(
   state: ProxyState,
   ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
 ): ProxyContext {
-  const {options, certificates, forwarders, locks, hub} = state
+  const {options, certificates, forwarders, locks} = state
+  const {hub} = options
   const {guard} = ways
   const {auth, clusterName, proxyId, log} = options
   const forwardSettings: ForwardSettings = {

@@ -1,4 +1,4 @@
-import {isUtf8} from 'node:buffer'
+import {isAscii, isUtf8} from 'node:buffer'
 import {EVENT_BYTES, LABEL_CHARACTERS} from './limits.js'
 import {terminalSize} from './meta.js'
 import type {RecordingMeta} from './types.js'
@@ -48,14 +48,18 @@ export interface Encoder {
   heldSince(): number | undefined
 }
 
-export function createEncoder(): Encoder {
+/**
+ * @param terminal whether a terminal shows it. Without one, what is no text at all (an archive, the protocol of some
+ * program) is kept in its exact bytes alone: as text of a screen it would mean nothing, at ten times the work.
+ */
+export function createEncoder({terminal = true}: {terminal?: boolean} = {}): Encoder {
   let held: {bytes: Buffer; stream: OutputStream; since: number} | undefined
 
   const flush = (timeMs: number): string => {
     if (!held) return ''
     const {bytes, stream} = held
     held = undefined
-    return outputLines(timeMs, bytes, stream)
+    return outputLines(timeMs, bytes, stream, terminal)
   }
 
   return {
@@ -74,7 +78,7 @@ export function createEncoder(): Encoder {
           held = {bytes: Buffer.from(piece), stream, since: timeMs}
           break
         }
-        lines += outputLines(timeMs, whole, stream)
+        lines += outputLines(timeMs, whole, stream, terminal)
         rest = rest.subarray(whole.length)
       }
       return lines
@@ -87,12 +91,26 @@ export function createEncoder(): Encoder {
   }
 }
 
-function outputLines(timeMs: number, bytes: Buffer, stream: OutputStream): string {
+function outputLines(timeMs: number, bytes: Buffer, stream: OutputStream, terminal: boolean): string {
+  const isError = stream === 'stderr' ? eventLine(timeMs, STDERR_CODE, '') : ''
   // A terminal does nothing at a NUL, and in JSON each would take six bytes: a gigabyte of them, six gigabytes.
   const hasNul = bytes.includes(0)
-  const lines = eventLine(timeMs, 'o', (hasNul ? withoutNuls(bytes) : bytes).toString('utf8'))
-  const exact = hasNul || !isUtf8(bytes) ? eventLine(timeMs, BYTES_CODE, bytes.toString('base64')) : ''
-  return lines + exact + (stream === 'stderr' ? eventLine(timeMs, STDERR_CODE, '') : '')
+  if (!hasNul && isAscii(bytes)) return eventLine(timeMs, 'o', bytes.toString('latin1')) + isError
+  if (!hasNul && isUtf8(bytes)) return eventLine(timeMs, 'o', bytes.toString('utf8')) + isError
+  const text = !terminal && isBinary(bytes) ? '' : (hasNul ? withoutNuls(bytes) : bytes).toString('utf8')
+  return eventLine(timeMs, 'o', text) + eventLine(timeMs, BYTES_CODE, bytes.toString('base64')) + isError
+}
+
+/** How much of a piece is looked at to see what it is. */
+const sampleBytes = 1024
+
+/** Not UTF-8, and one in twenty bytes is a control character that no text has. */
+function isBinary(bytes: Buffer): boolean {
+  if (isUtf8(bytes)) return false
+  const sample = bytes.subarray(0, sampleBytes)
+  let controls = 0
+  for (const byte of sample) if (byte < 32 && !(byte >= 7 && byte <= 13) && byte !== 27) controls++
+  return controls * 20 > sample.length
 }
 
 /** A plain loop: on a run of NULs it is a hundred times faster than replacing them in a string. */

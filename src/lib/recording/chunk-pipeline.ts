@@ -2,6 +2,7 @@ import {problem, SallyportError} from '../errors/index.js'
 import {CHAIN_CODE, eventLine} from './asciicast.js'
 import {chainDigest, GENESIS} from './chain.js'
 import {createCompressor} from './compress.js'
+import {gzipMember} from './gzip-member.js'
 import type {RecordingEnd, RecordingMeta, RecordingSink} from './types.js'
 
 /** Lines that become one gzip member. Milliseconds since the start; `size` in characters. */
@@ -12,8 +13,11 @@ export interface OpenChunk {
   lastMs: number
 }
 
+/** Chunks that are compressed at once. The thread pool has four threads, and others need it, too. */
+const compressedAtOnce = 3
+
 export interface ChunkPipeline {
-  /** Takes up work if it is idle. */
+  /** Takes up work, as much as it can do at once. */
   pump(): void
   readonly busy: boolean
   /** Characters of the chunks that are durable. */
@@ -27,7 +31,7 @@ export interface ChunkPipeline {
 
 /**
  * Takes chunks from `next`, compresses, chains and appends them strictly in order, one `begin` before the first.
- * A chunk is compressed while the one before it is being written. The first failure ends it for good.
+ * Chunks are compressed while those before them are compressed or written. The first failure ends it for good.
  */
 export function createChunkPipeline(options: {
   meta: RecordingMeta
@@ -38,7 +42,8 @@ export function createChunkPipeline(options: {
 }): ChunkPipeline {
   const {meta, sink, next, onFailure} = options
   let waiters: {met: () => boolean; resolve: () => void}[] = []
-  const compressText = createCompressor()
+  const compress = createCompressor()
+  const compressing: Compressing[] = []
   let busy = false
   let durable = 0
   let sequence = 0
@@ -66,43 +71,58 @@ export function createChunkPipeline(options: {
     if (failed) throw failed
   }
 
-  const compress = (chunk: OpenChunk): Promise<Buffer> => {
-    const link = sequence === 0 ? '' : eventLine(chunk.firstMs, CHAIN_CODE, `${sequence} ${head}`)
-    return compressText(link + chunk.lines.join(''))
-  }
-
   const append = async ({firstMs, lastMs, size}: OpenChunk, data: Buffer): Promise<void> => {
     await sink.append(meta.sid, {sequence: sequence - 1, firstMs, lastMs, data, digest: head})
     durable += size
     wake()
   }
 
+  const takeUp = (): void => {
+    while (compressing.length < compressedAtOnce) {
+      const chunk = next()
+      if (!chunk) return
+      const body = bodyOf(chunk.lines)
+      const deflated = compress(body)
+      // Waited for in its turn; until then a rejection must not count as unhandled.
+      deflated.catch(() => undefined)
+      compressing.push({chunk, body, deflated})
+    }
+  }
+
   const work = async (): Promise<void> => {
     if (sequence === 0) await sink.begin(meta)
     let appending = Promise.resolve()
     for (;;) {
-      let chunk = next()
-      if (!chunk) {
+      takeUp()
+      if (compressing.length === 0) {
         await appending
-        chunk = next()
+        takeUp()
       }
-      if (!chunk) {
+      const [first] = compressing
+      if (!first) {
         // In the same turn as the look into `next`, or a chunk closed in between would wait for ever.
         busy = false
         return
       }
-      const data = await compress(chunk)
+      const deflated = await first.deflated
       await appending
+      const {chunk, body} = first
+      const link = sequence === 0 ? '' : eventLine(chunk.firstMs, CHAIN_CODE, `${sequence} ${head}`)
+      const data = gzipMember(link, body, deflated)
+      compressing.shift()
       head = chainDigest(head, data)
       sequence += 1
       appending = append(chunk, data)
-      // Waited for in the next round; until then a rejection must not count as unhandled.
       appending.catch(() => undefined)
     }
   }
 
   const pump = (): void => {
-    if (busy || failed) return
+    if (failed) return
+    if (busy) {
+      if (sequence > 0) takeUp()
+      return
+    }
     busy = true
     work().catch(fail)
   }
@@ -126,6 +146,23 @@ export function createChunkPipeline(options: {
       return failed
     },
   }
+}
+
+interface Compressing {
+  chunk: OpenChunk
+  body: Buffer
+  deflated: Promise<Buffer>
+}
+
+/** Lines as UTF-8. Most are ASCII, which is written at a fraction of the time. */
+function bodyOf(lines: readonly string[]): Buffer {
+  const lengths = lines.map(line => Buffer.byteLength(line))
+  const body = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + length, 0))
+  let at = 0
+  lines.forEach((line, i) => {
+    at += body.write(line, at, line.length === lengths[i] ? 'latin1' : 'utf8')
+  })
+  return body
 }
 
 /** Only words that may reach the user: the message of a foreign error could name a path of the server. */

@@ -4,8 +4,11 @@ export const EVENT_BYTES = 32 * 1024
 /** Encoded lines at which a chunk closes: small enough to lose little, large enough to compress well. */
 export const CHUNK_BYTES = 128 * 1024
 
-/** While the sink is busy a chunk may grow to this, so that a slow fsync is shared by more output. */
-export const BUSY_CHUNK_BYTES = 2 * 1024 * 1024
+/**
+ * While the sink is busy a chunk may grow to this, so that a slow fsync is shared by more output. Several of them fit
+ * into what may be pending, to be compressed at once.
+ */
+export const BUSY_CHUNK_BYTES = 1024 * 1024
 
 /**
  * A chunk closes this long after its first event. A killed proxy loses what is not durable, at most a second of output:

@@ -1,6 +1,7 @@
 import {constants} from 'node:fs'
 import {problem} from '../errors/index.js'
 import {chainDigest, GENESIS} from './chain.js'
+import {isMadeHere} from './gzip-member.js'
 import {inflateMember} from './gzip-members.js'
 import {
   formatChunkLine,
@@ -98,7 +99,7 @@ export function liveRecording(
       checkPlace(chunk, count(), last)
       if (chainDigest(head(), chunk.data) !== chunk.digest)
         throw refused(chunk, 'does not continue the chain of the recording')
-      await inflateMember(chunk.data)
+      if (!isMadeHere(chunk.data)) await inflateMember(chunk.data)
       // The index names only what the data file holds for certain.
       await writeSyncedAt(paths.data, dataEnd(), chunk.data)
       await adopt(chunk)

@@ -111,7 +111,7 @@ export function createRecordingWriter(options: RecordingWriterOptions): Recordin
 
 /** Gathers lines into chunks and closes them by size and by time. The header is the first chunk. */
 function createCollector(meta: RecordingMeta, now: () => number) {
-  const encoder = createEncoder()
+  const encoder = createEncoder({terminal: meta.term !== undefined || meta.interactive})
   const origin = now()
   const header = headerLine(meta)
   const closed: OpenChunk[] = [{lines: [header], size: header.length, firstMs: 0, lastMs: 0}]

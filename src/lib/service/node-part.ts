@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto'
 import {networkInterfaces, userInfo} from 'node:os'
 import {type Address, type Config, formatAddress} from '../config/index.js'
 import {type Node, startHostNode} from '../node/index.js'
+import type {SessionHub} from '../session/index.js'
 import {signerFromKey} from '../sshcert/index.js'
 import {acceptTransport, keepTunnel} from '../tunnel/index.js'
 import type {AuthLink} from './auth-link.js'
@@ -9,7 +10,7 @@ import {listening} from './listening.js'
 import type {Part} from './part.js'
 
 /** Starts the node of this machine. @throws config_invalid where it cannot listen, and what the auth service says */
-export async function startNodePart(part: Part, link: AuthLink): Promise<Node> {
+export async function startNodePart(part: Part, link: AuthLink, hub: SessionHub): Promise<Node> {
   const {config, logger, hostId, version, now, resources, drain} = part
   const {listen, labels, commandLabels, permitUserEnv} = config.node
   if (process.getuid?.() !== 0)
@@ -20,6 +21,7 @@ export async function startNodePart(part: Part, link: AuthLink): Promise<Node> {
     startHostNode({
       ...{hostId, version, now, listen, labels, commandLabels, permitUserEnv},
       auth: link.as('node'),
+      hub,
       nodename: config.nodename,
       advertise: address => advertisedAddress(config, address),
       tunnel: config.joining.proxyServers.length > 0,

@@ -1,6 +1,8 @@
 import {randomUUID} from 'node:crypto'
 import {type Address, formatAddress} from '../config/index.js'
+import {asProblem, problemLine} from '../errors/index.js'
 import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
+import type {SessionHub} from '../session/index.js'
 import {proxyNames} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
 import {listening} from './listening.js'
@@ -10,6 +12,7 @@ import type {Part} from './part.js'
 export async function startProxyPart(
   part: Part,
   link: AuthLink,
+  hub: SessionHub,
   webPorts: () => number[],
 ): Promise<SshProxy> {
   const {config, hostId, logger, now, resources, drain} = part
@@ -31,6 +34,7 @@ export async function startProxyPart(
       maxConnections: config.limits.maxConnections,
       algorithms: config.algorithms,
       auth: link.as('proxy'),
+      hub,
       serveApi: link.serveApi,
       tunnelListen: config.proxy.tunnelListen,
       dialAuth: link.dialAuth,
@@ -40,7 +44,22 @@ export async function startProxyPart(
     }),
   )
   resources.add('proxy', () => proxy.close(drain.milliseconds))
+  if (link.hostNames) resources.add('spare host certificates', keepSpares(part, proxy, link.hostNames))
   return proxy
+}
+
+const hour = 3_600_000
+
+/** Prepares the proxy, at once and each hour, for a time without the auth service. Returns how to stop. */
+function keepSpares({logger}: Part, proxy: SshProxy, hostNames: () => string[][]): () => void {
+  const keep = (): void => {
+    proxy
+      .keepSpares(hostNames())
+      .catch(error => logger.warn({error: problemLine(asProblem(error))}, 'no spare host certificates'))
+  }
+  const timer = setInterval(keep, hour).unref()
+  keep()
+  return () => clearInterval(timer)
 }
 
 const place = (what: string, address: Address, setting: string) => ({

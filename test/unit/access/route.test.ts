@@ -59,7 +59,8 @@ describe('a host is chosen', () => {
     ['by its name and port', {host: 'db', port: 22}, 'db'],
     ['by its name, where nobody names a port', {host: 'web'}, 'web'],
     ['not by a part of its name', {host: 'd'}, 'none'],
-    ['not by its name with another port', {host: 'web', port: 22}, 'other_port 2'],
+    ['by its name with 22, which is what ssh says where nobody named one', {host: 'web', port: 22}, 'web'],
+    ['not by its name with another port', {host: 'web', port: 23}, 'other_port 2'],
     ['by its address', {host: '10.0.0.1', port: 22}, 'db'],
     ['by an IPv6 address', {host: '2001:db8::7', port: 22}, 'six'],
     [
@@ -107,7 +108,7 @@ describe('a hidden host', () => {
     ['nor by its UUID', {host: uuid(1)}, [db], 'hidden'],
     ['nor by its address', {host: '10.0.0.1', port: 22}, [db], 'hidden'],
     ['nor by where a name leads', {host: 'x', port: 22, addresses: ['10.0.0.1']}, [db], 'hidden'],
-    ['nor told of by its port', {host: 'web', port: 22}, [web], 'hidden'],
+    ['nor told of by its port', {host: 'web', port: 23}, [web], 'hidden'],
     ['is no rival of one that may be seen', {host: 'twin'}, [otherTwin], 'twin3'],
     ['is not listed among several', {host: 'twin'}, [twin, otherTwin], 'hidden'],
     ['does not shut another sshd at its address', {host: '10.0.0.1', port: 2200}, [db], 'none'],

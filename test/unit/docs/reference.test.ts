@@ -1,11 +1,13 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {describe, expect, it} from 'vitest'
 import {z} from 'zod'
-import {joinTokenSchema, machineSchema} from '../../../src/lib/auth/joining.js'
+import type {AuthApi, Caller} from '../../../src/lib/auth/index.js'
+import {joinTokenSchema, machineSchema, webAddressSchema} from '../../../src/lib/auth/joining.js'
 import {methodInputs} from '../../../src/lib/auth/method-inputs.js'
 import {failuresSchema, inviteSchema, otpUseSchema, userSchema} from '../../../src/lib/auth/records.js'
 import {remoteMethods} from '../../../src/lib/auth/remote-methods.js'
-import {apiRights} from '../../../src/lib/auth/rights.js'
+import {apiRights, mayCall} from '../../../src/lib/auth/rights.js'
+import {anonymousInputs, streamMethods, systemInputs} from '../../../src/lib/auth/system-methods.js'
 import {
   formatAuthorizedKey,
   parseAuthorizedKey,
@@ -48,6 +50,42 @@ describe('wire-protocol.md', () => {
   )
 })
 
+describe('auth-api.md', () => {
+  const guide = page('docs/auth-api.md')
+  const calls = rows(section(guide, '## Calls'))
+  const inputs = Object.entries(systemInputs as Record<string, z.ZodType>)
+
+  it('lists every method that roles on other machines call, every stream, and no other', () => {
+    const methods = calls.map(([cell = '']) => cell.replaceAll('`', ''))
+    expect(methods.sort()).toEqual(inputs.map(([name]) => name).sort())
+    const streams = rows(section(guide, '## Streams')).map(([cell = '']) => cell.replaceAll('`', ''))
+    expect(streams.sort()).toEqual([...streamMethods].sort())
+    const others = section(guide, '## For others')
+    expect(Object.keys(anonymousInputs).filter(name => !others.includes(`\`${name}\``))).toEqual([])
+  })
+
+  it.each(inputs)('has the fields of %s, and says which may be absent', (name, schema) => {
+    const cell = calls.find(([first]) => first === `\`${name}\``)?.[2] ?? ''
+    const {prefixItems = []} = z.toJSONSchema(schema, {io: 'input', unrepresentable: 'any'}) as {
+      prefixItems?: {properties?: Record<string, unknown>; required?: string[]}[]
+    }
+    for (const {properties = {}, required = []} of prefixItems)
+      for (const field of Object.keys(properties))
+        expect([field, cell.includes(`\`${field}\`${required.includes(field) ? '' : '?'}`)]).toEqual([
+          field,
+          true,
+        ])
+  })
+
+  it.each([...inputs.map(([name]) => name), ...streamMethods])('says who may call %s', name => {
+    const row = [...calls, ...rows(section(guide, '## Streams'))].find(([first]) => first === `\`${name}\``)
+    const may = (caller: Caller): boolean => mayCall(caller, name as keyof AuthApi, [])
+    const roles = (['proxy', 'node'] as const).filter(role => may({kind: 'system', role}))
+    const words = may({kind: 'anonymous', address: ''}) ? 'anybody' : roles.join(', ')
+    expect(row?.[1]).toBe(words)
+  })
+})
+
 describe('storage.md', () => {
   const guide = page('docs/storage.md')
 
@@ -56,6 +94,7 @@ describe('storage.md', () => {
     ['### `invites/<sha-256 of the token, hex>`', inviteSchema],
     ['### `join-tokens/<sha-256 of the token, hex>`', joinTokenSchema],
     ['### `machines/<UUID>`', machineSchema],
+    ['### `web-address/latest`', webAddressSchema],
     ['### `failures/<name>`', failuresSchema],
     ['### `otp/<name>`', otpUseSchema],
   ] as const)('lists every field of %s', (heading, schema) => {

@@ -10,7 +10,7 @@ import {createUserSockets} from '../../../src/lib/node/user-sockets.js'
 import type {ConnectionGuard} from '../../../src/lib/session/index.js'
 import type {SshConnection} from '../../../src/lib/ssh/index.js'
 import {type CertificateFields, signerFromKey, WireWriter} from '../../../src/lib/sshcert/index.js'
-import {everything, type FakeAuth, fakeAuth, openGuard} from '../forward/fixture.js'
+import {everything, type FakeAuth, fakeAuth, openGuard, openHub} from '../forward/fixture.js'
 import {certify, connectOn, hostAuthority, newKey, streamPair, userAuthority} from '../ssh/fixture.js'
 
 export const hostId = '6f4c1a56-1f0e-4a8e-9a35-0d9c1c0d7c11'
@@ -126,6 +126,7 @@ export function nodeSettings(wish: WorldOptions = {}) {
     auth: auth as unknown as NodeAuth,
     ...{system, hostId},
     guard: wish.guard ?? guard,
+    hub: openHub(auth),
     nodename: 'db1',
     clusterName: 'test',
     recording: () => mode,

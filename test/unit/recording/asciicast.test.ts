@@ -80,6 +80,22 @@ describe('encoding output', () => {
     ])
   })
 
+  it('keeps what is no text in its exact bytes alone, where no terminal shows it', () => {
+    const archive = Buffer.from(Array.from({length: 512}, (_, i) => (i * 73) % 256).concat(0x61))
+    expect(parse(createEncoder({terminal: false}).output(0, archive))).toEqual([
+      [0, 'o', ''],
+      [0, 'x-bytes', archive.toString('base64')],
+    ])
+    const [[, , shown]] = parse(createEncoder().output(0, archive)) as [[number, string, string]]
+    expect(shown.length).toBeGreaterThan(256)
+    for (const words of [Buffer.from('na\xefve caf\xe9\r\n\x1b[1m', 'latin1'), Buffer.from('a\0b\0')]) {
+      const [[, , text]] = parse(createEncoder({terminal: false}).output(0, words)) as [
+        [number, string, string],
+      ]
+      expect(text).toBe(words.toString('utf8').replaceAll('\0', ''))
+    }
+  })
+
   it('keeps NULs in the exact bytes alone, where they do not take six bytes each', () => {
     const bytes = Buffer.from('a\0b\0')
     expect(parse(createEncoder().output(5, bytes))).toEqual([
