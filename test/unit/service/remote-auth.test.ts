@@ -126,6 +126,20 @@ describe('a machine with roles of a cluster elsewhere', () => {
     await (await start({...machine, roles: 'proxy,node'})).stop()
   })
 
+  test('believes the authorities that the cluster has now', async () => {
+    const {tokenFor, machine, auth} = await ready()
+    await (await start({...machine, token: await tokenFor('proxy')})).stop()
+    const other = await openAuth({clock: {now: Date.now()}})
+    // One too many, as after a rotation.
+    const before = kept(machine.dataDir)
+    const authorities = [...before.authorities, ...other.authorities.tlsHostAuthorities()]
+    writeFileSync(join(machine.dataDir, 'identity.json'), JSON.stringify({...before, authorities}))
+    await (await start(machine)).stop()
+    while (kept(machine.dataDir).authorities.length > 1) await new Promise(resolve => setTimeout(resolve, 5))
+    expect(kept(machine.dataDir)).toEqual(before)
+    expect(before.authorities).toEqual(auth.authorities.tlsHostAuthorities())
+  })
+
   test('with a certificate that has run out joins again', async () => {
     const {tokenFor, machine} = await ready()
     await (await start({...machine, token: await tokenFor('proxy')})).stop()
