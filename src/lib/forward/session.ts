@@ -133,7 +133,9 @@ class Session {
   }
 
   tell(line: string): void {
-    if (!this.#local.writableEnded) this.#local.stderr.write(`sallyport: ${line}\r\n`)
+    // On a terminal there may be a prompt in the line.
+    const fresh = this.#terminal && this.#running ? '\r\n' : ''
+    if (!this.#local.writableEnded) this.#local.stderr.write(`${fresh}sallyport: ${line}\r\n`)
   }
 
   input(data: Buffer): Promise<void> | undefined {
