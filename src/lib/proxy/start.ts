@@ -66,6 +66,8 @@ export interface Proxy {
   address: {host: string; port: number}
   /** Where tunnels are opened to. */
   tunnelAddress: {host: string; port: number}
+  /** Makes sure that it can stand in for these hosts, each by all its names, while the auth service is away. */
+  keepSpares(hosts: readonly (readonly string[])[]): Promise<void>
   /** Other rules for connections that begin from now on. @throws config_invalid, and nothing has changed */
   useDialRules(rules: DialRules): void
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
@@ -109,6 +111,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     address,
     tunnelAddress: tunnels.address,
+    keepSpares: hosts => certificates.keepSpares([options.names, ...hosts]),
     useDialRules(rules) {
       dial.policy = dialPolicy(rules)
     },

@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import {namesOf} from '../access/index.js'
 import {
   type ClusterClient,
   type ClusterFollower,
@@ -52,6 +53,7 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
     cluster: {clusterName, recording, checkHostKeys, keepAliveMilliseconds},
     as: role => linkOf(role).api,
     web: {as: ({address}) => linkOf('proxy').client.anonymous(address)},
+    hostNames: () => linkOf('proxy').follower.state().hosts.map(namesOf),
     announce(webUrl) {
       linkOf('proxy')
         .api.announceProxy({webUrl})
