@@ -56,6 +56,7 @@ async function place(recording: 'proxy' | 'proxy-sync' = 'proxy'): Promise<Place
         proxy_service: {
           ...{enabled: 'yes', listen_addr: `127.0.0.1:${ports.ssh}`},
           web_listen_addr: `127.0.0.1:${ports.web}`,
+          tunnel_listen_addr: '127.0.0.1:0',
         },
       },
     })
