@@ -7,7 +7,8 @@ export default class Start extends BaseCommand {
     `Without a configuration: users, certificates and recordings in one data directory, SSH on port 3023, HTTPS on
 port 3080, every session recorded. Where each service listens is printed on stdout and written to
 addresses.json in the data directory; logs are JSON on stderr. SIGTERM or Ctrl-C ends sessions and seals
-their recordings; a second one ends the process at once.
+their recordings; a second one ends the process at once. SIGHUP reads the configuration again: the log says what
+counts from now on, and what from the next start on; a configuration with errors changes nothing.
 
 A machine that runs without the auth service joins the cluster of another one, with a token that \`nodes add\` or
 \`tokens add\` made there. What it gets for it is kept in the data directory; the next start needs no token.`
@@ -61,7 +62,7 @@ A machine that runs without the auth service joins the cluster of another one, w
   async run(): Promise<void> {
     const {flags} = await this.parse(Start)
     const {loadConfig, parseLabels, parseRoles} = await import('../lib/config/index.js')
-    const config = await loadConfig(flags.config, {
+    const given = {
       roles: flags.roles === undefined ? undefined : parseRoles(flags.roles),
       dataDir: flags['data-dir'],
       nodename: flags.nodename,
@@ -77,9 +78,15 @@ A machine that runs without the auth service joins the cluster of another one, w
       proxyServer: flags['proxy-server'],
       token: flags.token,
       caPin: flags['ca-pin'],
-    })
+    }
+    const load = () => loadConfig(flags.config, given)
     const {runService} = await import('../lib/service/index.js')
-    await runService({config, version: this.config.version, announce: line => this.log(line)})
+    await runService({
+      config: await load(),
+      load,
+      version: this.config.version,
+      announce: line => this.log(line),
+    })
     this.exit(0)
   }
 }

@@ -1,3 +1,4 @@
+import {once} from 'node:events'
 import {readFileSync} from 'node:fs'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
@@ -10,6 +11,7 @@ import {
   startField,
   type UserKey,
 } from '../support/field.js'
+import {start} from '../support/process.js'
 
 /** A node whose sessions the proxy records: one ID, one record, wherever somebody looks. */
 let field: Field
@@ -58,6 +60,20 @@ describe.each<[string, () => string[]]>([
     expect(named(tunnel.events, 'port')).toMatchObject([{forwarded_by: 'proxy-1'}])
     const sftp = await field.during(() => sshText([...way(), '-s', ...where(), 'sftp'], {env: env()}))
     expect(named(sftp.events, 'subsystem')).toMatchObject([{name: 'sftp', forwarded_by: 'proxy-1'}])
+  })
+})
+
+describe('a session at a node that others look at', () => {
+  it('is listed once, by the one ID, and can be ended from elsewhere', async () => {
+    const way = [...field.throughSubsystem(key), ...where()]
+    const client = start('ssh', [...way, 'echo $SSH_SESSION_ID; exec sleep 100'], {env: env()})
+    const [said] = await once(client.stdout, 'data')
+    const sid = String(said).trim()
+    const {stdout} = await field.cluster.admin(['sessions', 'ls', '--format=json'])
+    expect(JSON.parse(stdout)).toMatchObject([{sid, user: 'joe', state: 'running'}])
+    expect((await field.cluster.admin(['sessions', 'end', sid])).code).toBe(0)
+    const [code] = await once(client, 'exit')
+    expect(code).toBe(255)
   })
 })
 

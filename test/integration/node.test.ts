@@ -1,3 +1,4 @@
+import {execFileSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
 import {existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
@@ -5,6 +6,7 @@ import {type AddressInfo, connect, createServer} from 'node:net'
 import {join} from 'node:path'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
+import {sallyport} from '../support/cluster.js'
 import {
   addToAgent,
   type Event,
@@ -12,6 +14,7 @@ import {
   extensionsWithout,
   type Field,
   login,
+  mintAuthorities,
   sshText,
   startField,
   type UserKey,
@@ -23,7 +26,11 @@ let field: Field
 let key: UserKey
 
 beforeAll(async () => {
-  field = await startField({auth_service: {session_recording: 'node'}}, {roles: 'auth,proxy,node'})
+  const commands = [{name: 'answer', command: ['echo', '42'], period: '1h'}]
+  field = await startField(
+    {auth_service: {session_recording: 'node'}, ssh_service: {labels: {env: 'test'}, commands}},
+    {roles: 'auth,proxy,node'},
+  )
   key = await field.userKey()
   await addToAgent(field.agent, key)
 })
@@ -271,6 +278,9 @@ describe('the record of the node', () => {
     expect(result.code).toBe(0)
     expect(named(events, 'session.start')).toMatchObject([{sid, session_recording: 'node'}])
     expect(named(events, 'session.end')).toHaveLength(1)
+    expect(named(events, 'session.connect')).toMatchObject([
+      {forwarded_by: 'proxy-1', session_recording: 'node'},
+    ])
     const played = await field.cluster.admin(['play', sid, '--format=text'])
     expect(played.stdout).toContain('through the proxy')
   })
@@ -286,6 +296,24 @@ describe('the record of the node', () => {
     expect(files).toMatchObject([{path: `${field.directory}/two`, bytes: 1000, user: 'joe', login}, {}])
   })
 
+  it('is listed while it runs, can be watched, and be ended from elsewhere', async () => {
+    const client = start('ssh', [...direct(), where(), 'echo $SSH_SESSION_ID; exec cat'])
+    const [said] = await once(client.stdout, 'data')
+    const sid = String(said).trim()
+    const {stdout} = await field.cluster.admin(['sessions', 'ls', '--format=json'])
+    expect(JSON.parse(stdout)).toMatchObject([{sid, user: 'joe', login, state: 'running'}])
+    const mine = ['-i', key.path, '-o', 'IdentitiesOnly=yes', '-p', String(field.cluster.addresses.ssh.port)]
+    const trust = ['-F', 'none', '-o', 'BatchMode=yes', '-o', `UserKnownHostsFile=${field.knownHosts}`]
+    const watcher = start('ssh', [...trust, ...mine, '-s', 'joe@127.0.0.1', `join:${sid}:observer`])
+    let seen = ''
+    for (const stream of [watcher.stdout, watcher.stderr]) stream.on('data', chunk => (seen += chunk))
+    await eventually(() => seen.includes('you are joining session'), 'somebody looks on')
+    client.stdin.write('typed and shown\n')
+    await eventually(() => seen.includes('typed and shown'), 'the watcher sees it')
+    await field.cluster.admin(['sessions', 'end', sid])
+    expect((await once(client, 'exit'))[0]).toBe(255)
+  })
+
   it('names the subsystem of a file transfer, and makes no recording of it', async () => {
     const before = field.recordings().length
     const {events} = await field.during(() =>
@@ -295,6 +323,92 @@ describe('the record of the node', () => {
     expect(field.recordings()).toHaveLength(before)
   })
 })
+
+describe('a lock', () => {
+  it('on the node by its UUID ends what runs there within two seconds, and lets nobody in', async () => {
+    const client = start('ssh', [...direct(), where(), 'echo $SSH_TELEPORT_HOST_UUID; exec sleep 100'])
+    let said = ''
+    client.stderr.on('data', chunk => (said += chunk))
+    const [first] = await once(client.stdout, 'data')
+    const uuid = String(first).trim()
+    const locked = await field.cluster.admin(['lock', `--node=${uuid}`, '--format=json'])
+    expect(locked.code).toBe(0)
+    const since = performance.now()
+    expect((await once(client, 'exit'))[0]).toBe(255)
+    expect(performance.now() - since).toBeLessThan(2500)
+    expect(said).toContain('is locked')
+    const refused = await at('true')
+    expect(refused.code).toBe(255)
+    expect(refused.stderr).toContain('is locked')
+    const {id} = JSON.parse(locked.stdout)
+    expect((await field.cluster.admin(['unlock', id])).code).toBe(0)
+    expect((await at('true')).code).toBe(0)
+  })
+})
+
+describe('`sallyport` itself', () => {
+  let identity: string
+  let home: string
+  const ours = async (...words: string[]) => {
+    const {web, ssh} = field.cluster.addresses
+    const proxy = [`--proxy=127.0.0.1:${web.port},${ssh.port}`, `--identity=${identity}`, '--insecure']
+    const [command = '', ...rest] = words
+    return sallyport([command, ...proxy, ...rest], {env: {SALLYPORT_HOME: home}})
+  }
+  beforeAll(async () => {
+    identity = join(field.directory, 'identity')
+    home = join(field.directory, 'home')
+    const signed = await field.cluster.admin(['auth', 'sign', '--user=joe', `--out=${identity}`])
+    expect(signed.code).toBe(0)
+  })
+
+  it('finds the node with its labels, and reaches it by name, without lending an agent', async () => {
+    const listed = await ours('ls', '--format=json')
+    expect(JSON.parse(listed.stdout)).toMatchObject([
+      {hostname: 'proxy-1', labels: {env: 'test', answer: '42'}},
+    ])
+    const {stdout, code} = await ours('ssh', `${login}@proxy-1`, 'echo $SSH_SESSION_ID; exit 4')
+    expect(code).toBe(4)
+    const sid = stdout.trim()
+    expect(output(sid)).toContain(sid)
+  })
+})
+
+describe.runIf(isRoot)('a node that runs as somebody else', () => {
+  it('serves that login alone, and says so', async () => {
+    const user = createLoginUser()
+    const directory = join(user.home, 'cluster')
+    mkdirSync(directory)
+    const minted = await mintAuthorities(directory)
+    execFileSync('chown', ['-R', user.name, directory])
+    const config = join(directory, 'sallyport.yaml')
+    writeFileSync(config, unprivileged(directory), {mode: 0o644})
+    const program = join(import.meta.dirname, '../../bin/run.js')
+    const words = [program, 'start', '--roles=auth,proxy,node', `--config=${config}`]
+    const service = start(process.execPath, words, {uid: user.uid, gid: user.gid, env: {HOME: user.home}})
+    let log = ''
+    service.stderr.on('data', chunk => (log += chunk))
+    const addresses = join(directory, 'data', 'addresses.json')
+    await eventually(() => existsSync(addresses), 'it listens')
+    const admin = ['users', 'add', 'joe', `${user.name},${login}`, `--config=${config}`]
+    expect((await sallyport(admin)).code).toBe(0)
+    const own = await field.userKey({principals: [user.name, login], authorities: minted})
+    const {node} = JSON.parse(readFileSync(addresses, 'utf8'))
+    const to = ['-p', String(node.port), '-o', 'StrictHostKeyChecking=no']
+    const client = [...options(own).slice(0, 4), ...to, '-o', 'UserKnownHostsFile=/dev/null', '-i', own.path]
+    expect((await sshText([...client, where(user.name), 'id -un'])).stdout).toBe(`${user.name}\n`)
+    const refused = await sshText([...client, where(), 'id -un'])
+    expect(refused.stderr).toContain(`this host serves the login ${user.name} only`)
+    expect(log).toContain('it serves this login only')
+  })
+})
+
+const unprivileged = (directory: string): string => `
+teleport: {nodename: node-1, data_dir: ${directory}/data}
+auth_service: {cluster_name: test.example, session_recording: node, authentication: {second_factor: off}}
+proxy_service: {listen_addr: "127.0.0.1:0", web_listen_addr: "127.0.0.1:0", tunnel_listen_addr: "127.0.0.1:0"}
+ssh_service: {listen_addr: "127.0.0.1:0"}
+`
 
 describe.runIf(isRoot)('a node that runs as root', () => {
   let other: LoginUser

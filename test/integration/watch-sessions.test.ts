@@ -1,11 +1,23 @@
-import {writeFileSync} from 'node:fs'
+import {once} from 'node:events'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {stringify} from 'yaml'
 import {sallyport, startSallyport} from '../support/cluster.js'
-import {type Event, eventually, type Field, login, startField, type UserKey} from '../support/field.js'
+import {
+  addToAgent,
+  type Event,
+  eventually,
+  type Field,
+  login,
+  startField,
+  type UserKey,
+} from '../support/field.js'
+import {startAgent} from '../support/openssh.js'
+import {type PipedProcess, run, start} from '../support/process.js'
 import {sallyportPath} from '../support/service.js'
 import type {Sshd} from '../support/sshd.js'
+import {temporaryDirectory} from '../support/temporary-directory.js'
 import {startTmux, type Tmux} from '../support/tmux.js'
 
 // The owner of every session here is joe, with stock ssh; those who join use our client unless a test says otherwise.
@@ -20,6 +32,7 @@ interface Running {
   state: string
   user: string
   host: string
+  command: string | null
   participants: {user: string; mode: string}[]
 }
 
@@ -100,7 +113,6 @@ let added = false
 async function addKey(): Promise<void> {
   if (added) return
   added = true
-  const {addToAgent} = await import('../support/field.js')
   await addToAgent(field.agent, key)
 }
 
@@ -110,6 +122,10 @@ function inTerminal(user: string, ...args: string[]): Tmux {
   tmux.type(`clear; ${command([sallyportPath, ...as(user, ...args)])}; echo "status $?"`)
   return tmux
 }
+
+/** Megabytes. */
+const residentMemory = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 
 const eventsOf = (sid: string, ...names: string[]): Event[] =>
   field.events().filter(event => event.sid === sid && names.includes(event.event))
@@ -143,12 +159,10 @@ describe('a session of plain sshd', () => {
     await watcher.until(/^ready>/m)
     tmux.type('echo after-$((40 + 2))')
     await watcher.until(/after-42/)
-    // The owner's screen has a line from us in it, which is told beside the output.
-    const withoutNotices = (lines: string[]) =>
-      lines.filter(line => line !== '' && !line.includes('sallyport:'))
-    expect(withoutNotices(watcher.screen())).toEqual(
-      expect.arrayContaining(withoutNotices(tmux.screen()).slice(-2)),
-    )
+    // Each where it stands: the owner's screen has a line of the proxy's more, which is beside the output.
+    for (const one of [tmux, watcher]) await one.until(/echo after-\$\(\(40 \+ 2\)\)\nafter-42\nready>$/m)
+    expect(watcher.screen()[4]).toBe('         ключ 漢字')
+    expect(tmux.screen()[4]).toBe('         ключ 漢字')
     watcher.press('C-c')
     await watcher.until(/status 0/)
     await tmux.until(/ann, who joined as observer, has left/)
@@ -236,4 +250,147 @@ describe('nobody joins', () => {
     const refused = await sallyport(as('ann', 'sessions', 'end', '11111111-2222-4333-8444-555555555555'))
     expect(refused.code).toBe(34)
   })
+})
+
+describe('whose roles want somebody to look on', () => {
+  const sue = (more: string[] = []): string[] => [
+    ...as('sue', 'ssh', '-p', String(target.port), ...more),
+    `${login}@127.0.0.1`,
+  ]
+  const pendingOf = (user: string) => async (): Promise<Running | undefined> =>
+    (await running()).find(one => one.user === user)
+
+  test('waits for them, pauses without them, and goes on', async () => {
+    const owner = startTmux()
+    owner.type(`clear; exec ${command([sallyportPath, ...sue()])}`)
+    await owner.until(/begins when there is\s+1 moderator with the role moderates \(four eyes\)/)
+    const pending = await pendingOf('sue')()
+    expect(pending).toMatchObject({state: 'pending'})
+    const sid = pending?.sid ?? ''
+    expect(await admin('sessions', 'ls')).toContain(`${sid} waits for 1 moderator`)
+    const first = inTerminal('mod', 'join', sid, '--mode=observer')
+    await owner.until(/mod has joined as observer/)
+    expect(owner.screen().join('\n')).not.toMatch(/[#$] *$/m)
+    const moderator = inTerminal('mod', 'join', sid, '--mode=moderator')
+    await owner.until(/[#$] *$/m)
+    first.press('C-c')
+    owner.type("PS1='ready> '; clear")
+    await moderator.until(/^ready>/m)
+    moderator.press('C-c')
+    await owner.until(/the session is paused until there is 1/)
+    owner.type('echo lost-$((1 + 1))')
+    const again = inTerminal('mod', 'join', sid, '-m', 'moderator')
+    await owner.until(/the session goes on/)
+    owner.type('echo kept-$((1 + 1))')
+    for (const one of [owner, again]) await one.until(/kept-2/)
+    expect(owner.screen().join('\n')).not.toContain('lost-2')
+    again.press('t')
+    await eventually(() => eventsOf(sid, 'session.end').length === 1, 'the session ended')
+    expect(eventsOf(sid, 'session.start')).toHaveLength(1)
+  })
+
+  test('gets no files and no ports: nobody would see what passes there', async () => {
+    const overseen = await keyOf('sue', 'access', 'overseen')
+    const words = [...field.throughSubsystem(overseen), '-p', String(target.port)]
+    const agent = await startAgent(temporaryDirectory())
+    await addToAgent(agent, overseen)
+    const place = `${login}@127.0.0.1`
+    const {result: copied, events} = await field.during(() =>
+      run('ssh', [...words, place, '-s', 'sftp'], {env: agent.env}),
+    )
+    expect(copied.stderr).toContain('your sessions need somebody who looks on')
+    expect(copied.code).toBe(255)
+    expect(events.filter(({event}) => event === 'session.start')).toEqual([])
+    const port = await run('ssh', [...words, '-W', '127.0.0.1:22', place], {env: agent.env})
+    expect(port.code).toBe(255)
+    expect(port.stderr).toContain('does not permit port forwarding')
+  })
+})
+
+/** A certificate of this user with these roles. */
+function keyOf(user: string, ...roles: string[]): Promise<UserKey> {
+  const extensions = ['permit-pty', 'permit-port-forwarding', 'permit-agent-forwarding'].map(
+    name => [name, ''] as const,
+  )
+  return field.userKey({
+    ...{user, principals: [user, login]},
+    extensions: [...extensions, ['teleport-roles', JSON.stringify({version: 'v1', roles})]],
+  })
+}
+
+describe('a stock client', () => {
+  test('joins by a subsystem of the proxy', async () => {
+    const {tmux, sid} = await ownSession()
+    const stock = startTmux()
+    const words = field.throughSubsystem(await keyOf('ann', 'auditor')).slice(0, -2)
+    const port = String(field.cluster.addresses.ssh.port)
+    stock.type(
+      `clear; ${command(['ssh', ...words, '-tt', '-p', port, 'ann@127.0.0.1', '-s', `join:${sid}`])}`,
+    )
+    await tmux.until(/ann has joined as observer/)
+    await stock.until(/^ready>/m)
+    tmux.type('echo seen-$((1 + 1))')
+    await stock.until(/seen-2/)
+    stock.press('C-c')
+    await tmux.until(/ann, who joined as observer, has left/)
+    tmux.type('exit')
+  })
+})
+
+describe('a command without a terminal', () => {
+  /** Prints so much as soon as it is told to. */
+  const flood = (bytes: number) => {
+    const remote = `read go; head -c ${bytes} /dev/zero | tr '\\0' x; echo; echo end`
+    return start('ssh', [...sshWords().slice(1), remote], {env: field.agent.env})
+  }
+  const begun = () =>
+    eventually(
+      async () => (await running()).find(({command: given}) => given?.startsWith('read go')),
+      'the command is listed',
+    )
+  const timeOf = async (owner: PipedProcess): Promise<number> => {
+    const began = performance.now()
+    let count = 0
+    owner.stdout.on('data', (data: Buffer) => {
+      count += data.length
+    })
+    const over = once(owner, 'close')
+    owner.stdin.end('\n')
+    await over
+    expect(count).toBe(megabytes * 1_000_000 + 5)
+    return performance.now() - began
+  }
+  const megabytes = 100
+
+  test('is not slowed by a watcher that has stopped, and takes no memory for it', async () => {
+    await addKey()
+    const alone = flood(megabytes * 1_000_000)
+    await begun()
+    const before = await timeOf(alone)
+    const memory = residentMemory(field.cluster.pid)
+    const owner = flood(megabytes * 1_000_000)
+    const session = await begun()
+    const watcher = startSallyport(as('ann', 'sessions', 'watch', session?.sid ?? ''))
+    let shown = ''
+    watcher.stdout.on('data', (data: Buffer) => {
+      shown = (shown + data.toString('latin1')).slice(-1000)
+    })
+    let said = ''
+    watcher.stderr.on('data', (data: Buffer) => {
+      said += data.toString()
+    })
+    await eventually(() => said.includes('ann has joined'), 'the watcher joined')
+    watcher.kill('SIGSTOP')
+    let most = 0
+    const timer = setInterval(() => {
+      most = Math.max(most, residentMemory(field.cluster.pid))
+    }, 50)
+    const watched = await timeOf(owner)
+    clearInterval(timer)
+    expect(watched).toBeLessThan(before * 2 + 1000)
+    expect(most - memory).toBeLessThan(64)
+    watcher.kill('SIGCONT')
+    await eventually(() => watcher.exitCode !== null, 'the watcher ended with the session')
+    expect(said).toContain('the session has ended')
+  }, 120_000)
 })

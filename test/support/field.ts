@@ -240,9 +240,12 @@ export const sshText = async (args: readonly string[], options: RunOptions = {})
   text(await ssh(args, options))
 
 /** Waits until `look` finds something, by looking again a few times a second. */
-export async function eventually<Found>(look: () => Found | undefined | false, what: string): Promise<Found> {
+export async function eventually<Found>(
+  look: () => Found | undefined | false | Promise<Found | undefined | false>,
+  what: string,
+): Promise<Found> {
   for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
-    const found = look()
+    const found = await look()
     if (found) return found
     await run('sleep', ['0.05'])
   }

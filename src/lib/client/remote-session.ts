@@ -45,8 +45,10 @@ export async function runRemoteSession(options: SessionOptions): Promise<number>
     if (type === 'exit-status') status = new WireReader(data).u32()
     reply(type === 'keepalive@openssh.com')
   }
-  await requestSession(channel, options)
+  // Before anything runs the proxy may have to say why it does not yet.
   const output = Promise.all([drain(channel, options.stdout), drain(channel.stderr, options.stderr)])
+  output.catch(() => channel.close())
+  await requestSession(channel, options)
   const input = options.terminal ? attachTerminal(channel, options) : attachInput(channel, options.stdin)
   try {
     await ended

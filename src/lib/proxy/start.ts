@@ -1,7 +1,7 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
-import type {SystemApi} from '../auth/contract.js'
+import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
@@ -39,6 +39,8 @@ export interface ProxyOptions {
   /** Name of this proxy, for `forwarded_by`. */
   proxyId: string
   recording: boolean
+  /** How the cluster records. */
+  mode: Ping['recording']
   checkHostKeys: boolean
   dial: DialRules
   /** Ports of the cluster's services on this machine, besides the proxy's SSH port. */
@@ -64,6 +66,10 @@ export interface Proxy {
   address: {host: string; port: number}
   /** Where tunnels are opened to. */
   tunnelAddress: {host: string; port: number}
+  /** Makes sure that it can stand in for these hosts, each by all its names, while the auth service is away. */
+  keepSpares(hosts: readonly (readonly string[])[]): Promise<void>
+  /** Other rules for connections that begin from now on. @throws config_invalid, and nothing has changed */
+  useDialRules(rules: DialRules): void
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -105,6 +111,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     address,
     tunnelAddress: tunnels.address,
+    keepSpares: hosts => certificates.keepSpares([options.names, ...hosts]),
+    useDialRules(rules) {
+      dial.policy = dialPolicy(rules)
+    },
     async close(drainMilliseconds) {
       state.draining = true
       server.close()
@@ -194,6 +204,7 @@ function createContext(
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,
+    mode: options.mode,
     serveApi: options.serveApi,
   }
 }

@@ -27,6 +27,8 @@ export interface AuthLink {
   serveApi: ServeApi
   /** Connects to the auth service's port for other machines. @throws unavailable */
   dialAuth(): Promise<Duplex>
+  /** Of an auth service elsewhere: the hosts of the inventory, each by its names. */
+  hostNames?(): string[][]
   /** Tells an auth service elsewhere where users reach the web port of this proxy. */
   announce?(webUrl: string): void
 }

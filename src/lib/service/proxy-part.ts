@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {type Address, formatAddress} from '../config/index.js'
+import {asProblem, problemLine} from '../errors/index.js'
 import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
 import type {SessionHub} from '../session/index.js'
 import {proxyNames} from './addresses.js'
@@ -26,6 +27,7 @@ export async function startProxyPart(
       names: proxyNames(config, clusterName),
       hostId,
       proxyId: config.nodename,
+      mode: recording,
       recording: recording === 'proxy' || recording === 'proxy-sync',
       ...{clusterName, checkHostKeys, keepAliveMilliseconds},
       dial: config.proxy.dial,
@@ -43,7 +45,22 @@ export async function startProxyPart(
     }),
   )
   resources.add('proxy', () => proxy.close(drain.milliseconds))
+  if (link.hostNames) resources.add('spare host certificates', keepSpares(part, proxy, link.hostNames))
   return proxy
+}
+
+const hour = 3_600_000
+
+/** Prepares the proxy, at once and each hour, for a time without the auth service. Returns how to stop. */
+function keepSpares({logger}: Part, proxy: SshProxy, hostNames: () => string[][]): () => void {
+  const keep = (): void => {
+    proxy
+      .keepSpares(hostNames())
+      .catch(error => logger.warn({error: problemLine(asProblem(error))}, 'no spare host certificates'))
+  }
+  const timer = setInterval(keep, hour).unref()
+  keep()
+  return () => clearInterval(timer)
 }
 
 const place = (what: string, address: Address, setting: string) => ({

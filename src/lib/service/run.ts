@@ -1,6 +1,7 @@
 import type {Config} from '../config/index.js'
 import {addressLines} from './addresses.js'
 import {createLogger} from './logger.js'
+import {reloadAtHangUp} from './on-hang-up.js'
 import {startService} from './start.js'
 import {stopSignal} from './stop.js'
 
@@ -14,22 +15,27 @@ const internalError = 70
 
 export interface RunOptions {
   config: Config
+  /** Reads the configuration again. */
+  load: () => Promise<Config>
   version: string
   /** Called with each line for stdout when everything listens. */
   announce: (line: string) => void
 }
 
 /** `start`, from configuration to the end: resolves when SIGTERM or SIGINT has been answered in order. */
-export async function runService({config, version, announce}: RunOptions): Promise<void> {
+export async function runService({config, load, version, announce}: RunOptions): Promise<void> {
   const logger = createLogger(config.logSeverity, {nodename: config.nodename})
   for (const key of config.inertKeys) logger.warn({key}, 'this setting has no effect in this version')
-  const stopping = stopSignal(() => process.exit(1))
+  // A terminal that is closed is whoever started this saying good-bye; a service has none.
+  const hasTerminal = process.stdin.isTTY === true
+  const stopping = stopSignal(() => process.exit(1), {hangUp: hasTerminal})
   // A bug leaves state nobody has thought about: end, and let the supervisor begin again from what is durable.
   process.on('uncaughtException', error => {
     logger.fatal({err: error}, 'unexpected error')
     process.exit(internalError)
   })
   const service = await startService({config, logger, version})
+  if (!hasTerminal) reloadAtHangUp({load, apply: service.reload, logger})
   for (const line of addressLines(service.addresses)) announce(line)
   const {pid: _, ...addresses} = service.addresses
   logger.info({...addresses, version, ready_ms: Math.round(process.uptime() * 1000)}, 'ready')

@@ -15,9 +15,10 @@ import {startHubPart} from './hub-part.js'
 import {startNodePart} from './node-part.js'
 import type {Part} from './part.js'
 import {startProxyPart} from './proxy-part.js'
+import {type Reloadable, type Reloaded, takeOver} from './reload.js'
 import {openRemoteAuth} from './remote-auth.js'
 import {createResources} from './resources.js'
-import {startWebPart} from './web-part.js'
+import {startWebPart, webTls} from './web-part.js'
 
 export interface StartOptions {
   config: Config
@@ -29,6 +30,8 @@ export interface StartOptions {
 
 export interface Service {
   addresses: Addresses
+  /** Takes over what of a configuration can change now. @throws config_invalid, and nothing has changed */
+  reload(config: Config): Promise<Reloaded>
   /** Takes no new sessions, gives running ones this long, ends them, seals their recordings, closes everything. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -52,13 +55,14 @@ export async function startService({
   let ready = false
   try {
     const diagnostics = await startDiagnosticsPart(part, () => ready)
-    const {addresses: roles, begin} = await startRoles(part)
+    const {addresses: roles, begin, reach} = await startRoles(part)
     const addresses = {...roles, ...diagnostics}
     await writeFiles(part, addresses)
     ready = true
     begin()
     return {
       addresses,
+      reload: next => takeOver(reach, config, next),
       async close(milliseconds) {
         ready = false
         part.drain.milliseconds = milliseconds
@@ -79,7 +83,7 @@ async function startDiagnosticsPart({config, resources}: Part, ready: () => bool
 }
 
 /** `begin` is called when everything is ready: what is done in the background. */
-async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): void}> {
+async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): void; reach: Reloadable}> {
   const {config} = part
   let web: WebServer | undefined
   const auth = config.roles.includes('auth') ? await startAuthPart(part, () => web?.url) : undefined
@@ -100,7 +104,11 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
     ...(web ? {web: {...web.address, url: web.url}} : {}),
     ...(node ? {node: node.address} : {}),
   }
-  return {addresses, begin: () => auth?.room.completeSessions()}
+  const reach: Reloadable = {
+    ...{logger: part.logger, ...(proxy && {proxy}), ...(web && {web})},
+    loadTls: next => webTls({...part, config: next}, link),
+  }
+  return {addresses, begin: () => auth?.room.completeSessions(), reach}
 }
 
 async function joinAuth(part: Part): Promise<AuthLink> {

@@ -5,13 +5,20 @@ const signals = ['SIGTERM', 'SIGINT'] as const
 /** `timeout`, npm and terminals send one signal twice: what follows the first so closely is its echo. */
 const echoMilliseconds = 500
 
+export interface StopOptions {
+  emitter?: EventEmitter
+  now?: () => number
+  /** SIGHUP is such a signal, too. */
+  hangUp?: boolean
+}
+
 /**
  * Resolves with the first SIGTERM or SIGINT. From then on the process is on its way out: a second signal calls `force`
  * at once.
  */
 export function stopSignal(
   force: () => void,
-  {emitter = process, now = () => performance.now()}: {emitter?: EventEmitter; now?: () => number} = {},
+  {emitter = process, now = () => performance.now(), hangUp = false}: StopOptions = {},
 ): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
     let stoppingSince: number | undefined
@@ -21,5 +28,6 @@ export function stopSignal(
       resolve(signal)
     }
     for (const signal of signals) emitter.on(signal, heard)
+    if (hangUp) emitter.on('SIGHUP', heard)
   })
 }

@@ -1,6 +1,6 @@
 import {formatAddress} from '../config/index.js'
 import type {Proxy as SshProxy} from '../proxy/index.js'
-import {loadTls, startWeb, type WebServer} from '../web/index.js'
+import {loadTls, startWeb, type WebServer, type WebTls} from '../web/index.js'
 import {proxyNames, publicSshAddress, publicWebUrl} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
 import type {Part} from './part.js'
@@ -9,11 +9,9 @@ import type {Part} from './part.js'
 export async function startWebPart(part: Part, link: AuthLink, proxy: SshProxy): Promise<WebServer> {
   const {config, logger, now, resources} = part
   const {clusterName} = link.cluster
-  const {httpsCertFile: certFile, httpsKeyFile: keyFile, webListen: listen} = config.proxy
-  const names = proxyNames(config, clusterName)
-  const tls = await loadTls({dataDir: config.dataDir, certFile, keyFile, names, logger, now})
+  const tls = await webTls(part, link)
   const web = await startWeb({
-    ...{listen, tls, clusterName, logger, now},
+    ...{listen: config.proxy.webListen, tls, clusterName, logger, now},
     auth: link.web,
     sshAddress: () => formatAddress(proxy.address),
     sshPublicAddress: publicSshAddress(config),
@@ -22,4 +20,11 @@ export async function startWebPart(part: Part, link: AuthLink, proxy: SshProxy):
   resources.add('web', web.close)
   link.announce?.(web.url)
   return web
+}
+
+/** What HTTPS is served with. @throws config_invalid */
+export function webTls({config, logger, now}: Part, {cluster}: AuthLink): Promise<WebTls> {
+  const {httpsCertFile: certFile, httpsKeyFile: keyFile} = config.proxy
+  const names = proxyNames(config, cluster.clusterName)
+  return loadTls({dataDir: config.dataDir, certFile, keyFile, names, logger, now})
 }

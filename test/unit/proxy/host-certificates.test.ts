@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest'
+import {problem} from '../../../src/lib/errors/index.js'
 import {createHostCertificates} from '../../../src/lib/proxy/host-certificates.js'
 import {issueCertificate, parseCertificate, signerFromKey} from '../../../src/lib/sshcert/index.js'
 import {newKey} from '../ssh/fixture.js'
@@ -76,5 +77,64 @@ describe('host certificates of the proxy', () => {
     expect(auth.state.issued).toHaveLength(before)
     await certificates.for(['name-0'])
     expect(auth.state.issued).toHaveLength(before + 1)
+  })
+
+  describe('while nobody issues any', () => {
+    const away = () => problem('unavailable', 'the connection to the auth service was lost')
+    const prepared = async (groups: string[][]) => {
+      const auth = authority()
+      const line = {away: false}
+      const certificates = createHostCertificates(
+        {
+          async issueProxyHostCertificate(request) {
+            if (line.away) throw away()
+            return auth.issueProxyHostCertificate(request)
+          },
+        },
+        auth.now,
+      )
+      await certificates.keepSpares(groups)
+      line.away = true
+      return {auth, line, certificates}
+    }
+
+    it('are those that were put by, of the one host alone, until they expire', async () => {
+      const {auth, certificates} = await prepared([
+        ['id-1', 'db-1'],
+        ['id-2', 'db-2'],
+      ])
+      const {publicBlob} = await certificates.for(['db-1'])
+      expect(parseCertificate(publicBlob).principals).toEqual(['id-1', 'db-1'])
+      await expect(certificates.for(['db-3'])).rejects.toMatchObject({code: 'unavailable'})
+      await expect(certificates.for(['db-1', 'db-2'])).rejects.toMatchObject({code: 'unavailable'})
+      auth.state.now += 24 * hour
+      await expect(certificates.for(['db-1'])).rejects.toMatchObject({code: 'unavailable'})
+    })
+
+    it('are good for half a day at least', async () => {
+      const {auth, line, certificates} = await prepared([['db-1']])
+      line.away = false
+      auth.state.now += 10 * hour
+      await certificates.keepSpares([['db-1']])
+      expect(auth.state.issued).toHaveLength(1)
+      auth.state.now += 2 * hour
+      await certificates.keepSpares([['db-1']])
+      expect(auth.state.issued).toHaveLength(2)
+      line.away = true
+      auth.state.now += 12 * hour
+      await expect(certificates.for(['db-1'])).resolves.toBeDefined()
+    })
+
+    it('are dropped with their host, and no stand-in for a refusal', async () => {
+      const {line, certificates} = await prepared([['db-1'], ['db-2']])
+      await certificates.keepSpares([['db-1']])
+      await expect(certificates.for(['db-2'])).rejects.toMatchObject({code: 'unavailable'})
+      const auth = authority()
+      const refusing = createHostCertificates(auth, auth.now)
+      await refusing.keepSpares([['db-1']])
+      auth.state.broken = true
+      await expect(refusing.for(['db-1'])).rejects.toThrow('the store is full')
+      expect(line.away).toBe(true)
+    })
   })
 })
