@@ -8,6 +8,7 @@ import {parseArgs} from 'node:util'
 import {cleanUp} from '../support/cleanup.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {eventsPerSecond} from './events.js'
+import {type Following, measureFollowing} from './following.js'
 import {connecting, type Load, loadsOf, makeMaterial} from './loads.js'
 import {bytesBelow, cpuSeconds, median, peakMegabytes, seconds} from './measure.js'
 import {formatReport} from './report.js'
@@ -45,6 +46,7 @@ export interface Report {
   loads: {name: string; about: string}[]
   measured: Measured[]
   events: {atOnce: number; perSecond: number}[]
+  following: Following
   /** MB of memory that the recording proxy had at most, before the transfers and after. */
   memory: {before: number; after: number}
 }
@@ -131,6 +133,8 @@ async function measure(size: number, count: number, cipher: string | undefined):
     note(load.name)
     measured.push(...judge(ways, load, await rounds(ways, load, count), connect))
   }
+  note('Following a file')
+  const following = measureFollowing(1_000_000_000)
   note('Audit events')
   const events: Report['events'] = []
   for (const [atOnce, total] of [
@@ -149,6 +153,7 @@ async function measure(size: number, count: number, cipher: string | undefined):
     loads: [connecting, ...loads].map(({name, about}) => ({name, about})),
     measured,
     events,
+    following,
     memory: {before, after: peakMegabytes(proxy)},
   }
 }

@@ -2,7 +2,7 @@ import type {Measured, Report} from './recording.js'
 
 /** The report as tables for people. */
 export function formatReport(report: Report): string {
-  const {machine, ways, loads, measured, events, memory} = report
+  const {machine, ways, loads, measured, events, following, memory} = report
   const of = (load: string, way: string): Measured | undefined =>
     measured.find(each => each.load === load && each.way === way)
   const rows = (cell: (found: Measured) => string): string[][] =>
@@ -45,6 +45,11 @@ export function formatReport(report: Report): string {
     table([
       ['audit log', 'durable events/s'],
       ...events.map(({atOnce, perSecond}) => [`${atOnce} at once`, perSecond.toFixed(0)]),
+    ]),
+    table([
+      ['a file by SFTP', 'CPU s/GB'],
+      ['followed and hashed', following.following.toFixed(2)],
+      ['hashed alone', following.hashing.toFixed(2)],
     ]),
     `Memory of the recording proxy at most: ${memory.before.toFixed(0)} MB before the transfers, ${memory.after.toFixed(0)} MB after.\n`,
   ].join('\n')

@@ -318,6 +318,27 @@ describe('a large file', () => {
   }, 300_000)
 })
 
+describe('a hostile client', () => {
+  it.each([
+    ['a giant packet', [0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, 1]],
+    ['a giant handle', [0xff, 0xff, 0xff, 0xff, 6, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf0]],
+    ['an empty packet', [0, 0, 0, 0, 0]],
+  ])('that sends %s is not followed, and on record', async (_, bytes) => {
+    const before = peakMemory(field.cluster.pid)
+    const {events} = await field.during(() =>
+      run('ssh', [...through(), '-p', String(target.port), '-s', remote('').slice(0, -1), 'sftp'], {
+        env: env(),
+        input: Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3, ...bytes]),
+      }),
+    )
+    expect(named(events, 'session.transfer.lost', 'sftp.summary')).toMatchObject([
+      {code: 'TSF00W', success: false, protocol: 'sftp', user: 'joe'},
+      {files_read: 0, files_written: 0},
+    ])
+    expect(peakMemory(field.cluster.pid) - before).toBeLessThan(50)
+  })
+})
+
 describe('rsync', () => {
   it('is noted, and recorded like any command', async () => {
     const {result, events} = await field.during(() =>

@@ -146,6 +146,8 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
       return 1
     }
     if (current) current.untouched = false
+    // Looked at before its end: what is something else may never send a line break.
+    if (sourceLine.isEmpty) checkStart(bytes[at], state === 'line' ? lineStarts : answerStarts)
     const taken = sourceLine.take(bytes, at)
     show(at, at + taken)
     const line = sourceLine.finished()
@@ -159,6 +161,7 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
       onAnswer(undefined)
       return 1
     }
+    if (sinkLine.isEmpty) checkStart(bytes[at], answerStarts)
     const taken = sinkLine.take(bytes, at)
     show(at, at + taken)
     const line = sinkLine.finished()
@@ -212,6 +215,13 @@ type Line =
   | {kind: 'file'; size: number; name: Buffer}
   | {kind: 'directory'; name: Buffer}
 
+const answerStarts: ReadonlySet<number> = new Set([WARNING, FATAL])
+const lineStarts: ReadonlySet<number> = new Set([...answerStarts, ...Buffer.from('CDET')])
+
+function checkStart(byte: number | undefined, starts: ReadonlySet<number>): void {
+  if (byte === undefined || !starts.has(byte)) throw unreadable('a line that is none of the protocol')
+}
+
 function parseLine(line: Buffer): Line {
   if (line[0] === WARNING || line[0] === FATAL) return {kind: 'error', text: errorLine(line)}
   const text = line.toString('latin1')
@@ -224,9 +234,8 @@ function parseLine(line: Buffer): Line {
   return match[1] === 'C' ? {kind: 'file', size, name} : {kind: 'directory', name}
 }
 
-/** @throws protocol_error for what is neither a warning nor an error */
+/** The words of a warning or an error, which its first byte says that it is. */
 function errorLine(line: Buffer): string {
-  if (line[0] !== WARNING && line[0] !== FATAL) throw unreadable('an answer that is none of the protocol')
   return words(line.subarray(1)).replace(/^scp: /, '') || 'it failed'
 }
 

@@ -56,6 +56,8 @@ async function stage({
   const session = forwardSession({
     ...{local, onDone, record: made.record},
     options: {...everything, recordSession: mode, ...options},
+    recordSession: mode,
+    overseen: false,
     async openRemote() {
       await beforeRemote?.()
       return back.client.openChannel('session')
@@ -362,5 +364,68 @@ describe('a session that is ended', () => {
     await vi.waitFor(() => expect(far.isClosed).toBe(true))
     expect(auth.named('session.end')).toHaveLength(1)
     expect(onDone).toHaveBeenCalledOnce()
+  })
+})
+
+describe('a session that moves files', () => {
+  it.each(['strict', 'best_effort'] as const)('and says something else: %s', async mode => {
+    const {client, target, auth, statuses, onDone} = await stage({mode})
+    await client.request('exec', text('scp -f /etc/hosts'))
+    const far = await target
+    far.write('root@host:~# ')
+    let complaint = ''
+    client.stderr.on('data', chunk => {
+      complaint += chunk
+    })
+    if (mode === 'strict') {
+      client.resume()
+      await done(onDone)
+      await settle()
+      expect(complaint).toBe(
+        'sallyport: the transfer can no longer be followed: a line that is none of the protocol; ' +
+          'this session may only move files by SFTP or scp [protocol_error]\r\n',
+      )
+      expect(statuses).toEqual([{type: 'exit-status', code: 255}])
+    } else {
+      far.end('\n')
+      void far.request('exit-status', status(0), false)
+      far.close()
+      expect((await drain(client)).toString()).toBe('root@host:~# \n')
+      await done(onDone)
+    }
+    expect(named(auth).filter(event => event === 'session.transfer.lost')).toHaveLength(1)
+    expect(named(auth).at(-1)).toBe('session.end')
+  })
+
+  it('counts what the user gets, whether it is recorded or not', async () => {
+    const {client, target, auth, onDone} = await stage()
+    await client.request('exec', text('scp -f x'))
+    const far = await target
+    client.write('\0\0\0')
+    far.resume()
+    far.end('C0644 5 x\nhello\0')
+    void far.request('exit-status', status(0), false)
+    far.close()
+    expect((await drain(client)).toString()).toBe('C0644 5 x\nhello\0')
+    await done(onDone)
+    expect(auth.named('session.data')).toMatchObject([{fields: {tx: 16}}])
+  })
+
+  it('ends when the client reads no more, whatever of it still waits for a window', async () => {
+    const {client, target, onDone, auth} = await stage()
+    await client.request('exec', text('cat'))
+    const far = await target
+    far.onRequest = ({type, reply}) => {
+      reply(true)
+      if (type !== 'eow@openssh.com') return
+      void far.request('exit-signal', text('PIPE'), false)
+      far.close()
+    }
+    // More than the window of a client that never reads.
+    far.write(Buffer.alloc(64_000_000))
+    await settle(200)
+    void client.request('eow@openssh.com', undefined, false)
+    await done(onDone)
+    expect(named(auth).at(-1)).toBe('session.end')
   })
 })
