@@ -31,11 +31,11 @@ export interface Holder {
  * proxy in front of it records, and could be first to claim it: the proxy has precedence.
  */
 export interface SessionHolders {
-  /** The session is this machine's from now on, or still. @throws access_denied where it stays another one's */
+  /** The session is this machine's from now on, or still. @throws already_exists where it stays another one's */
   hold(sid: string, holder: Holder): Promise<void>
   /** The session is one of this process, which no other machine may tell of. @throws already_exists where one does */
   holdHere(sid: string): Promise<void>
-  /** @throws access_denied where the session is another machine's */
+  /** @throws already_exists where the session is another machine's */
   requireOwn(sid: string, holder: Holder): Promise<void>
   ended(sid: string, holder: Holder): Promise<void>
   /** Whether another machine may yet tell more of it. */
@@ -61,7 +61,7 @@ export function createSessionHolders(backend: Backend, now: () => number): Sessi
   const requireOwn = async (sid: string, {hostId}: Pick<Holder, 'hostId'>) => {
     const holder = await find(sid)
     if (!holder || holder.hostId === hostId) return holder
-    throw problem('access_denied', 'the session is held by another machine')
+    throw problem('already_exists', 'the session is held by another machine')
   }
   /** Puts down whose it is, unless that was done today. False where somebody else came first. */
   const put = async (sid: string, holder: StoredHolder | undefined, next: StoredHolder): Promise<boolean> => {

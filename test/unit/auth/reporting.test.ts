@@ -70,7 +70,7 @@ describe('what another machine tells', () => {
 
   it('is of its own sessions alone', async () => {
     const sid = randomUUID()
-    const denied = {code: 'access_denied', message: 'the session is held by another machine'}
+    const denied = {code: 'already_exists', message: 'the session is held by another machine'}
     const node = {kind: 'system', role: 'node', hostId: others, address: '192.0.2.9:4000'} as const
     const other = auth.service.as(node)
     await machine.beginRecording(meta(sid))
@@ -91,7 +91,7 @@ describe('what another machine tells', () => {
     const sid = randomUUID()
     await local.beginRecording(meta(sid))
     await local.emit({event: 'session.start', sid})
-    const denied = {code: 'access_denied'}
+    const denied = {code: 'already_exists'}
     const cut = {endedAt: 0, durationMs: 0, chunks: 0, head: '0'.repeat(64), truncated: 'hidden'}
     const chunk = {sequence: 0, firstMs: 0, lastMs: 0, data: Buffer.alloc(1), digest: ''}
     for (const stranger of [machine, other]) {
@@ -119,7 +119,7 @@ describe('what another machine tells', () => {
     await machine.emit({event: 'session.start', sid})
     await other.beginRecording(meta(sid))
     await other.emit({event: 'session.start', sid})
-    await expect(machine.emit({event: 'session.end', sid})).rejects.toMatchObject({code: 'access_denied'})
+    await expect(machine.emit({event: 'session.end', sid})).rejects.toMatchObject({code: 'already_exists'})
     await other.emit({event: 'session.end', sid})
     expect(await auth.events('session.end')).toMatchObject([{reported_by: others}])
   })
@@ -152,7 +152,7 @@ describe('what another machine tells', () => {
     auth = await auth.restart()
     expect(await holders().isHeld(sid)).toBe(true)
     const again = auth.service.as({kind: 'system', role: 'node', hostId: others, address: '192.0.2.9:1'})
-    await expect(again.emit({event: 'exec', sid})).rejects.toMatchObject({code: 'access_denied'})
+    await expect(again.emit({event: 'exec', sid})).rejects.toMatchObject({code: 'already_exists'})
     auth.clock.now += 8 * day
     expect(await holders().isHeld(sid)).toBe(false)
   })
