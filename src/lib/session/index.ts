@@ -1,6 +1,12 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
 export type {Seat} from './audience.js'
+export {
+  type ClientEnd,
+  clientEnd,
+  type ServedSessionParameters,
+  type SessionHandle,
+} from './client-end.js'
 export {type ConnectionWatch, watchConnection} from './connection-watch.js'
 export {followState} from './follow.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'

@@ -114,10 +114,12 @@ describe('a session at the node', () => {
     const gate = new Promise(resolve => {
       start = resolve
     })
+    const asked = vi.fn()
     const started: ReturnType<typeof fakeProcess>[] = []
     const all = await world({
       system: {
         async start(spec) {
+          asked()
           await gate
           started.push(fakeProcess(spec))
           return started[0] as never
@@ -126,7 +128,7 @@ describe('a session at the node', () => {
     })
     const channel = await all.client.openChannel('session')
     void channel.request('exec', text('slow'))
-    await settle()
+    await vi.waitFor(() => expect(asked).toHaveBeenCalled())
     all.client.disconnect()
     await settle()
     start()
