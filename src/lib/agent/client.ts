@@ -17,7 +17,7 @@ import {
 import {encodePrivateKey} from './private-key.js'
 
 /** An agent answers from memory; one that is silent this long is gone. */
-export const requestTimeoutMs = 10_000
+const requestTimeoutMs = 10_000
 /** A signature may wait for a person: `ssh-add -c`, a touch of a security key. */
 export const signTimeoutMs = 60_000
 /** Requests under way on one connection; the protocol itself knows no bound. */

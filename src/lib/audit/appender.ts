@@ -5,7 +5,7 @@ import {problem} from '../errors/index.js'
 import {type LogFile, logFile, openLogFile} from './files.js'
 
 /** A file of the log is full at this size; the next batch begins another. */
-export const FILE_BYTES = 64 * 1024 * 1024
+const FILE_BYTES = 64 * 1024 * 1024
 
 export interface Appender {
   /** Makes lines durable, in a new file when the day changed or the file is full. All of them or none. */

@@ -4,7 +4,7 @@ import {type Line, type LogFile, listLogFiles, readLines, readLinesBackward} fro
 import {parseRecord} from './tail.js'
 
 const DEFAULT_LIMIT = 200
-export const MAX_LIMIT = 10_000
+const MAX_LIMIT = 10_000
 const DAY_MS = 86_400_000
 /** So much is read to the place where a page begins. */
 const NEAR_BYTES = 512 * 1024

@@ -3,9 +3,9 @@ import {type AuditEvent, type AuditInput, eventCodes} from './event.js'
 // Every field comes from outside in some way (a command, a key id, a host name), so each is cut to a size that one
 // record, and a person, can bear.
 
-export const TEXT_CHARACTERS = 4096
-export const MAX_ENTRIES = 64
-export const MAX_DEPTH = 4
+const TEXT_CHARACTERS = 4096
+const MAX_ENTRIES = 64
+const MAX_DEPTH = 4
 
 type Dropped = undefined
 
@@ -48,7 +48,7 @@ function boundedObject(value: object, depth: number): unknown {
 }
 
 /** Longest record. Within the other limits a record could still grow to megabytes. */
-export const RECORD_BYTES = 64 * 1024
+const RECORD_BYTES = 64 * 1024
 
 /** An event that is older than this when it comes to the log is late, and says when it came. */
 const LATE_MS = 60_000

@@ -20,7 +20,7 @@ export interface LogTail {
 }
 
 /** Most that a crash can leave behind the last acknowledged record: one batch. More damage is not a crash's. */
-export const TORN_BYTES = 4 * 1024 * 1024
+const TORN_BYTES = 4 * 1024 * 1024
 const INDEX_WINDOW = 1024 * 1024
 
 /**

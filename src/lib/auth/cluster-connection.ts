@@ -57,10 +57,7 @@ function checkAlive(session: ClientHttp2Session): void {
 }
 
 /** Why this is not the auth service of the cluster, or undefined. Pure. */
-export function wrongServer(
-  certificate: X509Certificate,
-  clusterName: string | undefined,
-): Error | undefined {
+function wrongServer(certificate: X509Certificate, clusterName: string | undefined): Error | undefined {
   try {
     const server = readTlsHost(certificate)
     if (server.role !== 'auth') return new Error(`it is a ${server.role}`)

@@ -53,7 +53,7 @@ export function peerOf(socket: TLSSocket, {clusterName, now}: ClusterServerOptio
 }
 
 /** Who a certificate that TLS has verified is of. Pure. */
-export function systemOf(
+function systemOf(
   certificate: X509Certificate,
   {clusterName, address, now}: {clusterName: string; address: string; now: number},
 ): Caller | SallyportError {

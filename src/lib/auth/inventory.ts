@@ -6,7 +6,7 @@ import {hostSchema, type Records, type StoredHost} from './records.js'
 const prefix = 'hosts'
 
 /** A node beats about every five minutes; one that was silent for two beats is offline. */
-export const onlineMilliseconds = 10 * 60_000
+const onlineMilliseconds = 10 * 60_000
 /** A node that is offline stays in listings for so long: a machine that is down must not look like one never known. */
 export const rememberedMilliseconds = 7 * 24 * 3600_000
 

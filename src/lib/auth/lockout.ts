@@ -8,7 +8,7 @@ const lockMilliseconds = 20 * 60_000
 const maxAttempts = 50
 
 /** Pure: what one more failure at `now` makes of the record. The fifth within twenty minutes locks for as long. */
-export function addFailure(failures: Failures | undefined, now: number): Failures {
+function addFailure(failures: Failures | undefined, now: number): Failures {
   const recent = (failures?.times ?? []).filter(time => now - time < windowMilliseconds)
   const times = [...recent, now].slice(-maxFailures)
   if (times.length < maxFailures) return {version: 1, times}

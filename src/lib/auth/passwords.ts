@@ -1,7 +1,7 @@
 import {problem} from '../errors/index.js'
 
 /** NIST SP 800-63B asks for 8; twelve is what SPEC-minded administrators expect. The upper bound limits hashing. */
-export const passwordLength = {min: 12, max: 128} as const
+const passwordLength = {min: 12, max: 128} as const
 
 /** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
 const argonOptions = {memoryCost: 19_456, timeCost: 2, parallelism: 1} as const
@@ -60,7 +60,7 @@ export function checkPassword(password: string): void {
 }
 
 /** Runs at most `running` jobs at once and keeps at most `queued` waiting. */
-export function createQueue(
+function createQueue(
   running: number,
   queued: number,
 ): <Result>(job: () => Promise<Result>) => Promise<Result> {

@@ -1,11 +1,11 @@
 import {problem} from '../errors/index.js'
 import type {Write} from './types.js'
 
-export const maxKeyLength = 512
-export const maxValueBytes = 1024 * 1024
+const maxKeyLength = 512
+const maxValueBytes = 1024 * 1024
 export const maxRange = 1000
 /** More would hold every other caller up. */
-export const maxWrites = 128
+const maxWrites = 128
 
 const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._@+:=/-]*$/
 

@@ -21,7 +21,7 @@ const migrations: readonly string[] = [
    PRAGMA application_id = ${APPLICATION_ID};`,
 ]
 
-export const schemaVersion = migrations.length
+const schemaVersion = migrations.length
 
 export interface StateFile {
   database: Database.Database

@@ -15,7 +15,7 @@ export const adminFlags = {
 }
 
 /** Narrows what happened to a time. A time without a zone is local, a date alone UTC: as ISO 8601 is read everywhere. */
-export const timeFlags = {
+const timeFlags = {
   from: Flags.string({description: 'from this time on', helpValue: 'TIME'}),
   to: Flags.string({description: 'before this time', helpValue: 'TIME'}),
   last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),

@@ -11,7 +11,6 @@ export {
   inviteTtlFlag,
   outFlags,
   sessionFlags,
-  timeFlags,
 } from './flags.js'
 export {type Format, formats, jsonLine, jsonText, render, renderAll, tableWidth, yamlText} from './output.js'
 export {askNewPassword, askOtp, askPassword, askText, confirm, readSecret} from './prompt.js'

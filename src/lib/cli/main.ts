@@ -38,7 +38,7 @@ async function report(thrown: unknown, argv: readonly string[]): Promise<number>
 }
 
 /** `sallyport/0.1.0 linux-x64 node-v20.20.2` */
-export const versionLine = (root: string): string =>
+const versionLine = (root: string): string =>
   `sallyport/${packageVersion(root)} ${process.platform}-${process.arch} node-${process.version}`
 
 function packageVersion(root: string): string {
@@ -58,7 +58,7 @@ const aliased = [
 ]
 
 /** The `TELEPORT_` spelling of a variable counts where the `SALLYPORT_` one is not set. */
-export function honourAliases(env: NodeJS.ProcessEnv): void {
+function honourAliases(env: NodeJS.ProcessEnv): void {
   for (const name of aliased) {
     const value = env[`TELEPORT_${name}`]
     if (value !== undefined) env[`SALLYPORT_${name}`] ??= value

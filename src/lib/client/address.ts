@@ -2,7 +2,7 @@ import {isIPv6} from 'node:net'
 import {problem} from '../errors/index.js'
 
 /** Web port of a proxy that is named without one. */
-export const defaultWebPort = 3080
+const defaultWebPort = 3080
 
 /** A proxy as its user names it. */
 export interface ProxyAddress {

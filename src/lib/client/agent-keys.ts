@@ -4,7 +4,7 @@ import {asProblem, problem} from '../errors/index.js'
 import {parseCertificate, publicKeyBlob} from '../sshcert/index.js'
 
 /** Our entries are known by their comment: those of other clusters and of the user are never touched. */
-export const agentComment = (cluster: string, user: string): string => `sallyport:${cluster}:${user}`
+const agentComment = (cluster: string, user: string): string => `sallyport:${cluster}:${user}`
 
 export interface AgentKey {
   cluster: string

@@ -27,7 +27,7 @@ export interface AuthAccess {
  * else as the logged-in user through the proxy.
  * @throws service_not_running, access_denied for a socket of somebody else, config_invalid, not_logged_in
  */
-export async function openAuthApi(options: AuthAccessOptions): Promise<AuthAccess> {
+async function openAuthApi(options: AuthAccessOptions): Promise<AuthAccess> {
   const {config, dataDir, connectAuthThroughProxy} = options
   const socketPath = join(await findDataDir({config, dataDir}), 'admin.sock')
   try {

@@ -20,7 +20,7 @@ export interface ForwardingOptions {
 }
 
 /** -L: a port here leads to an address as the host sees it (RFC 4254 §7.2). @throws unavailable */
-export function forwardLocal(spec: ForwardSpec, options: ForwardingOptions): Promise<Forwarding> {
+function forwardLocal(spec: ForwardSpec, options: ForwardingOptions): Promise<Forwarding> {
   return listen(spec, socket => {
     const {target} = spec
     if (target) void joinDirect(socket, target, options)
@@ -28,7 +28,7 @@ export function forwardLocal(spec: ForwardSpec, options: ForwardingOptions): Pro
 }
 
 /** -D: a SOCKS5 proxy here leads anywhere the host can reach. @throws unavailable */
-export function forwardDynamic(spec: ForwardSpec, options: ForwardingOptions): Promise<Forwarding> {
+function forwardDynamic(spec: ForwardSpec, options: ForwardingOptions): Promise<Forwarding> {
   return listen(spec, socket => {
     readSocksRequest(socket).then(
       target =>
@@ -44,7 +44,7 @@ export function forwardDynamic(spec: ForwardSpec, options: ForwardingOptions): P
 }
 
 /** -R: a port on the host leads to an address as seen from here (RFC 4254 §7.1). @throws access_denied */
-export async function forwardRemote(
+async function forwardRemote(
   spec: ForwardSpec,
   {connection, onProblem}: ForwardingOptions,
   router: ChannelRouter,

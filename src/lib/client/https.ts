@@ -8,9 +8,9 @@ import {formatHostPort} from './address.js'
 /** An answer larger than this is not from a proxy of ours. */
 export const maxResponseBytes = 1024 * 1024
 /** From the first step of connecting to the end of the TLS handshake. */
-export const connectTimeoutMs = 10_000
+const connectTimeoutMs = 10_000
 /** From there to the last byte of the answer: a login waits for its password hash, in a queue. */
-export const answerTimeoutMs = 35_000
+const answerTimeoutMs = 35_000
 
 export interface HttpsTarget {
   host: string

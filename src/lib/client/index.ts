@@ -1,7 +1,7 @@
 // What a user's machine keeps and does: profiles, keys, logins, and the identity that the other commands act with.
 export {formatHostPort, formatProxyAddress, type ProxyAddress, parseProxyAddress} from './address.js'
 export {allEvents, type EventFlags, eventQuery, followEvents} from './audit-events.js'
-export {type AuthAccess, type AuthAccessOptions, openAuthApi, withAuthApi} from './auth-access.js'
+export {type AuthAccess, type AuthAccessOptions, withAuthApi} from './auth-access.js'
 export {connectAuthThroughProxy} from './auth-through-proxy.js'
 export {createChannelRouter} from './channel-router.js'
 export {listClusters} from './clusters.js'

@@ -3,7 +3,7 @@ import {fileURLToPath} from 'node:url'
 import {problem} from '../errors/index.js'
 
 /** A keychain that has not answered by then waits for a person, or for nobody. */
-export const keychainTimeoutMs = 3000
+const keychainTimeoutMs = 3000
 const service = 'sallyport'
 
 /** The secrets that the operating system keeps for its user. Every method throws `unavailable`. */

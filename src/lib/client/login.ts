@@ -13,7 +13,7 @@ import type {WebApi} from './web-api.js'
 import type {WebPing} from './web-schemas.js'
 
 /** Clocks further apart than this make certificates fail in ways that nobody understands. */
-export const maxClockSkewMs = 60_000
+const maxClockSkewMs = 60_000
 
 /** `only`: the private key lives in the agent and nowhere else. */
 export type AgentChoice = 'auto' | 'no' | 'yes' | 'only'

@@ -100,7 +100,7 @@ export async function listProfiles(home: string): Promise<Profile[]> {
 }
 
 /** The current profile's name; undefined when nobody is logged in. */
-export const currentName = async (home: string): Promise<string | undefined> =>
+const currentName = async (home: string): Promise<string | undefined> =>
   (await readSmallFile(join(home, 'current')))?.trim() || undefined
 
 /**

@@ -1,7 +1,7 @@
 // The configuration file, the flags of `start` and the defaults → one typed Config. Errors say file:line:col.
 export {checkDocument, complaints, knownKeys, type LocatedDocument, readDocuments} from './document.js'
 export {type LoadedFile, parseConfig} from './load.js'
-export {findDataDir, loadConfig, readConfigFile, surroundings} from './read.js'
+export {findDataDir, loadConfig} from './read.js'
 export {
   defaultDataDir,
   parseLabels,

@@ -10,7 +10,7 @@ import type {Config} from './types.js'
 const maxConfigBytes = 1024 * 1024
 
 /** This machine and whoever runs the process. */
-export const surroundings = (env: NodeJS.ProcessEnv = process.env): Surroundings => ({
+const surroundings = (env: NodeJS.ProcessEnv = process.env): Surroundings => ({
   hostname: hostname(),
   home: homedir(),
   isRoot: process.getuid?.() === 0,
@@ -20,7 +20,7 @@ export const surroundings = (env: NodeJS.ProcessEnv = process.env): Surroundings
 const empty: LoadedFile = {config: {}, at: () => ''}
 
 /** Reads the configuration file, or stands in for it where none is named. Throws `config_invalid`. */
-export const readConfigFile = async (path?: string): Promise<LoadedFile> =>
+const readConfigFile = async (path?: string): Promise<LoadedFile> =>
   path === undefined ? empty : parseConfig(await readBounded(path), path)
 
 /** The configuration of a service. Throws `config_invalid` with `file:line:col`. */

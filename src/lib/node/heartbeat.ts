@@ -4,7 +4,7 @@ import type {Log} from '../session/index.js'
 import type {NodeAuth} from './types.js'
 
 /** A node that was not heard of for so long is not there. */
-export const heartbeatTtlMilliseconds = 10 * 60_000
+const heartbeatTtlMilliseconds = 10 * 60_000
 /** After a heartbeat that did not get through. */
 const retryMilliseconds = 15_000
 

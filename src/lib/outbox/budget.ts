@@ -2,7 +2,7 @@ import {problem} from '../errors/index.js'
 import type {Step} from './types.js'
 
 /** What recordings leave free, so that how their sessions end can still be told. */
-export const EVENT_RESERVE = 16 * 1024 * 1024
+const EVENT_RESERVE = 16 * 1024 * 1024
 
 /** The room that the spool may take, all lanes together. */
 export interface Budget {

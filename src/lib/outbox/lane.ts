@@ -17,7 +17,7 @@ import {
 import type {Count, Damage, LaneState, SegmentHead, Step} from './types.js'
 
 /** A file is closed at this size. */
-export const SEGMENT_BYTES = 4 * 1024 * 1024
+const SEGMENT_BYTES = 4 * 1024 * 1024
 /** A lane of which everything is delivered gives its files up above this size. */
 const TRIM_BYTES = 256 * 1024
 /** Most that is written at once, and most events that are told at once. */

@@ -4,7 +4,7 @@ import {readPublicKey} from '../sshcert/keys.js'
 
 /** OpenSSH's own limit (SSHKEY_CERT_MAX_PRINCIPALS). */
 export const maxPrincipals = 256
-export const maxKeyIdBytes = 256
+const maxKeyIdBytes = 256
 
 /** Seconds a certificate may be valid from now on unless the caller sets another limit. */
 export const defaultMaxTtlSeconds = {user: 30 * 3600, host: 10 * 365 * 24 * 3600} as const

@@ -18,8 +18,8 @@ export interface PlayheadOptions {
   maxIdleMs?: number
 }
 
-export const MIN_SPEED = 1 / 16
-export const MAX_SPEED = 64
+const MIN_SPEED = 1 / 16
+const MAX_SPEED = 64
 
 const clamp = (speed: number): number => Math.min(Math.max(speed, MIN_SPEED), MAX_SPEED)
 

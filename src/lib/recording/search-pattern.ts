@@ -9,7 +9,7 @@ export interface SearchPattern {
 }
 
 /** Lines without an end are kept in pieces that overlap by as much. */
-export const PATTERN_CHARACTERS = 256
+const PATTERN_CHARACTERS = 256
 /** Of a longer line the part around the match is shown. */
 const SHOWN_CHARACTERS = 400
 

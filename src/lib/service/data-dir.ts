@@ -5,7 +5,7 @@ import {ensurePrivateDirectory, systemErrorWords} from '../durable/index.js'
 import {problem} from '../errors/index.js'
 
 /** Files of a running service that others look for; everything else in the data directory belongs to the rooms. */
-export const adminSocket = (dataDir: string): string => join(dataDir, 'admin.sock')
+const adminSocket = (dataDir: string): string => join(dataDir, 'admin.sock')
 /** Of a service without the auth role: nothing is served there. */
 const presenceSocket = (dataDir: string): string => join(dataDir, 'service.sock')
 export const addressesFile = (dataDir: string): string => join(dataDir, 'addresses.json')
@@ -59,7 +59,7 @@ async function claim(dataDir: string, path: string): Promise<string> {
   return path
 }
 
-export const alreadyRunning = (dataDir: string, cause?: unknown) =>
+const alreadyRunning = (dataDir: string, cause?: unknown) =>
   problem('already_running', `another sallyport runs on the data directory ${dataDir}`, {
     hint: 'stop it, or give this one its own with --data-dir',
     cause,

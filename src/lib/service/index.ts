@@ -1,5 +1,5 @@
 // `start`: the services of one machine in one process, from a Config to an orderly end.
 export {type Addresses, addressLines} from './addresses.js'
-export {addressesFile, adminSocket} from './data-dir.js'
+export {addressesFile} from './data-dir.js'
 export {type RunOptions, runService} from './run.js'
 export {type Service, type StartOptions, startService} from './start.js'

@@ -8,7 +8,7 @@ const ESC = '\u001b'
 const CSI = `${ESC}[`
 
 /** From any state, also from within a sequence, to an empty normal screen. */
-export const clearScreen = `\u0018${CSI}?1049l${CSI}!p${CSI}?7h${CSI}0m\u000f${ESC}(B${CSI}r${CSI}2J${CSI}H`
+const clearScreen = `\u0018${CSI}?1049l${CSI}!p${CSI}?7h${CSI}0m\u000f${ESC}(B${CSI}r${CSI}2J${CSI}H`
 
 /** Gives a terminal back that has shown a session. */
 export const leaveScreen = `\u0018${CSI}?1049l${CSI}!p${CSI}?7h${CSI}?25h${CSI}0m\u000f${ESC}(B`

@@ -298,7 +298,7 @@ export class Channel extends PeerStream implements Sender {
 }
 
 /** The extended data of a channel: what a server writes to it, a client reads from it (RFC 4254 §5.2). */
-export class ExtendedData extends PeerStream {
+class ExtendedData extends PeerStream {
   readonly #channel: Channel
 
   constructor(channel: Channel) {

@@ -3,7 +3,7 @@ import type {AuthorityType} from '../auth/contract.js'
 import {problem} from '../errors/index.js'
 
 /** The authorities whose public keys anybody may fetch. */
-export const exportTypes = [
+const exportTypes = [
   'user',
   'host',
   'openssh',

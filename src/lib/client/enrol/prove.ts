@@ -34,7 +34,7 @@ export async function proveHost(settings: SshdSettings, certificate: Buffer): Pr
 }
 
 /** Where sshd can be reached from this machine. */
-export function listeningPlace({listening, ports}: SshdSettings): {host: string; port: number} {
+function listeningPlace({listening, ports}: SshdSettings): {host: string; port: number} {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(listening[0] ?? '')
   const host = match?.[1] ?? match?.[2] ?? '0.0.0.0'
   const port = match ? Number(match[3]) : (ports[0] ?? 22)

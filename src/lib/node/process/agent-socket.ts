@@ -14,7 +14,7 @@ const stickyBit = 0o1000
 const writableForOthers = 0o022
 
 export const directoryPrefix = 'teleport-'
-export const socketName = (pid: number): string => `teleport-${pid}.socket`
+const socketName = (pid: number): string => `teleport-${pid}.socket`
 
 /** Directories of sockets that this process serves. */
 export const ownDirectories = new Set<string>()

@@ -5,7 +5,7 @@ export const commandBlock = (words: readonly string[]): Html =>
   html`<pre><code>${words.map((word, index) => html`${index > 0 && ' '}<span>${shellQuote(word)}</span>`)}</code></pre>`
 
 /** `word` as one word for a POSIX shell. */
-export const shellQuote = (word: string): string =>
+const shellQuote = (word: string): string =>
   /^[\w@%+=:,./[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 
 export const loginCommand = (

@@ -35,7 +35,7 @@ export function homeRoutes(app: WebScope, web: WebContext): void {
   app.get('/web', async (_request, reply) => reply.redirect('/'))
 }
 
-export function homePage({clusterName, recording, proxy, insecure, fingerprints}: HomeFacts): Page {
+function homePage({clusterName, recording, proxy, insecure, fingerprints}: HomeFacts): Page {
   const recorded = recording === 'proxy' || recording === 'proxy-sync'
   return {
     title: 'SSH access',
