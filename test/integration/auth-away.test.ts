@@ -13,6 +13,8 @@ interface Place {
   directory: string
   auth: Machine
   proxy: Machine
+  /** Where the cluster records at nodes. */
+  node?: Machine
   startAuth(): Promise<void>
   startProxy(): Promise<void>
   events(sid: string): Event[]
@@ -30,7 +32,7 @@ interface Counting {
   ended: Promise<number | null>
 }
 
-async function place(recording: 'proxy' | 'proxy-sync' = 'proxy'): Promise<Place> {
+async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Promise<Place> {
   const directory = temporaryDirectory()
   const passwordFile = join(directory, 'password')
   writeFileSync(passwordFile, 'correct horse battery\n')
@@ -60,9 +62,11 @@ async function place(recording: 'proxy' | 'proxy-sync' = 'proxy'): Promise<Place
         },
       },
     })
-  const invited = await auth.admin(['nodes', 'add', '--roles=proxy'])
-  const joining = /--token=\S+ --ca-pin=\S+/.exec(invited.stdout)?.[0].split(' ') ?? []
-  const proxy = await startProxy(joining, {ssh: 0, web: 0})
+  const joining = async (role: string): Promise<string[]> => {
+    const invited = await auth.admin(['nodes', 'add', `--roles=${role}`])
+    return /--token=\S+ --ca-pin=\S+/.exec(invited.stdout)?.[0].split(' ') ?? []
+  }
+  const proxy = await startProxy(await joining('proxy'), {ssh: 0, web: 0})
   const ports = {ssh: proxy.addresses.ssh?.port ?? 0, web: proxy.addresses.web?.port ?? 0}
 
   const added = await auth.admin(['users', 'add', 'joe', `joe,${login}`])
@@ -77,12 +81,24 @@ async function place(recording: 'proxy' | 'proxy-sync' = 'proxy'): Promise<Place
     ...['login', `--proxy=127.0.0.1:${ports.web}`, '--user=joe', '--insecure'],
     ...[`--password-file=${passwordFile}`, '--key-store=file', '--no-use-local-ssh-agent'],
   ])
-  const target = await startTarget(directory, auth)
+  const startNode = (args: readonly string[]): Promise<Machine> =>
+    startMachine({
+      ...{directory: join(directory, 'node'), roles: 'node', args},
+      config: {
+        teleport: {nodename: 'far1', auth_servers: [`127.0.0.1:${authPort}`], advertise_ip: '127.0.0.1'},
+        ...{auth_service: {enabled: 'no'}, proxy_service: {enabled: 'no'}},
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
+      },
+    })
+  const node = recording === 'node' ? await startNode(await joining('node')) : undefined
+  const host = node
+    ? [`${login}@far1`]
+    : ['-p', String((await startTarget(directory, auth)).port), `${login}@127.0.0.1`]
 
   const events = (sid: string): Event[] =>
     trail(join(auth.dataDir, 'audit')).filter(event => event.sid === sid)
   const here: Place = {
-    ...{directory, auth, proxy, events},
+    ...{directory, auth, proxy, events, ...(node && {node})},
     async startAuth() {
       here.auth = await startAuth(authPort)
     },
@@ -94,7 +110,7 @@ async function place(recording: 'proxy' | 'proxy-sync' = 'proxy'): Promise<Place
       const before = trail(join(auth.dataDir, 'audit')).length
       const until = join(directory, `enough-${before}`)
       const command = `i=0; while [ ! -e ${until} ]; do i=$((i+1)); echo "line $i"; sleep 0.02; done; echo done`
-      const child = startSallyport(['ssh', '-p', String(target.port), `${login}@127.0.0.1`, command], {env})
+      const child = startSallyport(['ssh', ...host, command], {env})
       const said = {stdout: '', stderr: ''}
       const arrivals: {end: number; time: number}[] = []
       child.stdout.setEncoding('latin1').on('data', (text: string) => {
@@ -247,6 +263,23 @@ describe('the auth service is killed while a session runs', () => {
     await here.startProxy()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
     expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(whole)
+    expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
+  }, 90_000)
+
+  it('and what a node records is kept by the node', async () => {
+    const here = await place('node')
+    const session = await here.counting()
+    await here.auth.stop('SIGKILL')
+    await more(session)
+    session.finish()
+    expect(await session.ended).toBe(0)
+    await eventually(() => here.node?.log().includes('are kept until it can'), 'it is logged')
+    await here.startAuth()
+    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+    expect(names(here.events(session.sid))).toEqual(whole)
+    const [start] = here.events(session.sid)
+    const id = readFileSync(join(here.directory, 'node', 'data', 'host_uuid'), 'utf8').trim()
+    expect(start).toMatchObject({reported_by: id, server_id: id})
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   }, 90_000)
 

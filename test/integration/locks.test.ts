@@ -195,7 +195,8 @@ describe('options of a role', () => {
     const first = await running(field.agent.env, way(here))
     const second = await sshText([...way(here), 'true'], {env: field.agent.env})
     expect(second.stderr).toContain('joe has 1 connection to hosts already, which is the limit')
-    expect(field.events().at(-1)).toMatchObject({event: 'session.rejected', user: 'joe'})
+    const rejected = () => field.events().find(({event}) => event === 'session.rejected')
+    expect(await eventually(rejected, 'the refusal was on record')).toMatchObject({user: 'joe'})
     const {id} = await lock(here, '--user=joe')
     await first.ended
     await field.cluster.admin(['unlock', id])

@@ -278,6 +278,9 @@ describe('the record of the node', () => {
     expect(result.code).toBe(0)
     expect(named(events, 'session.start')).toMatchObject([{sid, session_recording: 'node'}])
     expect(named(events, 'session.end')).toHaveLength(1)
+    expect(named(events, 'session.connect')).toMatchObject([
+      {forwarded_by: 'proxy-1', session_recording: 'node'},
+    ])
     const played = await field.cluster.admin(['play', sid, '--format=text'])
     expect(played.stdout).toContain('through the proxy')
   })
@@ -318,6 +321,28 @@ describe('the record of the node', () => {
     )
     expect(named(events, 'subsystem')).toMatchObject([{name: 'sftp', user: 'joe'}])
     expect(field.recordings()).toHaveLength(before)
+  })
+})
+
+describe('a lock', () => {
+  it('on the node by its UUID ends what runs there within two seconds, and lets nobody in', async () => {
+    const client = start('ssh', [...direct(), where(), 'echo $SSH_TELEPORT_HOST_UUID; exec sleep 100'])
+    let said = ''
+    client.stderr.on('data', chunk => (said += chunk))
+    const [first] = await once(client.stdout, 'data')
+    const uuid = String(first).trim()
+    const locked = await field.cluster.admin(['lock', `--node=${uuid}`, '--format=json'])
+    expect(locked.code).toBe(0)
+    const since = performance.now()
+    expect((await once(client, 'exit'))[0]).toBe(255)
+    expect(performance.now() - since).toBeLessThan(2500)
+    expect(said).toContain('is locked')
+    const refused = await at('true')
+    expect(refused.code).toBe(255)
+    expect(refused.stderr).toContain('is locked')
+    const {id} = JSON.parse(locked.stdout)
+    expect((await field.cluster.admin(['unlock', id])).code).toBe(0)
+    expect((await at('true')).code).toBe(0)
   })
 })
 

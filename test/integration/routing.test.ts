@@ -192,6 +192,18 @@ describe('where the proxy records', () => {
     expect(other.code).toBe(24)
   })
 
+  it('knows it for a stock client behind our ProxyCommand, which always names one', async () => {
+    const {joe, field} = world
+    const {ssh, web} = field.cluster.addresses
+    await own(world, joe, ['ls'])
+    const proxy = `${process.execPath} bin/run.js proxy ssh --proxy=127.0.0.1:${web.port},${ssh.port} -i ${joe.path}.identity %r@%h:%p`
+    const options = ['BatchMode=yes', `UserKnownHostsFile=${field.knownHosts}`, `IdentityFile=${joe.path}`]
+    const words = [...options, `CertificateFile=${joe.path}-cert.pub`, `ProxyCommand=${proxy}`]
+    const way = ['-F', 'none', ...words.flatMap(word => ['-o', word]), `${login}@db-1`, 'echo in']
+    const env = {NODE_EXTRA_CA_CERTS: join(field.cluster.dataDir, 'https.pem')}
+    expect(await sshText(way, {env})).toMatchObject({code: 0, stdout: 'in\n'})
+  })
+
   it('refuses to guess between two hosts of one name, and takes a UUID', async () => {
     const {twinA, joe} = world
     const {code, stderr} = await own(world, joe, ['ssh', `${login}@twin`, 'true'])

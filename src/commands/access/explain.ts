@@ -85,5 +85,5 @@ function text(explanation: AccessExplanation, labels: string): string {
 
 const options = (given: object): string =>
   Object.entries(given)
-    .map(([name, value]) => `  ${name}: ${value}`)
+    .map(([name, value]) => safe(`  ${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`))
     .join('\n')

@@ -36,6 +36,8 @@ export interface ClusterClient {
 }
 
 const answerMilliseconds = 30_000
+/** A chunk of 8 MiB passes a slow line in less. */
+const chunkMilliseconds = 60_000
 const maxAnswerBytes = 64 * 1024 * 1024
 const maxLineBytes = 64 * 1024 * 1024
 const firstPauseMilliseconds = 250
@@ -56,7 +58,8 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
     headers?: OutgoingHttpHeaders,
   ): Promise<unknown> => {
     const stream = await open(`/v1/${method}`, headers)
-    const timer = setTimeout(() => stream.destroy(silent()), answerMilliseconds)
+    const patience = method === 'appendRecording' ? chunkMilliseconds : answerMilliseconds
+    const timer = setTimeout(() => stream.destroy(silent()), patience)
     try {
       stream.end(body)
       const status = await statusOf(stream)

@@ -18,6 +18,8 @@ const maxPauseMilliseconds = 10_000
 
 export interface FollowerOptions {
   api: Pick<SystemApi, 'watchCluster'>
+  /** Called with each state. */
+  onState?: (state: ClusterState) => void
   log: {info(fields: object, message: string): void; warn(fields: object, message: string): void}
   /** Unix ms. */
   now: () => number
@@ -35,7 +37,7 @@ export interface ClusterFollower {
 }
 
 /** Follows the state of the cluster. Resolves when it is known. @throws what keeps it from being known at first */
-export async function followCluster({api, log, now}: FollowerOptions): Promise<ClusterFollower> {
+export async function followCluster({api, onState, log, now}: FollowerOptions): Promise<ClusterFollower> {
   const stop = new AbortController()
   let known: {state: ClusterState; access: AccessState} | undefined
   let inTouch = false
@@ -45,6 +47,7 @@ export async function followCluster({api, log, now}: FollowerOptions): Promise<C
     for await (const state of await api.watchCluster({signal: stop.signal})) {
       known = {state, access: accessStateOf(state, now)}
       inTouch = true
+      onState?.(state)
       onKnown()
     }
     throw problem('unavailable', 'the auth service says no more about the cluster')

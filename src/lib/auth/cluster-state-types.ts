@@ -18,6 +18,8 @@ export interface ClusterState {
   routingStrategy?: RoutingStrategy
   /** Public CA keys as blobs. */
   authorities: {user: Buffer[]; host: Buffer[]; openssh: Buffer[]}
+  /** X.509 certificates, PEM, by which machines know the auth service and it knows them: old and new ones in a rotation. */
+  machineAuthorities: string[]
   users: {name: string; logins: string[]; roles: string[]}[]
   roles: RoleResource[]
   locks: Lock[]

@@ -34,6 +34,7 @@ async function read({
       host: authorities.publicKeys('host'),
       openssh: authorities.publicKeys('openssh'),
     },
+    machineAuthorities: authorities.tlsHostAuthorities(),
     users: (await users.list()).map(({name, logins, roles: given}) => ({name, logins, roles: given})),
     roles: (await roles.list()).map(({resource}) => resource),
     locks: await locks.list(),

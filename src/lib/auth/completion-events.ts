@@ -28,6 +28,7 @@ export function endEvent(
   start: AuditEvent | undefined,
   completed: CompletedRecording | undefined,
   reason: string,
+  joined: readonly string[] = [],
 ): AuditInput {
   const facts = factsOf(sid, start, completed)
   const meta = completed?.meta
@@ -40,7 +41,9 @@ export function endEvent(
     fields: {
       session_recording: 'proxy',
       ...(interactive !== undefined && {interactive}),
-      ...(facts.user !== undefined && {participants: [facts.user]}),
+      ...(facts.user !== undefined && {
+        participants: [facts.user, ...joined.filter(user => user !== facts.user)],
+      }),
       ...(begun !== undefined && {session_start: begun}),
       // Up to here it is known that the session ran.
       ...(completed && {session_stop: new Date(completed.end.endedAt).toISOString()}),

@@ -92,7 +92,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
       entry.uploaded = true
     }
     if (entry.ended) return
-    await audit.emit(endEvent(sid, entry.start, completed, SERVICE_ENDED))
+    await audit.emit(endEvent(sid, entry.start, completed, SERVICE_ENDED, entry.joined))
     entry.ended = true
   }
 

@@ -16,9 +16,9 @@ type Holder = z.output<typeof holderSchema>
 
 /** Which machine holds a session, where that is another one: it alone tells of it, and nobody else ends it. */
 export interface SessionHolders {
-  /** The session is this machine's from now on, or still. @throws access_denied where it is another one's */
+  /** The session is this machine's from now on, or still. @throws already_exists where it is another one's */
   hold(sid: string, hostId: string): Promise<void>
-  /** @throws access_denied where the session is another machine's */
+  /** @throws already_exists where the session is another machine's */
   requireOwn(sid: string, hostId: string): Promise<void>
   ended(sid: string, hostId: string): Promise<void>
   /** Whether a machine may yet tell more of it. */
@@ -44,7 +44,7 @@ export function createSessionHolders(backend: Backend, now: () => number): Sessi
   const requireOwn = async (sid: string, hostId: string): Promise<Holder | undefined> => {
     const holder = await find(sid)
     if (holder && holder.hostId !== hostId)
-      throw problem('access_denied', 'the session is held by another machine')
+      throw problem('already_exists', 'the session is held by another machine')
     return holder
   }
   return {

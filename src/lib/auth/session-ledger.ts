@@ -7,9 +7,14 @@ export interface SessionEntry {
   ended: boolean
   uploaded: boolean
   damaged: boolean
+  /** Those who have joined it. */
+  joined: string[]
 }
 
-export const newEntry = (): SessionEntry => ({ended: false, uploaded: false, damaged: false})
+export const newEntry = (): SessionEntry => ({
+  ...{ended: false, uploaded: false, damaged: false},
+  joined: [],
+})
 
 /** What the line of every event has that the ledger looks at. */
 export const LEDGER_EVENTS = '"event":"session.'
@@ -44,6 +49,11 @@ function take(event: AuditEvent, entry: SessionEntry): boolean {
     case 'session.start':
       entry.start = event
       return true
+    case 'session.join': {
+      const {user, success} = event
+      if (success && user !== undefined && !entry.joined.includes(user)) entry.joined.push(user)
+      return false
+    }
     case 'session.end':
       entry.ended = true
       return true

@@ -52,6 +52,7 @@ async function verifyTombstone(
 }
 
 async function vouched(api: Api, sid: string, event: 'session.upload' | 'session.recording.delete') {
-  const [found] = await api.listEvents({sid, event: [event], limit: 1})
+  // The first word counts: a later one cannot make an earlier state of the recording right.
+  const [found] = await api.listEvents({sid, event: [event], order: 'oldest', limit: 1})
   return found && vouchedBy(found)
 }

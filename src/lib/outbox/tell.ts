@@ -18,7 +18,6 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   'not_found',
   'recording_corrupt',
   'limit_exceeded',
-  'access_denied',
 ])
 
 export const isRefusal = (error: unknown): boolean =>

@@ -8,6 +8,9 @@ const perMillisecondBits = 22n
 const reservedMilliseconds = 60_000n
 /** Steps between serials of one process are random: those of a restored backup then differ from the lost ones. */
 const maxStep = 2 ** 16
+/** So far above a mark that is ahead of the clock a process begins, at random: a backup restored at once has the same mark. */
+const jumpBytes = 5
+const maxJump = 1n << 36n
 
 const itemKey = 'authorities/serials'
 const maxAttempts = 100
@@ -35,12 +38,14 @@ export function createSerials(
     (BigInt(Math.max(0, Math.floor(now()))) << perMillisecondBits) |
     BigInt(random(3).readUIntBE(0, 3) >>> (24 - Number(perMillisecondBits)))
 
+  const jump = (): bigint => BigInt(random(jumpBytes).readUIntBE(0, jumpBytes)) % maxJump
+
   /** Moves the mark on disk above `wanted` and above what anybody reserved before; resolves to the start. */
   const reserve = async (wanted: bigint): Promise<bigint> => {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const item = await backend.get(itemKey)
       const mark = item ? readMark(item.value) : 0n
-      const start = wanted > mark ? wanted : mark + 1n
+      const start = wanted > mark ? wanted : mark + 1n + jump()
       const end = start + (reservedMilliseconds << perMillisecondBits)
       if (end >= 1n << 64n) throw problem('clock_skew', "the server's clock is beyond the year 2109")
       const value = Buffer.from(end.toString())

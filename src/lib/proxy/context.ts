@@ -1,5 +1,5 @@
 import type {Duplex} from 'node:stream'
-import type {Caller, SystemApi} from '../auth/contract.js'
+import type {Caller, Ping, SystemApi} from '../auth/contract.js'
 import type {Forwarder, ForwardSettings} from '../forward/index.js'
 import type {ConnectionGuard, LockWatch, Log, SessionHub} from '../session/index.js'
 import type {Tunnels} from '../tunnel/index.js'
@@ -25,6 +25,8 @@ export interface ProxyContext {
   hostId: string
   /** The proxy ends and records SSH connections; otherwise it passes on what it cannot read. */
   recording: boolean
+  /** How the cluster records: where the proxy does not, a node may. */
+  mode: Ping['recording']
   dial: DialSettings
   tunnels: Tunnels
   forwardSettings: ForwardSettings

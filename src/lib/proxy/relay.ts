@@ -40,7 +40,7 @@ export async function relay(options: RelayOptions): Promise<void> {
     const dialled = await guardedTarget(target, () => place).dial()
     stream = dialled.stream
     const facts = {...serverFacts(target), server_addr: dialled.address}
-    await emit({event: 'session.connect', ...facts, fields: {session_recording: 'off'}})
+    await emit({event: 'session.connect', ...facts, fields: {session_recording: context.mode}})
     if (over) throw over
     if (stream.destroyed) throw hungUp(target)
     const channel = openChannel()

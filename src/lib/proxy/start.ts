@@ -1,7 +1,7 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
-import type {SystemApi} from '../auth/contract.js'
+import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
@@ -39,6 +39,8 @@ export interface ProxyOptions {
   /** Name of this proxy, for `forwarded_by`. */
   proxyId: string
   recording: boolean
+  /** How the cluster records. */
+  mode: Ping['recording']
   checkHostKeys: boolean
   dial: DialRules
   /** Ports of the cluster's services on this machine, besides the proxy's SSH port. */
@@ -202,6 +204,7 @@ function createContext(
     now: options.now,
     draining: () => state.draining,
     recording: options.recording,
+    mode: options.mode,
     serveApi: options.serveApi,
   }
 }

@@ -27,6 +27,7 @@ export async function startProxyPart(
       names: proxyNames(config, clusterName),
       hostId,
       proxyId: config.nodename,
+      mode: recording,
       recording: recording === 'proxy' || recording === 'proxy-sync',
       ...{clusterName, checkHostKeys, keepAliveMilliseconds},
       dial: config.proxy.dial,

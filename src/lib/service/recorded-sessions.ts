@@ -44,7 +44,8 @@ function take(event: AuditEvent, record: RecordedSession): boolean {
       return true
     case 'session.upload':
       record.uploaded = true
-      record.whole = vouchedBy(event) ?? record.whole
+      // The first word counts: a later one cannot make an earlier state of the recording right.
+      record.whole ??= vouchedBy(event)
       return true
     case 'session.recording.delete':
       // What was announced and could not be done is taken back by a failure.

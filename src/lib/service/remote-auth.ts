@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import {isDeepStrictEqual} from 'node:util'
 import {namesOf} from '../access/index.js'
 import {
   type ClusterClient,
@@ -105,7 +106,14 @@ async function openRole(part: Part, identity: KeptIdentity, role: JoinRole): Pro
   resources.add(`connection to auth as ${role}`, client.close)
   const {recording} = await client.api.ping()
   const told = await withOutbox(part, role, client.api, recording)
-  const follower = await followCluster({api: told, log: logger, now})
+  const follower = await followCluster({
+    api: told,
+    onState: ({machineAuthorities}) =>
+      void identity
+        .believe(machineAuthorities)
+        .catch(error => logger.error({err: error}, 'the authorities of the cluster are not kept')),
+    ...{log: logger, now},
+  })
   resources.add(`state of the cluster as ${role}`, follower.close)
   const api = withoutAuth(told, follower, {kind: 'system', role, hostId})
   return {client, follower, api}
@@ -119,6 +127,8 @@ interface KeptIdentity {
   }
   current(): MachineIdentity
   take(answer: HostCertificates): Promise<void>
+  /** Other authorities, PEM, from now on: there are two while they are rotated. */
+  believe(authorities: string[]): Promise<void>
 }
 
 function createIdentity({config}: Part, first: MachineIdentity): KeptIdentity {
@@ -130,8 +140,13 @@ function createIdentity({config}: Part, first: MachineIdentity): KeptIdentity {
       const {key, authorities, clusterName = ''} = identity
       return {own: {key, certificate}, authorities, clusterName}
     },
-    async take(answer) {
+    take(answer) {
       identity = withAnswer(identity, answer)
+      return keepIdentity(config.dataDir, identity)
+    },
+    async believe(authorities) {
+      if (authorities.length === 0 || isDeepStrictEqual(authorities, identity.authorities)) return
+      identity = {...identity, authorities}
       await keepIdentity(config.dataDir, identity)
     },
   }

@@ -240,6 +240,17 @@ describe('joining', () => {
     expect(await join({pins: [], insecure: true})).toBeDefined()
   })
 
+  test('a hundred times at once with one token, one machine joins', async () => {
+    const {token} = await cluster.auth.admin.createToken({roles: ['node']})
+    const attempts = await Promise.allSettled(
+      Array.from({length: 100}, () =>
+        join({request: {...joinRequest(), token, hostId: crypto.randomUUID()}}),
+      ),
+    )
+    expect(attempts.filter(({status}) => status === 'fulfilled')).toHaveLength(1)
+    cluster.auth.clock.now += 60_000
+  })
+
   test('without a pin is refused before anything is connected', async () => {
     const nowhere = {host: '127.0.0.1', port: 1}
     expect(await codeOf(join({pins: [], server: nowhere}))).toBe('tls_untrusted')

@@ -135,6 +135,21 @@ describe('after the service was killed', () => {
     await later.close()
   })
 
+  it('those who had joined are among the participants of the end', async () => {
+    const killed = await boot()
+    const sid = await session(killed, 'output')
+    const user = trail().find(record => record.sid === sid)?.user
+    for (const joined of ['ann', 'ann', 'bob'])
+      await killed.audit.emit({event: 'session.join', sid, user: joined})
+    await killed.audit.emit({event: 'session.join', sid, user: 'eve', success: false})
+    await killed.audit.emit({event: 'session.leave', sid, user: 'bob'})
+    const completion = (await boot()).complete()
+    await completion.start()
+    const end = trail().find(record => record.sid === sid && record.event === 'session.end')
+    expect(end?.participants).toEqual([user, 'ann', 'bob'])
+    await completion.close()
+  })
+
   it('every session gets what it lacks, and nothing twice', async () => {
     const killed = await boot()
     const sids = new Map<Stage, string>()

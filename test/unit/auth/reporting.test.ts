@@ -70,7 +70,7 @@ describe('what another machine tells', () => {
 
   it('is of its own sessions alone', async () => {
     const sid = randomUUID()
-    const denied = {code: 'access_denied', message: 'the session is held by another machine'}
+    const denied = {code: 'already_exists', message: 'the session is held by another machine'}
     await machine.beginRecording(meta(sid))
     await machine.beginRecording(meta(sid))
     await machine.emit({event: 'session.start', sid})
@@ -104,7 +104,7 @@ describe('what another machine tells', () => {
     auth = await auth.restart()
     expect(await holders().isHeld(sid)).toBe(true)
     const again = auth.service.as({kind: 'system', role: 'proxy', hostId: others, address: '192.0.2.9:1'})
-    await expect(again.emit({event: 'exec', sid})).rejects.toMatchObject({code: 'access_denied'})
+    await expect(again.emit({event: 'exec', sid})).rejects.toMatchObject({code: 'already_exists'})
     auth.clock.now += 8 * day
     expect(await holders().isHeld(sid)).toBe(false)
   })

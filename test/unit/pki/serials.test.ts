@@ -36,6 +36,15 @@ describe('serial numbers', () => {
     expectGrowing([...before, ...(await take(restored, () => now + 1000))])
   })
 
+  test('do not repeat when a backup is restored within the minute that was reserved', async () => {
+    const [backend, restored] = [await openBackend(), await openBackend()]
+    await take(backend, () => now)
+    for (const {key, value} of await backend.range('')) await restored.put(key, value)
+    // Both begin above the same mark, at the same time.
+    const both = [...(await take(backend, () => now)), ...(await take(restored, () => now))]
+    expect(new Set(both).size).toBe(both.length)
+  })
+
   test('are each given out once by two services over one state', async () => {
     const backend = await openBackend()
     const both = (await Promise.all([take(backend, () => now), take(backend, () => now)])).flat()

@@ -232,6 +232,16 @@ describe('a store', () => {
     expect(await verify(copy.directory)).toMatchObject({verified: 5, unvouched: 1, bad: []})
   })
 
+  it('that was rolled back is not made right by a later word of its length', async () => {
+    const copy = evidence.copy()
+    rollBack(copy, a, 4)
+    const {chunks} = copy.index(a)
+    const log = await openEvidenceLog(copy.directory)
+    await log.emit({event: 'session.upload', sid: a, fields: {chunks: 4, head: chunks.at(-1)?.sha256}})
+    await log.close()
+    expect((await verify(copy.directory)).bad).toMatchObject([{sid: a, problem: 'changed', chunk: 4}])
+  })
+
   it('whose removal was cut off is finished, or says what is there', async () => {
     const copy = evidence.copy()
     const log = await openEvidenceLog(copy.directory)
