@@ -260,7 +260,8 @@ describe('the record of the node', () => {
   it('has one of each for a session that came straight to it', async () => {
     const {events} = await field.during(() => at('echo on record'))
     const sid = named(events, 'session.start')[0]?.sid ?? ''
-    const common = {sid, user: 'joe', login, session_recording: 'node', server_hostname: 'proxy-1'}
+    const labels = {server_labels: {env: 'test', answer: '42'}}
+    const common = {...labels, sid, user: 'joe', login, session_recording: 'node', server_hostname: 'proxy-1'}
     for (const name of ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']) {
       expect(named(events, name)).toMatchObject([common])
       expect(named(events, name)[0]).not.toHaveProperty('forwarded_by')

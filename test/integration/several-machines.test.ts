@@ -276,6 +276,26 @@ describe('joining', {timeout: 90_000}, () => {
     expect(await attempt('reuse', [`--token=${token}`, `--ca-pin=${pin}`])).toContain('[token_invalid]')
   })
 
+  test('tokens are listed without themselves, and taken back', async () => {
+    const made = JSON.parse(
+      (await auth.admin(['tokens', 'add', '--type=node,proxy', '--ttl=2h', '--format=json'])).stdout,
+    )
+    expect(made).toMatchObject({
+      ...{roles: ['node', 'proxy'], authServer: `127.0.0.1:${auth.addresses.auth?.port}`},
+      caPins: [expect.stringMatching(/^sha256:[0-9a-f]{64}$/)],
+    })
+    const listed = await auth.admin(['tokens', 'ls'])
+    expect(listed.stdout).toContain(made.id)
+    expect(listed.stdout).not.toContain(made.token)
+    expect(await auth.admin(['tokens', 'rm', made.id])).toMatchObject({code: 0})
+    expect((await auth.admin(['tokens', 'rm', made.id])).stderr).toContain('[not_found]')
+    expect((await auth.admin(['tokens', 'add', '--type=auth'])).stderr).toContain('[usage]')
+    expect((await asJoe(['locks', 'ls'])).stderr).toContain('[access_denied]')
+    expect(await attempt('taken-back', [`--token=${made.token}`, `--ca-pin=${made.caPins[0]}`])).toContain(
+      '[token_invalid]',
+    )
+  })
+
   test('takes the token from a file, and everything from the configuration', async () => {
     const {token, pin} = await invitation(auth)
     const file = join(directory, 'token')

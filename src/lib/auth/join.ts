@@ -66,7 +66,8 @@ export async function refusingGuesses<Result>(
   attempt: () => Promise<Result>,
 ): Promise<Result> {
   const from = remoteAddress(caller)
-  const address = from['addr.remote'] ?? ''
+  // Failures of a machine count together, whichever connection they come on.
+  const address = (from['addr.remote'] ?? '').replace(caller.kind === 'system' ? /:\d+$/ : '', '')
   try {
     joining.failures.check(address)
     return await attempt()

@@ -173,6 +173,8 @@ function recordedSession(parameters: SessionsOptions, {local, sid, reach, onDone
   const record = hostedRecord(recorded, party)
   const session: ForwardedSession = forwardSession({
     ...{local, options, record, onDone},
+    recordSession: options.recordSession,
+    overseen: options.oversight !== undefined,
     holdsInput: () => party.paused,
     onActivity: parameters.onActivity,
     onProblem: warn('session record incomplete'),

@@ -83,6 +83,7 @@ function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () 
     ...{channel, options, onDone, onActivity, onResize},
     ...(forced !== undefined && {forcedCommand: forced}),
     record: kept.record,
+    recordSession: options.recordSession,
     overseen: kept.overseen,
     holdsInput: kept.paused,
     watchTransfer: kept.watchTransfer,

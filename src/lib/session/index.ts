@@ -1,6 +1,12 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
 export type {Seat} from './audience.js'
+export {
+  type ClientEnd,
+  clientEnd,
+  type ServedSessionParameters,
+  type SessionHandle,
+} from './client-end.js'
 export {type ConnectionWatch, watchConnection} from './connection-watch.js'
 export {followState} from './follow.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
@@ -39,6 +45,7 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {leaveScreen} from './screen-paint.js'
+export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'

@@ -207,6 +207,17 @@ describe('guessing', () => {
     await auth.anonymous.join(request(token))
   })
 
+  test('is slowed down for a machine that has joined, whichever connection it comes on', async () => {
+    const auth = await openAuth()
+    const codes: string[] = []
+    for (let port = 1; port <= 11; port++) {
+      const caller: Caller = {kind: 'system', role: 'node', hostId, address: `192.0.2.7:${port}`}
+      codes.push((await failure(auth.service.as(caller).join(request('wrong')))).code)
+    }
+    expect(codes.at(-2)).toBe('token_invalid')
+    expect(codes.at(-1)).toBe('rate_limited')
+  })
+
   test('is slowed down for all addresses together', () => {
     const clock = {now: 0}
     const limit = createFailureLimit({

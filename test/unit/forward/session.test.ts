@@ -56,6 +56,8 @@ async function stage({
   const session = forwardSession({
     ...{local, onDone, record: made.record},
     options: {...everything, recordSession: mode, ...options},
+    recordSession: mode,
+    overseen: false,
     async openRemote() {
       await beforeRemote?.()
       return back.client.openChannel('session')

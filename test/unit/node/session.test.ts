@@ -114,10 +114,12 @@ describe('a session at the node', () => {
     const gate = new Promise(resolve => {
       start = resolve
     })
+    const asked = vi.fn()
     const started: ReturnType<typeof fakeProcess>[] = []
     const all = await world({
       system: {
         async start(spec) {
+          asked()
           await gate
           started.push(fakeProcess(spec))
           return started[0] as never
@@ -126,7 +128,7 @@ describe('a session at the node', () => {
     })
     const channel = await all.client.openChannel('session')
     void channel.request('exec', text('slow'))
-    await settle()
+    await vi.waitFor(() => expect(asked).toHaveBeenCalled())
     all.client.disconnect()
     await settle()
     start()
@@ -173,6 +175,18 @@ describe('a session that cannot begin', () => {
     expect((await over).stderr).toMatch(/the disk is full/)
     expect(all.processes).toEqual([])
     expect(all.auth.named('session.rejected')).toHaveLength(1)
+  })
+
+  it('moves no files where somebody has to look on', async () => {
+    const oversight = [
+      [{name: 'four eyes', filter: ['auditor'], kinds: ['ssh'], modes: ['moderator'], count: 1}],
+    ]
+    const all = await world({options: {oversight: oversight as never}})
+    const channel = await all.client.openChannel('session')
+    const over = farewell(channel)
+    await channel.request('subsystem', text('sftp'))
+    expect((await over).stderr).toContain('a transfer of files shows nothing')
+    expect(all.processes).toEqual([])
   })
 
   it('goes on unrecorded where the best effort is enough, and that is on record', async () => {
