@@ -309,6 +309,9 @@ describe('the record of the node', () => {
     let seen = ''
     for (const stream of [watcher.stdout, watcher.stderr]) stream.on('data', chunk => (seen += chunk))
     await eventually(() => seen.includes('you are joining session'), 'somebody looks on')
+    const joins = () => named(field.events(), 'session.join').filter(one => one.sid === sid)
+    await eventually(() => joins().length > 0, 'that is on record')
+    expect(joins()).toMatchObject([{user: 'joe', session_recording: 'node', mode: 'observer'}])
     client.stdin.write('typed and shown\n')
     await eventually(() => seen.includes('typed and shown'), 'the watcher sees it')
     await field.cluster.admin(['sessions', 'end', sid])
