@@ -41,8 +41,17 @@ const outbox = await createOutbox({
   retry: {firstMs: 5, longestMs: 50},
 })
 
-/** Written at once: a buffer would die with the process. */
-const acknowledged = (...words: unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
+/** Written at once: a buffer would die with the process. A pipe that is full is waited for. */
+function acknowledged(...words: unknown[]): void {
+  for (const line = `${words.join(' ')}\n`; ; ) {
+    try {
+      writeSync(1, line)
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    }
+  }
+}
 
 async function serve(): Promise<void> {
   const sid = randomUUID()

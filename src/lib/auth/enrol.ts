@@ -10,16 +10,23 @@ import {type EnrolRequest, enrolmentBytes} from './enrol-types.js'
 import {hostFacts} from './hosts.js'
 import {findToken, invalidToken, refusingGuesses} from './join.js'
 import {readPublicKey} from './login.js'
-import {canonicalHostname, hostAddress, hostnameProblem, labelsProblem} from './node-resource.js'
+import {
+  canonicalHostname,
+  canonicalName,
+  hostAddress,
+  hostnameProblem,
+  labelsProblem,
+  maxNames,
+  nameProblem,
+} from './node-resource.js'
 import type {StoredHost} from './records.js'
-
-const maxNames = 16
 
 /** What a request comes to before anything is written. */
 interface Wish {
   id: string
   key: Buffer
   hostname: string
+  names: string[]
   address: string
   labels: Record<string, string>
   principals: string[]
@@ -36,10 +43,11 @@ export function enrolMethods(context: AuthContext, caller: Caller): Pick<AuthApi
   const enrol = async (request: EnrolRequest) => {
     const use = await permit(context, caller, request.token)
     const wish = await understand(context, caller, request)
-    const {id, key, hostname, address, labels, principals, current} = wish
+    const {id, key, hostname, names, address, labels, principals, current} = wish
     const stored: StoredHost = {
       ...{version: 1, subKind: 'openssh', hostname, address, labels},
       ...{registered: now(), hostKey: fingerprint(key)},
+      ...(names.length > 0 && {names}),
     }
     const {creating, replacing} = inventory.records
     const written = await backend.transaction([
@@ -102,7 +110,7 @@ async function understand(context: AuthContext, caller: Caller, request: EnrolRe
       hint: 'remove sallyport_host.json beside sshd_config to enrol as a host of its own',
     })
   const principals = await principalsOf(context, caller, {id, hostname, names, address: canonical})
-  return {...{id, key, hostname, labels, principals, current}, address: canonical}
+  return {...{id, key, hostname, names, labels, principals, current}, address: canonical}
 }
 
 /** @throws access_denied, invalid_input */
@@ -120,12 +128,6 @@ const observedAddress = (caller: Caller, port = 22): string | undefined => {
   if (caller.kind !== 'anonymous' || isIP(caller.address) === 0) return undefined
   return isIP(caller.address) === 6 ? `[${caller.address}]:${port}` : `${caller.address}:${port}`
 }
-
-const canonicalName = (name: string): string =>
-  isIP(name) === 6 ? new URL(`http://[${name}]`).hostname.slice(1, -1) : canonicalHostname(name)
-
-const nameProblem = (name: string): string | undefined =>
-  isIP(name) === 0 ? hostnameProblem(name) : undefined
 
 interface Named {
   id: string

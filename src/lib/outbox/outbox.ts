@@ -75,6 +75,7 @@ interface Session {
   /** Auth does not take the recording, so that the rest of it need not be told. */
   isRefused: boolean
   waiters: Waiter[]
+  concluding: Promise<void>
 }
 
 /** Opens the outbox, and begins to deliver what an earlier process left. @throws store_failed */
@@ -108,6 +109,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     left.delete(id)
     const session: Session = {
       ...{id, lane, isRunning: false, isDamaged: false, isRefused: false, waiters: []},
+      concluding: Promise.resolve(),
     }
     sessions.set(id, session)
     return session
@@ -119,15 +121,22 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     return steps
   }
 
-  /** Gives a session what it lacks, as soon as the disk lets it. */
+  /** Gives a session what it lacks: one caller at a time, or two would give it the same. */
+  const conclude = (session: Session, reason: string, sessionOver: boolean): Promise<void> => {
+    const mine = session.concluding.then(() => giveWhatLacks(session, reason, sessionOver))
+    session.concluding = mine.catch(() => undefined)
+    return mine
+  }
+  const giveWhatLacks = async (session: Session, reason: string, sessionOver: boolean): Promise<void> => {
+    await session.lane.ready()
+    const isLost = session.isDamaged
+    const why = isLost ? SPOOL_DAMAGED : reason
+    const lacking = closingSteps(session.lane.state, {reason: why, sessionOver, isLost, now, uuid})
+    for (const step of lacking) await keep(session, step)
+  }
+  /** The same, as soon as the disk lets it. */
   const close = (session: Session, reason: string, sessionOver: boolean): Promise<void> =>
-    retries.add(async () => {
-      await session.lane.ready()
-      const isLost = session.isDamaged
-      const why = isLost ? SPOOL_DAMAGED : reason
-      const lacking = closingSteps(session.lane.state, {reason: why, sessionOver, isLost, now, uuid})
-      for (const step of lacking) await keep(session, step)
-    })
+    retries.add(() => conclude(session, reason, sessionOver))
 
   const recordingFailed = (session: Session, error: SallyportError, reason: string): void => {
     if (session.failed) return
@@ -273,6 +282,13 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     }
   }
 
+  const takeUpLane = async (id: string): Promise<void> => {
+    const session = sessionOf(id)
+    if (id === HOST_LANE || session.isRunning) await session.lane.ready()
+    else await conclude(session, SERVICE_ENDED, true)
+    unread.delete(id)
+    delivery.add(id)
+  }
   /** Sessions of an earlier process are over: they get their end, and are delivered. */
   const takeUp = async (): Promise<void> => {
     const ids = [...left.keys()]
@@ -280,12 +296,8 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     spooling = {since: now(), events: 0, recordings: 0}
     for (const id of ids) {
       if (closed) return
-      const session = sessionOf(id)
-      if (id !== HOST_LANE && !session.isRunning)
-        await Promise.race([close(session, SERVICE_ENDED, true), stopped])
-      else await session.lane.ready()
-      unread.delete(id)
-      delivery.add(id)
+      // One that cannot be read now holds none of the others up.
+      await takeUpLane(id).catch(() => void retries.add(() => takeUpLane(id)))
     }
     log.info(counts(status()), 'what an earlier process kept is being delivered')
   }
@@ -330,10 +342,6 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     }
   }
 
-  let stop = (): void => undefined
-  const stopped = new Promise<void>(resolve => {
-    stop = resolve
-  })
   const takingUp = takeUp()
   const report = setInterval(() => {
     if (delivery.away !== undefined) log.warn({...status()}, 'what is kept waits for the auth service')
@@ -349,7 +357,6 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     async close(patienceMs) {
       closed = true
       clearInterval(report)
-      stop()
       await takingUp
       await Promise.all([...sessions.values()].map(({lane}) => lane.idle()))
       await untilSettled(patienceMs)

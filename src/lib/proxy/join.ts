@@ -13,7 +13,7 @@ const mostWaitingLines = 64 * 1024
 
 /**
  * `ssh -s join:SID` or `join:SID:MODE`: seats a client at a session that runs here, on a channel that is open.
- * @throws invalid_input, not_found, access_denied, limit_exceeded, unavailable where another proxy holds the session
+ * @throws invalid_input, not_found, access_denied, limit_exceeded, unavailable where another proxy, or a node on another machine, holds the session
  */
 export async function joinSession(
   {auth, hub, hostId, now}: ProxyContext,
@@ -24,6 +24,14 @@ export async function joinSession(
   const {sid, mode} = parseJoin(words)
   const {tracker, user, roles, until} = await auth.permitJoin({identity, sid, mode})
   const party = hub.find(sid)
+  if (!party && tracker.heldBy !== hostId && tracker.hostId === tracker.heldBy)
+    throw problem(
+      'unavailable',
+      `the node ${tracker.holder} keeps this session to itself: no proxy can show it`,
+      {
+        hint: 'sessions that proxies record can be joined: session_recording: proxy',
+      },
+    )
   if (!party && tracker.heldBy !== hostId)
     throw problem('unavailable', `the session runs at ${tracker.holder}, and not at this proxy`, {
       hint: `join it with --proxy and the address of ${tracker.holder}`,

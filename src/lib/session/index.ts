@@ -44,6 +44,7 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {leaveScreen} from './screen-paint.js'
+export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
