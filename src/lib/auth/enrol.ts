@@ -10,6 +10,7 @@ import {type EnrolRequest, enrolmentBytes} from './enrol-types.js'
 import {hostFacts} from './hosts.js'
 import {findToken, invalidToken, refusingGuesses} from './join.js'
 import {readPublicKey} from './login.js'
+import {isReserved, namesOfCluster} from './names-of-cluster.js'
 import {
   canonicalHostname,
   canonicalName,
@@ -162,17 +163,6 @@ async function principalsOf(context: AuthContext, caller: Caller, host: Named): 
 /** Another host of the inventory that goes by this name or address. */
 const ownerOf = async ({inventory}: AuthContext, name: string, id: string): Promise<HostRecord | undefined> =>
   (await inventory.matching([name])).find(host => host.id !== id)
-
-/** What the proxy goes by: who had such a name could stand in for it. */
-async function namesOfCluster({settings, publicUrl}: AuthContext): Promise<string[]> {
-  const {hostname} = new URL(await publicUrl())
-  const own = [settings.clusterName, hostname.replace(/^\[(.*)\]$/, '$1'), ...(settings.proxyNames ?? [])]
-  return own.map(name => name.toLowerCase())
-}
-
-/** Names of the cluster, and those that mean every machine to itself. */
-const isReserved = (own: readonly string[], name: string): boolean =>
-  own.includes(name) || /^(127\..*|::1|(.*\.)?localhost)$/.test(name)
 
 const reserved = (name: string): SallyportError =>
   problem('access_denied', `${name} is a name of the cluster's own machines`, {
