@@ -260,7 +260,8 @@ describe('the record of the node', () => {
   it('has one of each for a session that came straight to it', async () => {
     const {events} = await field.during(() => at('echo on record'))
     const sid = named(events, 'session.start')[0]?.sid ?? ''
-    const common = {sid, user: 'joe', login, session_recording: 'node', server_hostname: 'proxy-1'}
+    const labels = {server_labels: {env: 'test', answer: '42'}}
+    const common = {...labels, sid, user: 'joe', login, session_recording: 'node', server_hostname: 'proxy-1'}
     for (const name of ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']) {
       expect(named(events, name)).toMatchObject([common])
       expect(named(events, name)[0]).not.toHaveProperty('forwarded_by')
@@ -308,6 +309,9 @@ describe('the record of the node', () => {
     let seen = ''
     for (const stream of [watcher.stdout, watcher.stderr]) stream.on('data', chunk => (seen += chunk))
     await eventually(() => seen.includes('you are joining session'), 'somebody looks on')
+    const joins = () => named(field.events(), 'session.join').filter(one => one.sid === sid)
+    await eventually(() => joins().length > 0, 'that is on record')
+    expect(joins()).toMatchObject([{user: 'joe', session_recording: 'node', mode: 'observer'}])
     client.stdin.write('typed and shown\n')
     await eventually(() => seen.includes('typed and shown'), 'the watcher sees it')
     await field.cluster.admin(['sessions', 'end', sid])

@@ -1,7 +1,7 @@
 import {once} from 'node:events'
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {stringify} from 'yaml'
 import {sallyport, startSallyport} from '../support/cluster.js'
 import {
@@ -21,6 +21,8 @@ import {temporaryDirectory} from '../support/temporary-directory.js'
 import {startTmux, type Tmux} from '../support/tmux.js'
 
 // The owner of every session here is joe, with stock ssh; those who join use our client unless a test says otherwise.
+
+vi.setConfig({testTimeout: 60_000})
 
 let field: Field
 let key: UserKey
@@ -224,6 +226,23 @@ describe('a session of plain sshd', () => {
     })
     expect(eventsOf(other.sid, 'client.disconnect')[0]).toMatchObject({by: 'mod'})
   })
+})
+
+test('whoever is locked is put out, and the session goes on', async () => {
+  const {tmux, sid} = await ownSession()
+  const watcher = inTerminal('ann', 'sessions', 'watch', sid)
+  await tmux.until(/ann has joined as observer/)
+  const lock = JSON.parse(await admin('lock', '--user=ann', '--format=json')) as {id: string}
+  try {
+    await watcher.until(/status [1-9]/)
+    expect(watcher.screen().join(' ')).toContain('the user ann is locked')
+    await tmux.until(/ann, who joined as observer, has left/)
+    tmux.type('echo still-$((1 + 1))')
+    await tmux.until(/still-2/)
+  } finally {
+    await admin('unlock', lock.id)
+    tmux.type('exit')
+  }
 })
 
 describe('nobody joins', () => {

@@ -6,6 +6,8 @@ export interface HostRecord {
   subKind: 'node' | 'openssh'
   /** Canonical: lower-case, no trailing dot. */
   hostname: string
+  /** More names and addresses that users ask for it by; of registered hosts. */
+  names?: readonly string[]
   /** `host:port` where its SSH server answers; absent where only its tunnel leads there. */
   address?: string
   /** Static labels and the latest values of command labels. */
@@ -49,7 +51,7 @@ export function splitAddress(address: string): {host: string; port: number} | un
 }
 
 /** Every name by which a lock on a host can mean this one. */
-export function namesOf({id, hostname, address}: HostRecord): string[] {
+export function namesOf({id, hostname, names = [], address}: HostRecord): string[] {
   const host = address === undefined ? undefined : splitAddress(address)?.host
-  return [id, hostname, ...(host === undefined ? [] : [host])]
+  return [id, hostname, ...names, ...(host === undefined ? [] : [host])]
 }

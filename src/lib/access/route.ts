@@ -56,7 +56,9 @@ export function chooseHost(found: readonly Found[], request: RouteRequest, setti
 function choose(hosts: readonly HostRecord[], request: RouteRequest, settings: RouteSettings): Route {
   const byId = hosts.find(({id}) => id === request.host)
   if (byId) return {kind: 'host', host: byId}
-  const named = hosts.filter(({hostname}) => hostname === request.host)
+  const named = hosts.filter(
+    ({hostname, names = []}) => hostname === request.host || names.includes(request.host),
+  )
   const literal = hosts.filter(host => addressOf(host) === request.host)
   const resolved = hosts.filter(host => (request.addresses ?? []).includes(addressOf(host) ?? ''))
   for (const tier of [[...new Set([...named, ...literal])], resolved]) {

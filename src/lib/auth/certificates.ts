@@ -5,6 +5,7 @@ import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 import {issueFor, readPublicKey} from './login.js'
 import {userKey} from './names.js'
+import {freeNames} from './node-claims.js'
 import {nodeHostTtlSeconds, nodePrincipals} from './node-names.js'
 
 /** A fleet is not re-enrolled every month; a stolen host key is answered by rotating the host CA. */
@@ -70,7 +71,9 @@ export function certificateMethods(context: AuthContext, actor: string, caller: 
     },
     async issueNodeHostCertificate({nodename, publicKey}) {
       const fields = {cert_type: 'host', by: 'node', name: nodename.slice(0, 255)}
-      const principals = await refusals(fields, async () => nodePrincipals(caller, nodename, clusterName))
+      const principals = await refusals(fields, async () =>
+        freeNames(context, caller, nodePrincipals(caller, nodename, clusterName)),
+      )
       const extensions = hostRoleExtensions('Node', clusterName)
       const wish = {principals, publicKey, validBefore: validBefore(nodeHostTtlSeconds), extensions}
       return issueHost({...wish, keyId: principals[0] ?? 'node'}, {...fields, principals})

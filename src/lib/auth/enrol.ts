@@ -10,16 +10,24 @@ import {type EnrolRequest, enrolmentBytes} from './enrol-types.js'
 import {hostFacts} from './hosts.js'
 import {findToken, invalidToken, refusingGuesses} from './join.js'
 import {readPublicKey} from './login.js'
-import {canonicalHostname, hostAddress, hostnameProblem, labelsProblem} from './node-resource.js'
+import {isReserved, namesOfCluster} from './names-of-cluster.js'
+import {
+  canonicalHostname,
+  canonicalName,
+  hostAddress,
+  hostnameProblem,
+  labelsProblem,
+  maxNames,
+  nameProblem,
+} from './node-resource.js'
 import type {StoredHost} from './records.js'
-
-const maxNames = 16
 
 /** What a request comes to before anything is written. */
 interface Wish {
   id: string
   key: Buffer
   hostname: string
+  names: string[]
   address: string
   labels: Record<string, string>
   principals: string[]
@@ -36,10 +44,11 @@ export function enrolMethods(context: AuthContext, caller: Caller): Pick<AuthApi
   const enrol = async (request: EnrolRequest) => {
     const use = await permit(context, caller, request.token)
     const wish = await understand(context, caller, request)
-    const {id, key, hostname, address, labels, principals, current} = wish
+    const {id, key, hostname, names, address, labels, principals, current} = wish
     const stored: StoredHost = {
       ...{version: 1, subKind: 'openssh', hostname, address, labels},
       ...{registered: now(), hostKey: fingerprint(key)},
+      ...(names.length > 0 && {names}),
     }
     const {creating, replacing} = inventory.records
     const written = await backend.transaction([
@@ -102,7 +111,7 @@ async function understand(context: AuthContext, caller: Caller, request: EnrolRe
       hint: 'remove sallyport_host.json beside sshd_config to enrol as a host of its own',
     })
   const principals = await principalsOf(context, caller, {id, hostname, names, address: canonical})
-  return {...{id, key, hostname, labels, principals, current}, address: canonical}
+  return {...{id, key, hostname, names, labels, principals, current}, address: canonical}
 }
 
 /** @throws access_denied, invalid_input */
@@ -120,12 +129,6 @@ const observedAddress = (caller: Caller, port = 22): string | undefined => {
   if (caller.kind !== 'anonymous' || isIP(caller.address) === 0) return undefined
   return isIP(caller.address) === 6 ? `[${caller.address}]:${port}` : `${caller.address}:${port}`
 }
-
-const canonicalName = (name: string): string =>
-  isIP(name) === 6 ? new URL(`http://[${name}]`).hostname.slice(1, -1) : canonicalHostname(name)
-
-const nameProblem = (name: string): string | undefined =>
-  isIP(name) === 0 ? hostnameProblem(name) : undefined
 
 interface Named {
   id: string
@@ -160,17 +163,6 @@ async function principalsOf(context: AuthContext, caller: Caller, host: Named): 
 /** Another host of the inventory that goes by this name or address. */
 const ownerOf = async ({inventory}: AuthContext, name: string, id: string): Promise<HostRecord | undefined> =>
   (await inventory.matching([name])).find(host => host.id !== id)
-
-/** What the proxy goes by: who had such a name could stand in for it. */
-async function namesOfCluster({settings, publicUrl}: AuthContext): Promise<string[]> {
-  const {hostname} = new URL(await publicUrl())
-  const own = [settings.clusterName, hostname.replace(/^\[(.*)\]$/, '$1'), ...(settings.proxyNames ?? [])]
-  return own.map(name => name.toLowerCase())
-}
-
-/** Names of the cluster, and those that mean every machine to itself. */
-const isReserved = (own: readonly string[], name: string): boolean =>
-  own.includes(name) || /^(127\..*|::1|(.*\.)?localhost)$/.test(name)
 
 const reserved = (name: string): SallyportError =>
   problem('access_denied', `${name} is a name of the cluster's own machines`, {

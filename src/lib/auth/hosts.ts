@@ -1,4 +1,5 @@
 import {isDeepStrictEqual} from 'node:util'
+import {z} from 'zod'
 import {ambiguousHost, type HostRecord, isHostId, mayReach, mayUse, type Role} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
@@ -93,8 +94,22 @@ export const hostFacts = (
   {hostname, address, labels}: Pick<StoredHost, 'hostname' | 'address' | 'labels'>,
 ): Record<string, unknown> => ({by, name: id, hostname, ...(address !== undefined && {address}), labels})
 
+/** What one node says must not keep all others from being read. */
+const heartbeatSchema = z.object({
+  id: z.string(),
+  hostname: z.string().max(1024),
+  address: z.string().max(300).optional(),
+  labels: z.record(z.string(), z.string()),
+  tunnel: z.boolean().optional(),
+  version: z.string().optional(),
+})
+
 /** What a node says of itself, bounded before it is kept. @throws invalid_input */
-function beating(host: HostRecord, lastSeen: number): StoredHost {
+function beating(given: HostRecord, lastSeen: number): StoredHost {
+  const {data: host} = heartbeatSchema.safeParse(given)
+  // A record of zod passes over the key `__proto__`.
+  if (!host || Object.hasOwn(given.labels, '__proto__'))
+    throw problem('invalid_input', 'this is not what a node says of itself')
   const hostname = canonicalHostname(host.hostname)
   const address = host.address === undefined ? undefined : hostAddress(host.address)
   const wrong =

@@ -99,9 +99,10 @@ const byName = (a: HostRecord, b: HostRecord): number =>
   a.hostname === b.hostname ? (a.id < b.id ? -1 : 1) : a.hostname < b.hostname ? -1 : 1
 
 /** The host of an address stands without its port, as people type it. */
-const indexKeys = ({id, hostname, address = ''}: HostRecord): string[] => [
+const indexKeys = ({id, hostname, names = [], address = ''}: HostRecord): string[] => [
   id,
   hostname,
+  ...names,
   address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
 ]
 
@@ -113,9 +114,10 @@ function decode(value: Buffer): StoredHost {
 
 /** As everybody sees it; a node's `expires` is when it counts as offline. */
 const hostOf = (id: string, stored: StoredHost): HostRecord => {
-  const {version: _, subKind, hostname, labels, address, tunnel, release, lastSeen, registered} = stored
+  const {subKind, hostname, names, labels, address, tunnel, release, lastSeen, registered} = stored
   return {
     ...{id, subKind, hostname, labels},
+    ...(names !== undefined && {names}),
     ...(address !== undefined && {address}),
     ...(tunnel !== undefined && {tunnel}),
     ...(release !== undefined && {version: release}),

@@ -131,6 +131,8 @@ async function enter(
   if (known && known.value.key !== keyId(key)) throw otherMachine()
   const machine: StoredMachine = {
     ...newMachine(context, nodename, key),
+    // Who comes again is no newcomer to the names of others.
+    ...(known && {joined: known.value.joined}),
     roles: [...new Set([...(known?.value.roles ?? []), ...roles])].sort(),
   }
   const written = await backend.transaction([

@@ -17,12 +17,15 @@ export interface NodeDefinition {
   /** UUID; empty where the cluster is to choose one. */
   name: string
   hostname: string
+  names: string[]
   /** `host:port` */
   address: string
   labels: Record<string, string>
 }
 
 const sshPort = 22
+/** Far more than people call a host by. */
+export const maxNames = 16
 
 /** Why this cannot be the name of a host, or undefined. What is an address is one of the host, not its name. */
 export const hostnameProblem = (name: string): string | undefined => {
@@ -36,6 +39,14 @@ export const hostnameProblem = (name: string): string | undefined => {
 
 /** Canonical: lower-case, no trailing dot. */
 export const canonicalHostname = (name: string): string => name.toLowerCase().replace(/\.$/, '')
+
+/** Another name of a host, which may be an address, in the one spelling. */
+export const canonicalName = (name: string): string =>
+  isIP(name) === 6 ? new URL(`http://[${name}]`).hostname.slice(1, -1) : canonicalHostname(name)
+
+/** Why this cannot be another name of a host, or undefined. */
+export const nameProblem = (name: string): string | undefined =>
+  isIP(name) === 0 ? hostnameProblem(name) : undefined
 
 /** Why these cannot be the labels of a host, or undefined. */
 export function labelsProblem(labels: Readonly<Record<string, string>>): string | undefined {
@@ -103,6 +114,10 @@ export const nodeSchema = z
       .nullish(),
     spec: z.strictObject({
       hostname: z.string().transform(canonicalHostname).superRefine(refusing(hostnameProblem)),
+      names: z
+        .array(z.string().transform(canonicalName).superRefine(refusing(nameProblem)))
+        .max(maxNames, `a host has ${maxNames} more names at most`)
+        .optional(),
       addr: z.string().transform((text, context) => {
         const address = hostAddress(text)
         if (address !== undefined) return address
@@ -116,6 +131,7 @@ export const nodeSchema = z
       kind: 'node',
       name: metadata?.name ?? '',
       hostname: spec.hostname,
+      names: [...new Set(spec.names ?? [])],
       address: spec.addr,
       labels: metadata?.labels ?? {},
     }),
@@ -125,22 +141,24 @@ export const nodeSchema = z
 export const nodeResource = ({
   id,
   hostname,
+  names = [],
   address = '',
   labels: named,
-}: Pick<HostRecord, 'id' | 'hostname' | 'address' | 'labels'>): NodeResource => ({
+}: Pick<HostRecord, 'id' | 'hostname' | 'names' | 'address' | 'labels'>): NodeResource => ({
   kind: 'node',
   sub_kind: 'openssh',
   version: 'v1',
   metadata: {name: id, ...(Object.keys(named).length > 0 && {labels: named})},
-  spec: {hostname, addr: address},
+  spec: {hostname, ...(names.length > 0 && {names}), addr: address},
 })
 
 /** What is kept of it; a host that has enrolled itself keeps its key. */
 export const storedNode = (
-  {hostname, address, labels: named}: NodeDefinition,
+  {hostname, names, address, labels: named}: NodeDefinition,
   registered: number,
   current?: StoredHost,
 ): StoredHost => ({
   ...{version: 1, subKind: 'openssh', hostname, address, labels: named, registered},
+  ...(names.length > 0 && {names}),
   ...(current?.hostKey !== undefined && {hostKey: current.hostKey}),
 })

@@ -123,6 +123,7 @@ export const hostSchema = z.strictObject({
   version: z.literal(1),
   subKind: z.enum(['node', 'openssh']),
   hostname: z.string(),
+  names: z.array(z.string()).optional(),
   /** `host:port` */
   address: z.string().optional(),
   labels: z.record(z.string(), z.string()),

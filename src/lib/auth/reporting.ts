@@ -1,5 +1,6 @@
 import type {AuditInput} from '../audit/index.js'
 import {problem} from '../errors/index.js'
+import {requireSid} from '../recording/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 
@@ -18,18 +19,10 @@ export function reportingMethods(
   caller: Caller,
 ): ReportingMethods {
   const hostId = caller.kind === 'system' && caller.address !== undefined ? caller.hostId : undefined
-  if (hostId === undefined)
-    return {
-      emit: input => audit.emit(input),
-      async emitAll(inputs) {
-        await Promise.all(inputs.map(input => audit.emit(input)))
-      },
-      beginRecording: meta => recordings.begin(meta),
-      appendRecording: (sid, chunk) => recordings.append(sid, chunk),
-      sealRecording: (sid, end) => recordings.seal(sid, end),
-    }
+  if (caller.kind !== 'system' || hostId === undefined) return reportedHere({audit, recordings, holders})
 
-  const isNode = caller.kind === 'system' && caller.role === 'node'
+  const isNode = caller.role === 'node'
+  const machine = {hostId, role: caller.role}
   const admit = async (input: AuditInput): Promise<AuditInput> => {
     const {event, sid, fields} = input
     if (!reportable.test(event))
@@ -37,8 +30,10 @@ export function reportingMethods(
     // A node tells of itself, whatever it calls itself.
     const reported = {...input, reported_by: hostId, ...(isNode && {server_id: hostId})}
     if (sid === undefined) return reported
-    if (event === 'session.start') await holders.hold(sid, hostId)
-    else await holders.requireOwn(sid, hostId)
+    requireSid(sid)
+    // Of a transfer of files there is no start.
+    if (event === 'session.start' || !isNode) await holders.hold(sid, machine)
+    else await holders.requireOwn(sid, machine)
     return event === 'session.upload' ? {...reported, fields: {...fields, ...(await sealOf(sid))}} : reported
   }
   /** What a recording is in the end stands here, whatever the machine says of it. */
@@ -52,22 +47,48 @@ export function reportingMethods(
     for (const input of inputs) admitted.push(await admit(input))
     await Promise.all(admitted.map(audit.emit))
     for (const {event, sid} of inputs)
-      if (event === 'session.end' && sid !== undefined) await holders.ended(sid, hostId)
+      if (event === 'session.end' && sid !== undefined) await holders.ended(sid, machine)
   }
   return {
     emit: input => emitAll([input]),
     emitAll,
     async beginRecording(meta) {
-      await holders.hold(meta.sid, hostId)
+      requireSid(meta.sid)
+      await holders.hold(meta.sid, machine)
       await recordings.begin(meta)
     },
     async appendRecording(sid, chunk) {
-      await holders.hold(sid, hostId)
+      requireSid(sid)
+      await holders.hold(sid, machine)
       await recordings.append(sid, chunk)
     },
     async sealRecording(sid, end) {
-      await holders.requireOwn(sid, hostId)
+      await holders.requireOwn(sid, machine)
       await recordings.seal(sid, end)
     },
+  }
+}
+
+/** What the roles of this process tell is believed; that their sessions are theirs keeps other machines out of them. */
+const reportedHere = ({
+  audit,
+  recordings,
+  holders,
+}: Pick<AuthContext, 'audit' | 'recordings' | 'holders'>): ReportingMethods => {
+  const emit: ReportingMethods['emit'] = async input => {
+    if (input.event === 'session.start' && input.sid !== undefined) await holders.holdHere(input.sid)
+    return audit.emit(input)
+  }
+  return {
+    emit,
+    async emitAll(inputs) {
+      await Promise.all(inputs.map(emit))
+    },
+    async beginRecording(meta) {
+      await holders.holdHere(meta.sid)
+      await recordings.begin(meta)
+    },
+    appendRecording: (sid, chunk) => recordings.append(sid, chunk),
+    sealRecording: (sid, end) => recordings.seal(sid, end),
   }
 }

@@ -62,7 +62,7 @@ export interface NodeResource {
   /** The name is a UUID; in what is to be created it may be absent. */
   metadata: {name: string; labels?: Readonly<Record<string, string>>}
   /** `addr` is `host:port`. */
-  spec: {hostname: string; addr: string}
+  spec: {hostname: string; names?: readonly string[]; addr: string}
 }
 
 /** A cluster whose users are let in. To be created it needs a token of that cluster and the pin of its authority. */

@@ -34,6 +34,10 @@ async function joinSession(options: JoinOptions): Promise<void> {
   const terminal = stdin.isTTY === true && stdout.isTTY === true
   const screen = {shown: false, left: false, status: undefined as number | undefined}
   const refusal = readLines(channel, stderr)
+  let broken: SallyportError | undefined
+  void connection.closed.then(error => {
+    broken = error
+  })
   const ended = new Promise<void>(resolve => {
     channel.onClosed = resolve
   })
@@ -62,6 +66,9 @@ async function joinSession(options: JoinOptions): Promise<void> {
     if (stdout.isTTY && screen.shown && screen.status === undefined) stdout.write(restoreScreen)
   }
   if (screen.left || screen.status === 0) return
+  // A connection that breaks closes its channels first and says so afterwards.
+  await new Promise(resolve => void setImmediate(resolve))
+  if (broken) throw broken
   throw refusal() ?? problem('unavailable', 'the connection to the proxy was lost', {hint: 'join again'})
 }
 

@@ -70,8 +70,8 @@ export async function connectTarget(
  */
 const provenBy = ({host, registered}: Target): {host: string; otherNames?: string[]} => {
   if (!registered) return {host}
-  const {id, subKind, hostname} = registered
-  return subKind === 'node' ? {host: id} : {host, otherNames: [hostname, id]}
+  const {id, subKind, hostname, names = []} = registered
+  return subKind === 'node' ? {host: id} : {host, otherNames: [hostname, ...names, id]}
 }
 
 function explainTarget(error: SallyportError, target: Target): SallyportError {

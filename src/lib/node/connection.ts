@@ -5,6 +5,7 @@ import {
   forwarderProofRequest,
   type GuardedPlace,
   remotePortRequests,
+  serverLabels,
   sessionIdQuery,
   trackWork,
   watchConnection,
@@ -168,12 +169,17 @@ function watchClient(
   })
 }
 
-const factsOf = ({hostId, nodename}: NodeSettings, {identity, login}: Admitted, peer: Peer) => ({
+const factsOf = (
+  {hostId, nodename, labels}: NodeSettings,
+  {identity, login}: Admitted,
+  {localAddress, remoteAddress}: Peer,
+) => ({
   user: identity.user,
   login,
+  ...serverLabels(labels()),
   server_id: hostId,
   server_hostname: nodename,
-  server_addr: peer.localAddress,
-  'addr.remote': peer.remoteAddress,
-  'addr.local': peer.localAddress,
+  server_addr: localAddress,
+  'addr.remote': remoteAddress,
+  'addr.local': localAddress,
 })

@@ -29,8 +29,10 @@ export async function obtainHostCertificate(
   return {
     current: () => identity,
     async renew() {
-      const expires = Number(parseCertificate(identity.publicBlob).validBefore) * 1000
-      if (expires - now() < renewMilliseconds) identity = await issue()
+      const {validBefore, principals} = parseCertificate(identity.publicBlob)
+      // Another machine that had the name may be gone by now.
+      const isNameless = !principals.includes(nodename.toLowerCase())
+      if (isNameless || Number(validBefore) * 1000 - now() < renewMilliseconds) identity = await issue()
     },
   }
 }

@@ -62,7 +62,7 @@ export function recordHere(settings: NodeSettings, here: RecordHere): NodeRecord
     await auth.emit({...facts, proto: 'ssh', ...input})
   }
   const party = hub.host({
-    ...{facts, roles: here.roles, oversight: options.oversight ?? []},
+    ...{facts, place: here.place, roles: here.roles, oversight: options.oversight ?? []},
     controls: {
       input: data => session().input(data),
       tell: line => session().tell(line),

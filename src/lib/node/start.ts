@@ -86,7 +86,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     closing.push(refusals.flush)
     const state: NodeState = {
       ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
-      settings: {...createSettings(options, cluster, certificate, locks), report: refusals.report},
+      settings: {
+        ...createSettings(options, cluster, certificate, locks),
+        ...{report: refusals.report, labels: labels.current},
+      },
     }
     const server = createServer({noDelay: true}, socket => takeClient(state, socket, peerOf(socket)))
     server.maxConnections = options.maxConnections
@@ -153,7 +156,7 @@ function createSettings(
   cluster: ClusterFacts,
   certificate: HostCertificate,
   locks: LockWatch,
-): Omit<NodeSettings, 'report'> {
+): Omit<NodeSettings, 'report' | 'labels'> {
   const {auth, system, hub, hostId, nodename, now, sessionId, log} = options
   return {
     ...{auth, system, hub, hostId, nodename, now, sessionId, log},

@@ -47,6 +47,8 @@ export interface NodeSettings {
   hostId: string
   nodename: string
   clusterName: string
+  /** Of this host, as of now. */
+  labels(): Record<string, string>
   /** How the cluster records, as last heard. */
   recording(): Ping['recording']
   hostIdentity(): Promise<HostIdentity>

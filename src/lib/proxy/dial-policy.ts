@@ -15,6 +15,8 @@ export interface DialRequest {
   address: string
   /** Of a host in the inventory: `proxy_service.dial` is about others, and loopback may be meant. */
   registered?: boolean
+  /** Of a node, which says itself where it is: as of a registered host, but never this machine's loopback. */
+  claimed?: boolean
 }
 
 export interface DialContext {
@@ -72,7 +74,7 @@ export function decideDial(request: DialRequest, context: DialContext): DialDeci
   if (within(neverRouted)) return refuse('the address is not one of a host')
   const own = within(loopback) || addresses.some(address => context.ownAddresses.includes(address))
   if (own && context.ownPorts.includes(request.port)) return refuse('the port belongs to the cluster itself')
-  if (request.registered) return {allowed: true}
+  if (request.registered || (request.claimed && !within(loopback))) return {allowed: true}
   if (within(policy.deny.blocks) || globsMatch(policy.deny, request.host))
     return refuse('proxy_service.dial.deny names it')
   const named = within(policy.allow.blocks)

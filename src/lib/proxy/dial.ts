@@ -27,8 +27,10 @@ export interface Dialled {
 export interface DialTarget {
   host: string
   port: number
-  /** An administrator or a node of ours vouches for the address: `proxy_service.dial` is about others. */
+  /** An administrator vouches for the address, or the machine is this one: `proxy_service.dial` is about others. */
   registered?: boolean
+  /** A node vouches for it. */
+  claimed?: boolean
 }
 
 /** What a name resolves to, or why it does not. */

@@ -100,7 +100,7 @@ async function decide(
   throw problem('access_denied', `access to ${host} denied: ${reason ?? 'the certificate is for no login'}`)
 }
 
-const unseen = (): SallyportError =>
+export const unseen = (): SallyportError =>
   problem(
     'access_denied',
     'your sessions need somebody who looks on, and this proxy cannot show them to anybody',

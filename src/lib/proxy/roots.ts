@@ -10,7 +10,7 @@ import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {checkCertificate, parseAuthorizedKey, parseCertificate, signerFromKey} from '../sshcert/index.js'
 import {foreignChannel, keepTunnel, readForeignDial, type Tunnel} from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
-import {splice} from './relay.js'
+import {splice, unseen} from './relay.js'
 import {routeTarget} from './route.js'
 import {namedTarget} from './target-name.js'
 
@@ -165,7 +165,8 @@ interface Admitted {
 /** Connects the channel with the host, on record, for as long as no lock is against it. */
 async function join({auth, guard, log}: RootsOptions, admitted: Admitted): Promise<void> {
   const {root, open, facts, target, identity, login} = admitted
-  const {lock, maxConnections} = admitted.decision.options
+  const {lock, maxConnections, oversight} = admitted.decision.options
+  if (oversight) throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error

@@ -14,6 +14,8 @@ export interface Router {
   dial: DialSettings
   /** A stream through the tunnel that this node keeps open to this proxy; undefined where it keeps none. */
   throughTunnel?: ((hostId: string) => Promise<Duplex> | undefined) | undefined
+  /** UUID of this machine: of its own node it is known where that listens. */
+  hostId?: string
   /** Unix ms. */
   now: () => number
 }
@@ -58,7 +60,10 @@ function registeredTarget(router: Router, {host, port}: TargetName, registered: 
   }
 }
 
-async function dialRegistered({dial, now, throughTunnel}: Router, registered: HostRecord): Promise<Dialled> {
+async function dialRegistered(
+  {dial, now, throughTunnel, hostId}: Router,
+  registered: HostRecord,
+): Promise<Dialled> {
   const {id, hostname, address} = registered
   const stream = await throughTunnel?.(id)
   if (stream) return {stream, address: address ?? `tunnel:${id}`}
@@ -67,8 +72,14 @@ async function dialRegistered({dial, now, throughTunnel}: Router, registered: Ho
     throw problem('host_unreachable', `${hostname} is reached through its tunnel alone, which is not open`, {
       hint: 'see whether the node runs',
     })
+  // Where an administrator put it, or where a node on another machine says it is.
+  const known = registered.subKind === 'openssh' || id === hostId
   try {
-    return await dialAddresses({...place, registered: true}, await resolveTarget(place.host, dial), dial)
+    return await dialAddresses(
+      {...place, [known ? 'registered' : 'claimed']: true},
+      await resolveTarget(place.host, dial),
+      dial,
+    )
   } catch (error) {
     throw isOnline(registered, now()) ? error : offline(registered, error)
   }

@@ -18,10 +18,9 @@ export {
   guardedTarget,
 } from './guard.js'
 export {hostedRecord} from './hosted-record.js'
-export {type HubAuth, type SessionHub, startSessionHub} from './hub.js'
+export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
-export type {Guest, HostedSession, Party, SessionControls} from './party.js'
 export {permitted} from './permitted.js'
 export {
   auditedPort,
@@ -45,6 +44,7 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {leaveScreen} from './screen-paint.js'
+export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'

@@ -26,6 +26,8 @@ export interface HostedSession {
   /** The user's roles. */
   roles: readonly string[]
   oversight: Oversight
+  /** Where it is recorded; default: proxy. */
+  place?: 'proxy' | 'node' | 'off'
   controls: SessionControls
 }
 
@@ -141,6 +143,7 @@ export function createParty(options: PartyOptions): Party {
         login: facts.login,
       },
       ...{host: facts.server_hostname, address: facts.server_addr},
+      ...(facts.server_id !== undefined && {hostId: facts.server_id}),
       ...{heldBy: options.heldBy, holder: options.holder},
       ...(started ?? {interactive: false, started: now()}),
       participants: here().map(({id, joiner, joined, lastActive}) => ({
@@ -153,7 +156,12 @@ export function createParty(options: PartyOptions): Party {
     auth.emit({
       ...{...facts, event, user: joiner.user, 'addr.remote': joiner.address, proto: 'ssh'},
       fields: {
-        ...{participant_id: id, mode: joiner.mode, owner: facts.user, session_recording: 'proxy'},
+        ...{
+          participant_id: id,
+          mode: joiner.mode,
+          owner: facts.user,
+          session_recording: options.place ?? 'proxy',
+        },
         ...(event === 'session.leave' && {typed}),
       },
     })

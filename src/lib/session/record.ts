@@ -7,7 +7,16 @@ import type {SessionAuth} from './types.js'
 /** What every event of one session says about who, where and how. */
 export type SessionFacts = Pick<
   AuditInput,
-  'user' | 'login' | 'sid' | 'server_hostname' | 'server_addr' | 'forwarded_by' | 'addr.local' | 'addr.remote'
+  | 'user'
+  | 'login'
+  | 'sid'
+  | 'server_id'
+  | 'server_labels'
+  | 'server_hostname'
+  | 'server_addr'
+  | 'forwarded_by'
+  | 'addr.local'
+  | 'addr.remote'
 > & {user: string; login: string; sid: string; server_hostname: string; server_addr: string}
 
 export interface SessionStart {

@@ -25,9 +25,10 @@ const tunnelled = host(5, 'behind', undefined, {
   lastSeen: now,
   expires: now + 1,
 })
+const many = host(8, 'shop', '10.0.0.8:22', {names: ['www.example', '192.0.2.8']})
 const named = host(6, 'alias', 'db.internal:22')
 const six = host(7, 'six', '[2001:db8::7]:22')
-const all = [db, web, twin, otherTwin, tunnelled, named, six]
+const all = [db, web, twin, otherTwin, tunnelled, many, named, six]
 
 const ask = (
   request: Partial<RouteRequest>,
@@ -61,6 +62,8 @@ describe('a host is chosen', () => {
     ['not by a part of its name', {host: 'd'}, 'none'],
     ['by its name with 22, which is what ssh says where nobody named one', {host: 'web', port: 22}, 'web'],
     ['not by its name with another port', {host: 'web', port: 23}, 'other_port 2'],
+    ['by another of its names', {host: 'www.example', port: 22}, 'shop'],
+    ['by an address among its names', {host: '192.0.2.8', port: 22}, 'shop'],
     ['by its address', {host: '10.0.0.1', port: 22}, 'db'],
     ['by an IPv6 address', {host: '2001:db8::7', port: 22}, 'six'],
     [
@@ -91,12 +94,12 @@ describe('a host is chosen', () => {
 
   it('by who was heard of last, with most_recent', () => {
     expect(ask({host: 'twin'}, {strategy: 'most_recent'})).toBe('twin4')
-    const node = host(8, 'twin', '10.0.0.8:22', {subKind: 'node', lastSeen: now - 5, expires: now + 5})
-    expect(ask({host: 'twin'}, {hosts: [...all, node], strategy: 'most_recent'})).toBe('twin8')
+    const node = host(9, 'twin', '10.0.0.9:22', {subKind: 'node', lastSeen: now - 5, expires: now + 5})
+    expect(ask({host: 'twin'}, {hosts: [...all, node], strategy: 'most_recent'})).toBe('twin9')
   })
 
   it('before one that is offline', () => {
-    const away = host(8, 'db', '10.0.0.8:22', {subKind: 'node', lastSeen: 1, expires: 2})
+    const away = host(9, 'db', '10.0.0.9:22', {subKind: 'node', lastSeen: 1, expires: 2})
     expect(ask({host: 'db'}, {hosts: [...all, away]})).toBe('db')
     expect(ask({host: 'db'}, {hosts: [away]})).toBe('db')
   })

@@ -1,7 +1,8 @@
+import {randomUUID} from 'node:crypto'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from 'vitest'
-import type {Caller} from '../../../src/lib/auth/index.js'
+import {type Caller, createMachineKey} from '../../../src/lib/auth/index.js'
 import {parseAuthorizedKey, parseCertificate} from '../../../src/lib/sshcert/index.js'
 import {sshKeygen} from '../../support/openssh.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
@@ -112,6 +113,62 @@ describe('a node', () => {
     ])
     expect(Number(certificate.validBefore) * 1000 - auth.clock.now).toBeLessThanOrEqual(day * 1000)
     expect((await auth.events())[0]).toMatchObject({event: 'cert.create', by: 'node', name: 'DB1'})
+  })
+
+  describe('of another machine', () => {
+    const far = (id = hostId): Caller => ({
+      kind: 'system',
+      role: 'node',
+      hostId: id,
+      address: '192.0.2.8:4000',
+    })
+    const [firstId, secondId, withProxy] = [randomUUID(), randomUUID(), randomUUID()]
+    const namesOf = async (nodename: string, caller = far()) =>
+      parseCertificate(await issue(nodename, caller)).principals
+    const ids = (id = hostId) => [`${id}.acme.example`, id, 'localhost', '127.0.0.1', '::1']
+    const join = async (id: string, roles: ('node' | 'proxy')[] = ['node']) => {
+      const {token} = await auth.admin.createToken({roles})
+      const {publicKey: key} = createMachineKey()
+      await auth.anonymous.join({token, hostId: id, nodename: 'x', roles, publicKey: key})
+    }
+    const beat = (id: string, hostname: string) =>
+      auth.service.as(far(id)).heartbeat({id, subKind: 'node', hostname, labels: {}})
+
+    test('gets the name that nobody else has', async () => {
+      expect(await namesOf('db1')).toContain('db1')
+    })
+
+    test.each(['proxy.acme.example', 'acme.example', 'proxy'])('gets none of the cluster: %s', async name => {
+      const principals = await namesOf(name)
+      expect(principals).not.toContain('proxy.acme.example')
+      expect(principals).not.toContain('acme.example')
+    })
+
+    test('gets the name of the proxy where it is on the same machine', async () => {
+      await join(withProxy, ['node', 'proxy'])
+      expect(await namesOf('proxy.acme.example', far(withProxy))).toContain('proxy.acme.example')
+    })
+
+    test('gets neither name nor address of a registered host', async () => {
+      const spec = {hostname: 'db1', addr: 'db1.example.com:22'}
+      await auth.admin.createResources({
+        resources: [{kind: 'node', sub_kind: 'openssh', version: 'v1', metadata: {}, spec} as never],
+      })
+      expect(await namesOf('DB1')).toEqual([...ids().slice(0, 2), 'db1.acme.example', ...ids().slice(2)])
+      expect(await namesOf('db1.example.com')).not.toContain('db1.example.com')
+    })
+
+    test('gets the name of another node only when that has gone, or came later', async () => {
+      await join(firstId)
+      await beat(firstId, 'db7')
+      auth.clock.now += 1000
+      await join(secondId)
+      await beat(secondId, 'db7')
+      expect(await namesOf('db7', far(secondId))).not.toContain('db7')
+      expect(await namesOf('db7', far(firstId))).toContain('db7')
+      auth.clock.now += 11 * 60_000
+      expect(await namesOf('db7', far(secondId))).toContain('db7')
+    })
   })
 
   test.each(['', '*', 'a,b', 'a b', 'localhost', '127.0.0.1', '::1', '-a', 'a.', 'ä'])(

@@ -59,6 +59,17 @@ describe('a host that enrols itself', () => {
     expect(events).toEqual(expect.arrayContaining(['node.created', 'cert.create']))
   })
 
+  it('keeps its other names from hosts that come later', async () => {
+    const auth = await openAuth()
+    const first = {names: ['www.acme.example'], address: '192.0.2.1:22'}
+    await auth.anonymous.enrolHost(request(newKey(), {...first, token: await tokenFor(auth)}))
+    for (const second of [{hostname: 'www.acme.example'}, {hostname: 'web-2', names: ['WWW.acme.example']}]) {
+      const wish = request(newKey(), {...second, token: await tokenFor(auth)})
+      expect((await failure(auth.anonymous.enrolHost(wish))).code).toBe('already_exists')
+    }
+    expect((await auth.admin.getHost('web-1')).resource.spec.names).toEqual(['www.acme.example'])
+  })
+
   it('uses the token up', async () => {
     const auth = await openAuth()
     const token = await tokenFor(auth)

@@ -70,6 +70,12 @@ describe('a heartbeat', () => {
     ['a label called *', {labels: {'*': '*'}}],
     ['a label called __proto__', {labels: JSON.parse('{"__proto__": "x"}')}],
     ['a version too long', {version: 'x'.repeat(65)}],
+    ['a label that is a number', {labels: {env: 5}} as never],
+    ['a label that is a list', {labels: {env: ['x']}} as never],
+    ['no labels', {labels: undefined} as never],
+    ['a version that is a list', {version: []} as never],
+    ['a name that is none at all', {hostname: 7} as never],
+    ['an address that is a list', {address: ['10.0.0.1:22']} as never],
   ])('with %s is refused', async (_, changes) => {
     const auth = await openAuth()
     expect((await failure(nodeOf(auth).heartbeat(record(changes)))).code).toBe('invalid_input')

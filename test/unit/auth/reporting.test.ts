@@ -71,6 +71,8 @@ describe('what another machine tells', () => {
   it('is of its own sessions alone', async () => {
     const sid = randomUUID()
     const denied = {code: 'already_exists', message: 'the session is held by another machine'}
+    const node = {kind: 'system', role: 'node', hostId: others, address: '192.0.2.9:4000'} as const
+    const other = auth.service.as(node)
     await machine.beginRecording(meta(sid))
     await machine.beginRecording(meta(sid))
     await machine.emit({event: 'session.start', sid})
@@ -83,6 +85,52 @@ describe('what another machine tells', () => {
     await expect(other.emitAll([{event: 'exec', sid, uid: randomUUID()}])).rejects.toMatchObject(denied)
     await machine.sealRecording(sid, end)
     expect(await local.emit({event: 'exec', sid})).toMatchObject({event: 'exec'})
+  })
+
+  it('has no part in a session of this process, whose ID a node may know', async () => {
+    const sid = randomUUID()
+    await local.beginRecording(meta(sid))
+    await local.emit({event: 'session.start', sid})
+    const denied = {code: 'already_exists'}
+    const cut = {endedAt: 0, durationMs: 0, chunks: 0, head: '0'.repeat(64), truncated: 'hidden'}
+    const chunk = {sequence: 0, firstMs: 0, lastMs: 0, data: Buffer.alloc(1), digest: ''}
+    for (const stranger of [machine, other]) {
+      await expect(stranger.sealRecording(sid, cut)).rejects.toMatchObject(denied)
+      await expect(stranger.appendRecording(sid, chunk)).rejects.toMatchObject(denied)
+      await expect(stranger.beginRecording(meta(sid))).rejects.toMatchObject(denied)
+      await expect(stranger.emit({event: 'session.start', sid})).rejects.toMatchObject(denied)
+      await expect(stranger.emit({event: 'session.end', sid})).rejects.toMatchObject(denied)
+    }
+    expect((await auth.recordings.readIndex(sid)).seal).toBeUndefined()
+    auth = await auth.restart()
+    const again = auth.service.as({kind: 'system', role: 'node', hostId: mine, address: '192.0.2.8:1'})
+    await expect(again.sealRecording(sid, cut)).rejects.toMatchObject(denied)
+  })
+
+  it('of a session that it claimed before the forwarder did keeps that session from beginning', async () => {
+    const sid = randomUUID()
+    await machine.emit({event: 'session.start', sid})
+    await expect(local.beginRecording(meta(sid))).rejects.toMatchObject({code: 'already_exists'})
+    await expect(local.emit({event: 'session.start', sid})).rejects.toMatchObject({code: 'already_exists'})
+  })
+
+  it('gives way to what a proxy elsewhere tells of the same session', async () => {
+    const sid = randomUUID()
+    await machine.emit({event: 'session.start', sid})
+    await other.beginRecording(meta(sid))
+    await other.emit({event: 'session.start', sid})
+    await expect(machine.emit({event: 'session.end', sid})).rejects.toMatchObject({code: 'already_exists'})
+    await other.emit({event: 'session.end', sid})
+    expect(await auth.events('session.end')).toMatchObject([{reported_by: others}])
+  })
+
+  it('is of sessions that have an ID', async () => {
+    for (const sid of ['x', '../../etc', `${randomUUID()}/x`, randomUUID().toUpperCase()]) {
+      const refused = {code: 'invalid_input'}
+      await expect(machine.emit({event: 'session.start', sid})).rejects.toMatchObject(refused)
+      await expect(machine.beginRecording(meta(sid))).rejects.toMatchObject(refused)
+    }
+    expect(await auth.events()).toEqual([])
   })
 
   it('of a recording is what the store has', async () => {
@@ -103,7 +151,7 @@ describe('what another machine tells', () => {
     expect(await holders().isHeld(sid)).toBe(true)
     auth = await auth.restart()
     expect(await holders().isHeld(sid)).toBe(true)
-    const again = auth.service.as({kind: 'system', role: 'proxy', hostId: others, address: '192.0.2.9:1'})
+    const again = auth.service.as({kind: 'system', role: 'node', hostId: others, address: '192.0.2.9:1'})
     await expect(again.emit({event: 'exec', sid})).rejects.toMatchObject({code: 'already_exists'})
     auth.clock.now += 8 * day
     expect(await holders().isHeld(sid)).toBe(false)

@@ -39,7 +39,7 @@ describe('where a session is recorded', () => {
     started.exit()
     await vi.waitFor(() => expect(all.auth.named('session.end')).toHaveLength(1))
     expect(all.auth.named('session.start')).toMatchObject([
-      {server_id: hostId, fields: {session_recording: 'off', recorded: false}},
+      {server_id: hostId, server_labels: {env: 'test'}, fields: {session_recording: 'off', recorded: false}},
     ])
     expect(all.auth.sealed).toEqual([])
     expect(all.auth.named('session.upload')).toEqual([])

@@ -128,6 +128,7 @@ export function nodeSettings(wish: WorldOptions = {}) {
     guard: wish.guard ?? guard,
     hub: openHub(auth),
     nodename: 'db1',
+    labels: () => ({env: 'test'}),
     clusterName: 'test',
     recording: () => mode,
     hostIdentity: () => identity,

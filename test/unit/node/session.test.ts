@@ -177,6 +177,18 @@ describe('a session that cannot begin', () => {
     expect(all.auth.named('session.rejected')).toHaveLength(1)
   })
 
+  it('moves no files where somebody has to look on', async () => {
+    const oversight = [
+      [{name: 'four eyes', filter: ['auditor'], kinds: ['ssh'], modes: ['moderator'], count: 1}],
+    ]
+    const all = await world({options: {oversight: oversight as never}})
+    const channel = await all.client.openChannel('session')
+    const over = farewell(channel)
+    await channel.request('subsystem', text('sftp'))
+    expect((await over).stderr).toContain('a transfer of files shows nothing')
+    expect(all.processes).toEqual([])
+  })
+
   it('goes on unrecorded where the best effort is enough, and that is on record', async () => {
     const all = await world()
     all.auth.storeBroken = true

@@ -65,6 +65,25 @@ describe('addresses that are never dialled', () => {
   })
 })
 
+describe('where a node says it is', () => {
+  const at = (address: string, from: DialContext) => {
+    const decision = decideDial({host: address, port: 6379, address, claimed: true}, from)
+    return decision.allowed ? 'allowed' : decision.reason
+  }
+  const narrow = context({allow: ['10.1.0.0/16'], deny: ['10.2.0.0/16']})
+  it.each(['10.2.0.1', '192.0.2.1'])('may be anywhere else: %s', address => {
+    expect(at(address, narrow)).toBe('allowed')
+  })
+  it.each(['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])('is not here: %s', address => {
+    expect(at(address, narrow)).toContain('proxy_service.dial.allow')
+    expect(at(address, context())).toContain('loopback')
+    expect(at(address, context({}, {loopbackOnly: true}))).toBe('allowed')
+  })
+  it('is not where credentials are', () => {
+    expect(at('169.254.169.254', context())).toContain('link-local')
+  })
+})
+
 describe('a registered host', () => {
   const at = (address: string, port = 22) => {
     const narrow = context({allow: ['10.1.0.0/16'], deny: ['10.2.0.0/16']})

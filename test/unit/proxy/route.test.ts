@@ -72,6 +72,17 @@ describe('the way to a host', () => {
     expect(to.requests).toEqual([{identity, host: 'db', port: 0}])
   })
 
+  it('to a node on another machine is not one to a port of this machine, whatever the node says', async () => {
+    const port = await listener()
+    const found = host({subKind: 'node', address: `127.0.0.1:${port}`})
+    const to = () => router([{kind: 'host', host: found}])
+    const target = await routeTarget(to(), identity, {host: 'db', port: 0})
+    expect(await failureOf(target.dial())).toMatchObject({code: 'dial_forbidden'})
+    const own = await routeTarget({...to(), hostId: id}, identity, {host: 'db', port: 0})
+    const {stream} = await own.dial()
+    stream.destroy()
+  })
+
   it('resolves a name once, for the inventory and for the connection', async () => {
     const answers: Record<string, string[]> = {'x.example': ['10.255.255.1']}
     const to = router([], answers)
