@@ -16,8 +16,7 @@ sallyport:
   # advertise_ip: 192.0.2.10  # how others reach this machine
   # spool_limit: 1GiB         # recordings kept here while the auth service of another machine is away
   # auth_servers: [auth.example.com:3025] # where the auth service is, if not on this machine
-  # auth_token: /etc/sallyport/token      # to join its cluster, once
-  # ca_pin: sha256:…                      # how it is known
+  # auth_token: /etc/sallyport/token      # to join its cluster, once; --ca-pin says how it is known
   # connection_limits:
   #   max_connections: 15000
 
