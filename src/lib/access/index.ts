@@ -21,11 +21,9 @@ export {
   sessionKinds,
 } from './join-policies.js'
 export {
-  type JoinableSession,
   judgeOversight,
   modesOf,
   type Onlooker,
-  type OversightVerdict,
   oversightOf,
 } from './joining.js'
 export {patternProblem} from './labels.js'

@@ -17,6 +17,8 @@ import {
 import {fromWire, readAll, toWire} from './wire.js'
 
 const maxBodyBytes = 1024 * 1024
+/** Of somebody without a certificate: keys, names and a token. */
+const maxAnonymousBytes = 256 * 1024
 /** A chunk of a recording, see the limits of the recording room, and its line. */
 const maxChunkBytes = 8 * 1024 * 1024 + 64 * 1024
 const maxOpeningBytes = 256 * 1024
@@ -39,7 +41,8 @@ export async function serveCall(
   const api = options.service.as(caller)
   if (isStream(method)) return serveStream(stream, api, method)
   if (!Object.hasOwn(systemInputs, method)) throw noMethod()
-  await answer(stream, await call(api, method as SystemCall, await body(stream, method)))
+  const most = caller.kind === 'anonymous' ? maxAnonymousBytes : maxBodyBytes
+  await answer(stream, await call(api, method as SystemCall, await body(stream, method, most)))
 }
 
 const noMethod = () => problem('not_found', 'the API has no such method')
@@ -71,12 +74,13 @@ function read(schema: z.ZodType, line: Buffer): unknown[] {
 }
 
 /** All of the request, which has to be there in a minute. */
-async function body(stream: ServerHttp2Stream, method: string): Promise<Buffer> {
+async function body(stream: ServerHttp2Stream, method: string, most = maxBodyBytes): Promise<Buffer> {
   const timer = setTimeout(() => stream.destroy(), bodyMilliseconds)
   try {
     // The stream is still wanted for the refusal of a body that is too large.
     const bytes = stream.iterator({destroyOnReturn: false})
-    return await readAll(bytes, method === 'appendRecording' ? maxChunkBytes : maxBodyBytes)
+    const isChunk = method === 'appendRecording' && most === maxBodyBytes
+    return await readAll(bytes, isChunk ? maxChunkBytes : most)
   } finally {
     clearTimeout(timer)
   }

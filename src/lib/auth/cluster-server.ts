@@ -1,4 +1,5 @@
 import {
+  constants,
   createSecureServer,
   type Http2SecureServer,
   type IncomingHttpHeaders,
@@ -17,6 +18,8 @@ const maxAnonymous = 200
 /** Of them from one address. */
 const maxAnonymousHere = 20
 const anonymousMilliseconds = 30_000
+/** Calls of one of them at a time: what each sends is kept until all of it is there. */
+const maxAnonymousCalls = 4
 const handshakeMilliseconds = 10_000
 /** A machine whose connection says nothing for two of these is gone. */
 const pingMilliseconds = 15_000
@@ -65,7 +68,15 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
       clearTimeout(timer)
       strangers.delete(session)
     })
-    session.on('stream', (stream, headers) => serveStream(stream, headers, peer, options))
+    let calls = 0
+    session.on('stream', (stream, headers) => {
+      // Whoever hangs up in the middle of a call has told the connection so.
+      stream.on('error', () => undefined)
+      if (nobody && calls >= maxAnonymousCalls) return stream.close(constants.NGHTTP2_REFUSED_STREAM)
+      calls++
+      stream.once('close', () => calls--)
+      serveStream(stream, headers, peer, options)
+    })
   })
   server.on('tlsClientError', error => log.info({error: error.message}, 'a machine did not come to terms'))
   const address = await listen(server, options.listen)
@@ -111,8 +122,6 @@ function serveStream(
   peer: Peer,
   options: ClusterServerOptions,
 ): void {
-  // Whoever hangs up in the middle of a call has told the connection so.
-  stream.on('error', () => undefined)
   const path = String(headers[':path'] ?? '')
   serveCall(stream, headers, peer, options).catch((error: unknown) => {
     const failure = asProblem(error)

@@ -56,4 +56,6 @@ export interface JoinPermit {
   /** The name and roles that whoever joins still has. */
   user: string
   roles: string[]
+  /** Unix ms at which whoever joins has to leave: the end of the certificate, where that ends connections. */
+  until?: number
 }

@@ -1,4 +1,4 @@
-import {type JoinMode, mayUse, modesOf, type Role} from '../access/index.js'
+import {type JoinMode, mayUse, mergeOptions, modesOf, type Role} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, SessionEnding, SessionTracker} from './contract.js'
@@ -94,7 +94,9 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       if (!tracker || !maySee(name, inForce, tracker)) return refuse(notFound(sid))
       const modes = modesOf(name, inForce, tracker)
       if (!modes.includes(mode)) return refuse(wrongMode(mode, modes))
-      return {tracker, user: name, roles: named}
+      const {disconnectExpiredCert} = mergeOptions(inForce, context.settings.access)
+      const until = identity.validBefore * 1000
+      return {tracker, user: name, roles: named, ...(disconnectExpiredCert && {until})}
     },
     watchEndings: async ({signal}) => watchState({backend, prefix: 'endings/', read: readEndings, signal}),
   }

@@ -15,12 +15,15 @@ sallyport:
     severity: info            # debug, info, warn, error
   # advertise_ip: 192.0.2.10  # how others reach this machine
   # spool_limit: 1GiB         # recordings kept here while the auth service of another machine is away
+  # auth_servers: [auth.example.com:3025] # where the auth service is, if not on this machine
+  # auth_token: /etc/sallyport/token      # to join its cluster, once; --ca-pin says how it is known
   # connection_limits:
   #   max_connections: 15000
 
 auth_service:
   enabled: yes
   cluster_name: ${nodename}   # part of every host certificate: choose it before the first start
+  listen_addr: 0.0.0.0:3025   # for proxies and nodes on other machines
   session_recording: proxy    # proxy: where it passes; node: at nodes; off: nowhere
   proxy_checks_host_keys: yes # no lets targets without a host certificate in
   authentication:

@@ -200,7 +200,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     if (session.isRefused) return
     session.isRefused = true
     const reason = `the auth service does not take it: ${error.message}`
-    recordingFailed(session, problem('store_failed', reason), reason)
+    recordingFailed(session, problem('store_failed', reason, {cause: error}), reason)
     const input = {event: 'session.recording.failed', success: false, sid: session.id, error: reason} as const
     if (session.isRunning && step.kind !== 'seal') return
     const failure = {kind: 'event', input: dated(input, {now, uuid})} as const

@@ -108,7 +108,10 @@ export function serveClient(
 
   connection.onChannelOpen = open => {
     if (open.type === 'session') {
-      const joined = (words: string, channel: Channel) => join(context, outer, words, channel)
+      const joined = async (words: string, channel: Channel) => {
+        if (context.draining()) throw shuttingDown()
+        await join(context, outer, words, channel)
+      }
       return serveSession(open, {context, reach, refused, joined})
     }
     if (open.type === 'direct-tcpip') return serveDirect(open, {reach, refused})

@@ -1,7 +1,7 @@
 import {type JoinMode, joinModes} from '../access/index.js'
-import {problem} from '../errors/index.js'
+import {problem, problemLine} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
-import {leaveScreen, type Seat} from '../session/index.js'
+import {leaveScreen, type Seat, watchConnection} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
@@ -16,13 +16,13 @@ const mostWaitingLines = 64 * 1024
  * @throws invalid_input, not_found, access_denied, limit_exceeded, unavailable where another proxy, or a node on another machine, holds the session
  */
 export async function joinSession(
-  {auth, hub, hostId}: ProxyContext,
+  {auth, hub, hostId, now}: ProxyContext,
   {identity, remoteAddress}: OuterConnection,
   words: string,
   channel: Channel,
 ): Promise<void> {
   const {sid, mode} = parseJoin(words)
-  const {tracker, user, roles} = await auth.permitJoin({identity, sid, mode})
+  const {tracker, user, roles, until} = await auth.permitJoin({identity, sid, mode})
   const party = hub.find(sid)
   if (!party && tracker.heldBy !== hostId && tracker.hostId === tracker.heldBy)
     throw problem(
@@ -47,7 +47,17 @@ export async function joinSession(
     void hold.then(() => channel.resume())
   })
   channel.stderr.resume()
-  const leave = (): void => void guest.leave()
+  const watch = watchConnection({
+    ...{idleSeconds: 0, now, ...(until !== undefined && {expires: until})},
+    onOver(error) {
+      seat.tell(problemLine(error))
+      void guest.leave()
+    },
+  })
+  const leave = (): void => {
+    watch.stop()
+    void guest.leave()
+  }
   if (channel.isClosed) leave()
   else channel.onClosed = leave
 }

@@ -1,14 +1,14 @@
 import {problem, SallyportError} from '../errors/index.js'
 import {CHAIN_CODE, eventLine} from './asciicast.js'
 import {chainDigest, GENESIS} from './chain.js'
+import type {ChunkBody} from './chunk-body.js'
 import {createCompressor} from './compress.js'
 import {gzipMember} from './gzip-member.js'
 import type {RecordingEnd, RecordingMeta, RecordingSink} from './types.js'
 
-/** Lines that become one gzip member. Milliseconds since the start; `size` in characters. */
+/** Lines that become one gzip member. Milliseconds since the start. */
 export interface OpenChunk {
-  lines: string[]
-  size: number
+  body: ChunkBody
   firstMs: number
   lastMs: number
 }
@@ -20,7 +20,7 @@ export interface ChunkPipeline {
   /** Takes up work, as much as it can do at once. */
   pump(): void
   readonly busy: boolean
-  /** Characters of the chunks that are durable. */
+  /** Bytes of lines in the chunks that are durable. */
   readonly durable: number
   readonly failed: SallyportError | undefined
   /** Resolves once `met` holds; looked at after every chunk. Rejects when the recording failed. */
@@ -71,9 +71,9 @@ export function createChunkPipeline(options: {
     if (failed) throw failed
   }
 
-  const append = async ({firstMs, lastMs, size}: OpenChunk, data: Buffer): Promise<void> => {
+  const append = async ({firstMs, lastMs, body}: OpenChunk, data: Buffer): Promise<void> => {
     await sink.append(meta.sid, {sequence: sequence - 1, firstMs, lastMs, data, digest: head})
-    durable += size
+    durable += body.size
     wake()
   }
 
@@ -81,7 +81,7 @@ export function createChunkPipeline(options: {
     while (compressing.length < compressedAtOnce) {
       const chunk = next()
       if (!chunk) return
-      const body = bodyOf(chunk.lines)
+      const body = chunk.body.bytes()
       const deflated = compress(body)
       // Waited for in its turn; until then a rejection must not count as unhandled.
       deflated.catch(() => undefined)
@@ -109,6 +109,7 @@ export function createChunkPipeline(options: {
       const {chunk, body} = first
       const link = sequence === 0 ? '' : eventLine(chunk.firstMs, CHAIN_CODE, `${sequence} ${head}`)
       const data = gzipMember(link, body, deflated)
+      chunk.body.release()
       compressing.shift()
       head = chainDigest(head, data)
       sequence += 1
@@ -152,17 +153,6 @@ interface Compressing {
   chunk: OpenChunk
   body: Buffer
   deflated: Promise<Buffer>
-}
-
-/** Lines as UTF-8. Most are ASCII, which is written at a fraction of the time. */
-function bodyOf(lines: readonly string[]): Buffer {
-  const lengths = lines.map(line => Buffer.byteLength(line))
-  const body = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + length, 0))
-  let at = 0
-  lines.forEach((line, i) => {
-    at += body.write(line, at, line.length === lengths[i] ? 'latin1' : 'utf8')
-  })
-  return body
 }
 
 /** Only words that may reach the user: the message of a foreign error could name a path of the server. */

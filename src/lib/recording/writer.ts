@@ -1,5 +1,6 @@
 import {problem, type SallyportError} from '../errors/index.js'
 import {createEncoder, headerLine, type OutputStream} from './asciicast.js'
+import {createChunkBody} from './chunk-body.js'
 import {createChunkPipeline, type OpenChunk} from './chunk-pipeline.js'
 import {BUSY_CHUNK_BYTES, CHUNK_BYTES, CHUNK_MS, LATE_MS, PENDING_BYTES} from './limits.js'
 import {boundMeta} from './meta.js'
@@ -35,7 +36,7 @@ export interface RecordingWriter {
   /** Makes the rest durable and seals. The same promise at every call. Rejects when the recording failed. */
   end(): Promise<RecordingEnd>
   readonly failed: SallyportError | undefined
-  /** Encoded characters that are not durable yet. */
+  /** Encoded bytes that are not durable yet. */
   readonly pending: number
 }
 
@@ -113,12 +114,15 @@ export function createRecordingWriter(options: RecordingWriterOptions): Recordin
 function createCollector(meta: RecordingMeta, now: () => number) {
   const encoder = createEncoder({terminal: meta.term !== undefined || meta.interactive})
   const origin = now()
-  const header = headerLine(meta)
-  const closed: OpenChunk[] = [{lines: [header], size: header.length, firstMs: 0, lastMs: 0}]
+  const header = createChunkBody()
+  header.append(headerLine(meta))
+  const closed: OpenChunk[] = [{body: header, firstMs: 0, lastMs: 0}]
   let open: OpenChunk | undefined
   let timer: NodeJS.Timeout | undefined
   let pipeline: {pump(): void; readonly busy: boolean} | undefined
-  let recorded = header.length
+  let recorded = header.size
+  /** Of the chunk that closed last: the next one will probably be like it. */
+  let lastSize = 0
   let clock = 0
   /** Chunks that may not be durable yet: when each began, and how much is recorded up to its end. */
   const unsettled: {firstMs: number; end: number}[] = []
@@ -133,6 +137,7 @@ function createCollector(meta: RecordingMeta, now: () => number) {
     timer = undefined
     if (open) {
       closed.push(open)
+      lastSize = open.body.size
       unsettled.push({firstMs: open.firstMs, end: recorded})
     }
     open = undefined
@@ -157,19 +162,19 @@ function createCollector(meta: RecordingMeta, now: () => number) {
   const append = (lines: string): void => {
     arm()
     if (lines === '') return
-    open ??= {lines: [], size: 0, firstMs: clock, lastMs: clock}
-    open.lines.push(lines)
-    open.size += lines.length
+    open ??= {body: createChunkBody(lastSize), firstMs: clock, lastMs: clock}
+    const before = open.body.size
+    open.body.append(lines)
     open.lastMs = clock
-    recorded += lines.length
+    recorded += open.body.size - before
     // A busy sink is the reason to let chunks grow: each costs it the same fsync.
-    if (open.size >= (pipeline?.busy ? BUSY_CHUNK_BYTES : CHUNK_BYTES)) close()
+    if (open.body.size >= (pipeline?.busy ? BUSY_CHUNK_BYTES : CHUNK_BYTES)) close()
   }
 
   return {
     close,
     recorded: () => recorded,
-    /** Age of the oldest output that is not among the first `durable` characters. */
+    /** Age of the oldest output that is not among the first `durable` bytes. */
     waitingMs(durable: number): number {
       while (unsettled[0] && unsettled[0].end <= durable) unsettled.shift()
       const oldest = unsettled[0] ?? open
@@ -182,7 +187,7 @@ function createCollector(meta: RecordingMeta, now: () => number) {
       append(encode(encoder, elapsed()))
     },
     take(): OpenChunk | undefined {
-      if (closed.length === 0 && open && open.size >= CHUNK_BYTES) closeOpen()
+      if (closed.length === 0 && open && open.body.size >= CHUNK_BYTES) closeOpen()
       return closed.shift()
     },
     /** Closes the last chunk; returns the duration in milliseconds. */

@@ -3,7 +3,7 @@ import type {Strictness} from '../access/types.js'
 import {asProblem, problemLine, type SallyportError} from '../errors/index.js'
 import type {Channel, ChannelRequest} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
-import type {SessionRecord} from './record.js'
+import {isTaken, type SessionRecord} from './record.js'
 import type {Tap} from './relay.js'
 import {requestQueue} from './request-queue.js'
 import type {SessionExit, TerminalSize} from './requests.js'
@@ -175,7 +175,7 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     finish: () => finish(),
     recordingLost(error) {
       if (ended || finishing) return
-      if (parameters.recordSession === 'strict') {
+      if (parameters.recordSession === 'strict' || isTaken(error)) {
         channel.dropUnsent()
         end(error)
       } else {

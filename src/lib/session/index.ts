@@ -18,10 +18,9 @@ export {
   guardedTarget,
 } from './guard.js'
 export {hostedRecord} from './hosted-record.js'
-export {type HubAuth, type SessionHub, startSessionHub} from './hub.js'
+export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
-export type {Guest, HostedSession, Party, SessionControls} from './party.js'
 export {permitted} from './permitted.js'
 export {
   auditedPort,

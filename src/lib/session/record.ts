@@ -137,7 +137,7 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       return beginning
     },
     output(chunk, stream, passed = chunk.length) {
-      if (writer?.failed && options.mode === 'strict') return false
+      if (writer?.failed && (options.mode === 'strict' || isTaken(writer.failed))) return false
       sent += passed
       // What still arrives after the user has gone reaches nobody, so it is not part of what the user saw.
       if (!writer || writer.failed || finished || chunk.length === 0) return undefined
@@ -197,11 +197,14 @@ async function openRecording(
       seal: (sid, end) => auth.sealRecording(sid, end),
     },
     onFailure: error => {
-      if (!isTaken(error)) options.onFailure(error)
+      // Until it has begun, whoever begins it is told.
+      if (begun || !isTaken(error)) options.onFailure(error)
     },
   })
+  let begun = false
   try {
     await writer.started()
+    begun = true
     return writer
   } catch (error) {
     if (options.mode === 'strict') throw error
@@ -211,8 +214,11 @@ async function openRecording(
   }
 }
 
-/** The writer names what kept it from beginning as the cause. */
-const isTaken = (error: unknown): boolean =>
+/**
+ * Whether the ID of the session belongs to another one: then nobody goes on unrecorded, for it is the host that chose it.
+ * The writer names what kept it from beginning as the cause.
+ */
+export const isTaken = (error: unknown): boolean =>
   error instanceof SallyportError && (error.code === 'already_exists' || isTaken(error.cause))
 
 function execFields(command: string, exit: SessionExit | undefined): Record<string, unknown> {

@@ -3,7 +3,7 @@ import {connect as connectHttp2} from 'node:http2'
 import {type AddressInfo, createConnection, type Socket} from 'node:net'
 import {duplexPair, PassThrough} from 'node:stream'
 import {connect as connectTls, createServer as createTlsServer} from 'node:tls'
-import {beforeAll, describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {createAuthClient} from '../../../src/lib/auth/index.js'
 import {createMachineKey, joinCluster} from '../../../src/lib/auth/join-client.js'
 import {authorityPin} from '../../../src/lib/pki/index.js'
@@ -307,6 +307,32 @@ describe('joining', () => {
 })
 
 describe('strangers', () => {
+  test('have few calls under way at a time, each of few bytes', async () => {
+    const session = connectHttp2(`https://127.0.0.1:${cluster.server.address.port}`, {
+      ca: [...cluster.auth.authorities.tlsHostAuthorities()],
+      checkServerIdentity: () => undefined,
+    })
+    session.on('error', () => undefined)
+    const calls = Array.from({length: 50}, () => session.request({':method': 'POST', ':path': '/v1/join'}))
+    let refused = 0
+    for (const call of calls)
+      call
+        .on('error', () => refused++)
+        .on('close', () => undefined)
+        .write('{')
+    await vi.waitFor(() => expect(refused).toBe(46))
+    for (const call of calls) call.close()
+    const big = session.request({':method': 'POST', ':path': '/v1/join'})
+    big.on('error', () => undefined).setEncoding('utf8')
+    let answer = ''
+    big.on('data', text => {
+      answer += text
+    })
+    big.end(Buffer.alloc(300_000, 0x20))
+    await vi.waitFor(() => expect(answer).toContain('limit_exceeded'))
+    session.destroy()
+  })
+
   test('from one address keep few connections open, and machines that have joined do not notice', async () => {
     const authorities = cluster.auth.authorities.tlsHostAuthorities()
     const clients = Array.from({length: 30}, () => cluster.connect({authorities}))

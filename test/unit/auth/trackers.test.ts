@@ -118,6 +118,17 @@ describe('joining', () => {
     })
   })
 
+  test('is over with the certificate, where that ends connections', async () => {
+    const {proxy, admin} = await cluster()
+    await admin.createResources({
+      resources: [{...role('brief', {}), spec: {options: {disconnect_expired_cert: true}}}] as never,
+    })
+    await admin.updateUser({name: 'joe', roles: ['access', 'brief']})
+    await proxy.upsertTracker(tracker())
+    const identity = {user: 'joe', roles: ['access', 'brief'], logins: ['root'], validBefore: 2000}
+    expect((await proxy.permitJoin({identity, sid, mode: 'peer'})).until).toBe(2_000_000)
+  })
+
   test('tells who may not see a session that there is none, and puts that on record', async () => {
     const {proxy, events} = await cluster()
     await proxy.upsertTracker(tracker())

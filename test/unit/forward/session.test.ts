@@ -304,6 +304,18 @@ describe('a session that is ended', () => {
     expect(statuses).toEqual([{type: 'exit-status', code: 255}])
   })
 
+  it('ends by best effort, too, when its ID turns out to be that of another session', async () => {
+    const {client, target, session, statuses, onDone} = await stage({})
+    await client.request('exec', text('yes'))
+    await target
+    const cause = problem('already_exists', 'the session is held by another machine')
+    session.recordingLost(problem('recording_unavailable', 'it cannot be recorded', {cause}))
+    void drain(client)
+    void drain(client.stderr)
+    await done(onDone)
+    expect(statuses).toEqual([{type: 'exit-status', code: 255}])
+  })
+
   it('goes on by best effort when the recording fails, and says so once', async () => {
     const auth = fakeAuth()
     const {client, target, onDone} = await stage({auth})

@@ -109,7 +109,7 @@ export async function delivered(outbox: Outbox): Promise<void> {
 }
 
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('it did not come to that')
     await new Promise(resolve => setTimeout(resolve, 2))

@@ -93,4 +93,4 @@ it('kill -9 at any moment loses nothing that was acknowledged, makes nothing twi
     for (const [kind, id, line] of acknowledged)
       if (kind === 'line' && id === sid) expect(text).toContain(`line ${line} of ${sid}`)
   }
-}, 120_000)
+}, 180_000)

@@ -1,4 +1,5 @@
 import {describe, expect, it, vi} from 'vitest'
+import {problem} from '../../../src/lib/errors/index.js'
 import {facts, fakeAuth, record} from '../forward/fixture.js'
 
 const names = (auth: ReturnType<typeof fakeAuth>): string[] => auth.events.map(({event}) => event)
@@ -128,6 +129,18 @@ describe('a store that takes no recording', () => {
     expect(names(auth)).not.toContain('session.upload')
     expect(auth.named('session.start')).toMatchObject([{fields: {recorded: false}}])
     expect(auth.named('session.end')).toMatchObject([{fields: {recorded: false}}])
+  })
+
+  it('because the ID is that of another session has nothing more of this one delivered, by best effort either', async () => {
+    const auth = fakeAuth()
+    const {record: session, failures} = record(auth)
+    await session.begin(start)
+    const cause = problem('already_exists', 'the session is held by another machine')
+    auth.appendRecording = () => Promise.reject(problem('store_failed', 'auth does not take it', {cause}))
+    session.output(Buffer.alloc(300_000, 'x'), 'stdout')
+    await vi.waitFor(() => expect(failures).toHaveLength(1), {timeout: 3000})
+    expect(session.output(Buffer.from('unrecorded'), 'stdout')).toBe(false)
+    await session.finish(undefined, 0)
   })
 
   it.each([
