@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto'
-import {chmod, link, mkdir, open, rename, rm} from 'node:fs/promises'
+import {chmod, link, mkdir, open, readdir, rename, rm, stat} from 'node:fs/promises'
 import {dirname} from 'node:path'
+import {problem} from '../errors/index.js'
 
 /** Makes entries of `directory` durable after a create, rename or unlink in it. */
 export async function syncDirectory(directory: string): Promise<void> {
@@ -43,8 +44,17 @@ async function writeSynced(path: string, data: string | Uint8Array, mode: number
   }
 }
 
-/** Creates `path` (and its parents) as 0700, and tightens it if it exists with wider rights. */
+/**
+ * Creates `path` (and its parents) as 0700. One that is there and empty is tightened; one that holds something and that
+ * others may use is not ours to shut: it could be the root of the file system, or /tmp.
+ * @throws store_failed
+ */
 export async function ensurePrivateDirectory(path: string): Promise<void> {
-  await mkdir(path, {recursive: true, mode: 0o700})
+  const created = await mkdir(path, {recursive: true, mode: 0o700})
+  if (((await stat(path)).mode & 0o777) === 0o700) return
+  if (created === undefined && (await readdir(path)).length > 0)
+    throw problem('store_failed', `${path} is open to other accounts and holds something already`, {
+      hint: 'name another directory, or shut this one with chmod 700 if it is for nothing else',
+    })
   await chmod(path, 0o700)
 }

@@ -2,7 +2,7 @@ import {access, constants, rm} from 'node:fs/promises'
 import {connect} from 'node:net'
 import {join} from 'node:path'
 import {ensurePrivateDirectory, systemErrorWords} from '../durable/index.js'
-import {problem} from '../errors/index.js'
+import {problem, SallyportError} from '../errors/index.js'
 
 /** Files of a running service that others look for; everything else in the data directory belongs to the rooms. */
 const adminSocket = (dataDir: string): string => join(dataDir, 'admin.sock')
@@ -27,6 +27,7 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
     await ensurePrivateDirectory(dataDir)
     await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
+    if (cause instanceof SallyportError) throw cause
     throw problem(
       'store_failed',
       `the data directory ${dataDir} cannot be used: ${systemErrorWords(cause)}`,

@@ -35,7 +35,7 @@ describe('the state file', () => {
 
   test('left readable for others is closed to them', async () => {
     const path = newPath()
-    mkdirSync(join(path, '..'))
+    mkdirSync(join(path, '..'), {mode: 0o700})
     writeFileSync(path, '', {mode: 0o644})
     await (await openSqliteBackend({path})).close()
     expect(inMode(path)).toBe('600')
@@ -69,7 +69,7 @@ describe('the state file', () => {
 
   test('of another program is refused and left alone', async () => {
     const path = newPath()
-    mkdirSync(join(path, '..'))
+    mkdirSync(join(path, '..'), {mode: 0o700})
     const database = new Database(path)
     database.exec('PRAGMA application_id = 1; CREATE TABLE precious (id)')
     database.close()
@@ -78,14 +78,14 @@ describe('the state file', () => {
 
   test('that is damaged or no file is refused without its path', async () => {
     const path = newPath()
-    mkdirSync(join(path, '..'))
+    mkdirSync(join(path, '..'), {mode: 0o700})
     writeFileSync(path, 'this is not a database, not at all. '.repeat(200))
     const damaged = await openSqliteBackend({path}).catch(error => error)
     expect(damaged).toMatchObject({code: 'store_failed', message: expect.stringContaining('damaged')})
     expect(damaged.message).not.toContain(path)
 
     const linked = newPath()
-    mkdirSync(join(linked, '..'))
+    mkdirSync(join(linked, '..'), {mode: 0o700})
     symlinkSync(path, linked)
     await expect(openSqliteBackend({path: linked})).rejects.toMatchObject({code: 'store_failed'})
   })

@@ -22,6 +22,18 @@ describe('the data directory', () => {
     expect(statSync(dataDir).mode & 0o777).toBe(0o700)
   })
 
+  test('is never one that others use, and theirs stays as it is', async () => {
+    const shared = join(temporaryDirectory(), 'shared')
+    mkdirSync(shared)
+    chmodSync(shared, 0o1777)
+    writeFileSync(join(shared, 'of-somebody'), '')
+    await expect(prepareDataDir(shared)).rejects.toMatchObject({
+      code: 'store_failed',
+      message: `${shared} is open to other accounts and holds something already`,
+    })
+    expect(statSync(shared).mode & 0o7777).toBe(0o1777)
+  })
+
   test('that cannot be made is refused with the reason and the flag', async () => {
     const file = join(temporaryDirectory(), 'file')
     writeFileSync(file, '')
