@@ -1,6 +1,14 @@
 import {isDeepStrictEqual} from 'node:util'
 import {z} from 'zod'
-import {ambiguousHost, type HostRecord, isHostId, mayReach, mayUse, type Role} from '../access/index.js'
+import {
+  ambiguousHost,
+  type HostRecord,
+  isHostId,
+  mayReach,
+  mayUse,
+  type Role,
+  splitAddress,
+} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, HostsQuery, RegisteredHost} from './contract.js'
@@ -38,6 +46,10 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
     if (second) throw ambiguousHost(asked, fitting)
     return found
   }
+  const registeredAt = async (address: string): Promise<HostRecord | undefined> =>
+    (await inventory.matching([splitAddress(address)?.host ?? ''])).find(
+      other => other.subKind === 'openssh' && other.address === address,
+    )
   const registered = async (name: string): Promise<RegisteredHost> => {
     const host = await find(name)
     if (host.subKind !== 'openssh') throw ownNode(host)
@@ -53,7 +65,16 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
       if (known?.subKind === 'openssh')
         throw problem('already_exists', 'this UUID is that of a registered OpenSSH host')
       const beat = now()
-      await inventory.records.put(host.id, beating(host, beat), beat + rememberedMilliseconds)
+      const heard = beating(host, beat)
+      const there = heard.address === undefined ? undefined : await registeredAt(heard.address)
+      if (there) {
+        // Its labels would decide who may go to that host.
+        await inventory.records.delete(host.id)
+        throw problem('already_exists', `another host is registered at ${heard.address}: ${there.hostname}`, {
+          hint: 'set advertise_ip to where this node is reached, or remove that host: sallyport rm node/UUID',
+        })
+      }
+      await inventory.records.put(host.id, heard, beat + rememberedMilliseconds)
     },
     async listHosts(query) {
       const wanted = filterOf(query)

@@ -25,10 +25,16 @@ type TrackerMethods = Pick<
 
 /** The sessions that run now: who sees, joins and ends them. */
 export function trackerMethods(context: AuthContext, caller: Caller, roles: readonly Role[]): TrackerMethods {
-  const {backend, trackers, endings, emit, now} = context
+  const {backend, trackers, endings, emit, joining, now} = context
   const find = async (sid: string): Promise<SessionTracker | undefined> => {
     const stored = isSid(sid) ? await trackers.get(sid) : undefined
     return stored && trackerOf(stored.value)
+  }
+  /** A node knows the ID of a session that a proxy in front of it holds, and could be first to claim it. */
+  const givesWay = async (heldBy: string): Promise<boolean> => {
+    if (caller.kind !== 'system' || caller.role !== 'proxy') return false
+    const roles = (await joining.machines.get(heldBy))?.value.roles
+    return roles !== undefined && !roles.includes('proxy')
   }
   const readEndings = async (): Promise<SessionEnding[]> =>
     (await endings.entries()).map(({id, value: {by, reason}}) => ({
@@ -62,7 +68,7 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       const {sid, heldBy} = tracker.data
       requireHolder(caller, heldBy)
       const there = await find(sid)
-      if (there) requireHolder(caller, there.heldBy)
+      if (there && !(await givesWay(there.heldBy))) requireHolder(caller, there.heldBy)
       await trackers.put(sid, {version: 1, ...tracker.data}, now() + trackerMilliseconds)
     },
     async removeTracker(sid) {

@@ -82,6 +82,17 @@ describe('a heartbeat', () => {
     expect(await auth.admin.listHosts({})).toEqual([])
   })
 
+  it('is not taken from where a registered host is, whose labels it would replace', async () => {
+    const auth = await openAuth()
+    await nodeOf(auth).heartbeat(record({address: '10.0.0.9:22', labels: {env: 'dev'}}))
+    await auth.admin.createResources({resources: [registered('prod', '10.0.0.9:22', {env: 'prod'})]})
+    const beat = nodeOf(auth).heartbeat(record({address: '10.0.0.9:22', labels: {env: 'dev'}}))
+    expect((await failure(beat)).code).toBe('already_exists')
+    expect(await names(auth.admin.listHosts({}))).toEqual(['prod'])
+    await nodeOf(auth).heartbeat(record({address: '10.0.0.9:3022'}))
+    expect(await names(auth.admin.listHosts({}))).toEqual(['db-1', 'prod'])
+  })
+
   it('that does not come again leaves the node offline, and forgotten after seven days', async () => {
     const auth = await openAuth()
     await nodeOf(auth).heartbeat(record())

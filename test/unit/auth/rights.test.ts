@@ -75,7 +75,7 @@ const table: Record<keyof AuthApi, string[]> = {
   upsertTracker: ['node', 'proxy'],
   removeTracker: ['node', 'proxy'],
   dropTrackers: ['node', 'proxy'],
-  permitJoin: ['node', 'proxy'],
+  permitJoin: ['proxy'],
   watchEndings: ['node', 'proxy'],
   trustedAuthorities: ['node', 'proxy'],
   issueProxyHostCertificate: ['proxy'],

@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import type {AuthApi, SessionTracker} from '../../../src/lib/auth/contract.js'
+import {createMachineKey} from '../../../src/lib/auth/join-client.js'
 import {type Auth, failure, minute, openAuth, signUp, userCaller} from './fixture.js'
 
 const sid = '11111111-2222-4333-8444-555555555555'
@@ -70,6 +71,23 @@ describe('a session that runs', () => {
     await proxy.removeTracker(sid)
     await proxy.removeTracker(sid)
     expect(await admin.listTrackers()).toEqual([])
+  })
+
+  test('that a node claims first is that of the proxy in front of it all the same', async () => {
+    const auth = await openAuth()
+    const [nodeId, proxyId] = [sid.replace('1', '6'), sid.replace('1', '7')]
+    const join = async (hostId: string, role: 'node' | 'proxy') => {
+      const {token} = await auth.admin.createToken({roles: [role]})
+      const {publicKey} = createMachineKey()
+      await auth.anonymous.join({token, hostId, nodename: role, roles: [role], publicKey})
+      return auth.service.as({kind: 'system', role, hostId, address: '192.0.2.8:4000'})
+    }
+    const [node, proxy] = [await join(nodeId, 'node'), await join(proxyId, 'proxy')]
+    await node.upsertTracker(tracker({heldBy: nodeId, user: 'nobody'}))
+    await proxy.upsertTracker(tracker({heldBy: proxyId}))
+    expect(await auth.admin.listTrackers()).toEqual([tracker({heldBy: proxyId})])
+    const again = failure(node.upsertTracker(tracker({heldBy: nodeId, user: 'nobody'})))
+    expect((await again).code).toBe('access_denied')
   })
 
   test('of another machine is nothing that a machine may speak of', async () => {
