@@ -2,4 +2,4 @@
 export {type AddRequest, type AgentClient, agentOver, connectAgent} from './client.js'
 export {type AgentIdentity, maxIdentities, maxMessageBytes, signFlag} from './codec.js'
 export {type AgentEntry, type ServeOptions, serveAgent} from './server.js'
-export {agentEntries, agentSigner, isCertificateBlob, signerEntry} from './signer.js'
+export {agentSigner, isCertificateBlob, signerEntry} from './signer.js'

@@ -51,17 +51,6 @@ export function signerEntry(signer: Signer, comment: string, certificate?: Buffe
   }
 }
 
-/** Entries that pass list and sign on to another agent, and only those. `wanted` picks which keys are shown. */
-export async function agentEntries(
-  client: AgentClient,
-  wanted: (identity: AgentIdentity) => boolean = () => true,
-): Promise<AgentEntry[]> {
-  const identities = await client.list()
-  return identities
-    .filter(wanted)
-    .map(({blob, comment}) => ({blob, comment, sign: (data, flags) => client.sign(blob, data, flags)}))
-}
-
 function signatureAlgorithm(keyType: string, algorithm: string | undefined): string {
   const possible = signatureAlgorithms[keyType] ?? []
   const wanted =

@@ -18,11 +18,7 @@ export interface Question {
 
 const terminal = (): PromptStreams => ({input: process.stdin, output: process.stderr})
 
-/** Asks for a line of text. Throws `usage` where nobody can answer; Ctrl-C ends the process with 130. */
-export const askText = (question: Question & {default?: string}, streams = terminal()): Promise<string> =>
-  ask('input', question, streams)
-
-/** Asks for a secret; nothing of it is shown. */
+/** Asks for a secret; nothing of it is shown. Throws `usage` where nobody can answer; Ctrl-C ends the process with 130. */
 export const askPassword = (question: Question, streams = terminal()): Promise<string> =>
   ask('password', question, streams)
 

@@ -40,13 +40,6 @@ export interface Resolved {
 }
 
 /**
- * Resolves the name once, and connects to the first of its addresses that may be dialled and answers.
- * @throws host_unreachable, dial_forbidden
- */
-export const dialTarget = async (target: DialTarget, settings: DialSettings): Promise<Dialled> =>
-  dialAddresses(target, await resolveTarget(target.host, settings), settings)
-
-/**
  * Connects to the first of the addresses that may be dialled and answers.
  * @throws host_unreachable, dial_forbidden
  */

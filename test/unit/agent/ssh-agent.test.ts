@@ -8,13 +8,7 @@ import {join} from 'node:path'
 import {promisify} from 'node:util'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import {type AgentClient, connectAgent} from '../../../src/lib/agent/client.js'
-import {
-  type AgentEntry,
-  agentEntries,
-  agentSigner,
-  serveAgent,
-  signerEntry,
-} from '../../../src/lib/agent/index.js'
+import {type AgentEntry, agentSigner, serveAgent, signerEntry} from '../../../src/lib/agent/index.js'
 import type {SallyportError} from '../../../src/lib/errors/index.js'
 import {
   fingerprint,
@@ -142,16 +136,6 @@ describe("OpenSSH's ssh-agent", () => {
     await expect(agent.list()).rejects.toMatchObject({code: 'unavailable'})
     const restarted = await run('ssh-agent', ['-s', '-a', join(directory, 'other.sock')])
     pid = Number(/SSH_AGENT_PID=(\d+)/.exec(restarted.stdout)?.[1])
-  })
-
-  it('passes list and sign on to another agent, and not the other keys or requests', async () => {
-    const keys = Array.from({length: 2}, () => generateKeyPairSync('ed25519').privateKey)
-    for (const [i, privateKey] of keys.entries()) await agent.add({privateKey, comment: `key ${i}`})
-    const entries = await agentEntries(agent, ({comment}) => comment === 'key 1')
-    expect(entries.map(({comment}) => comment)).toEqual(['key 1'])
-    const data = randomBytes(32)
-    const signature = await entries[0]?.sign(data, 0)
-    expect(verifySignature(publicKeyBlob(keys[1] as KeyObject), data, signature as Buffer)).toBe(true)
   })
 })
 

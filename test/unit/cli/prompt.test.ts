@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {PassThrough, Readable} from 'node:stream'
 import {afterAll, describe, expect, test} from 'vitest'
-import {askNewPassword, askOtp, askPassword, askText, readSecret} from '../../../src/lib/cli/prompt.js'
+import {askNewPassword, askOtp, askPassword, readSecret} from '../../../src/lib/cli/prompt.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'sallyport-prompt-'))
 afterAll(() => rmSync(directory, {recursive: true}))
@@ -46,11 +46,6 @@ describe('prompts', () => {
     })
   })
 
-  test('a line of text comes back', async () => {
-    const {streams} = terminal([[/User/, 'joe\r']])
-    expect(await askText({message: 'User', otherwise: '--user'}, streams)).toBe('joe')
-  })
-
   test('a password is not shown', async () => {
     const {streams, shown} = terminal([[/Password/, 'correct horse\r']])
     expect(await askPassword({message: 'Password', otherwise: '-'}, streams)).toBe('correct horse')
@@ -75,8 +70,8 @@ describe('prompts', () => {
   })
 
   test('Ctrl-C at a prompt ends with status 130 and no message', async () => {
-    const {streams} = terminal([[/User/, '\u0003']])
-    await expect(askText({message: 'User', otherwise: '--user'}, streams)).rejects.toMatchObject({
+    const {streams} = terminal([[/Password/, '\u0003']])
+    await expect(askPassword({message: 'Password', otherwise: '-'}, streams)).rejects.toMatchObject({
       code: 'EEXIT',
       oclif: {exit: 130},
     })

@@ -1,7 +1,12 @@
 import {once} from 'node:events'
 import {type AddressInfo, createServer} from 'node:net'
 import {describe, expect, it} from 'vitest'
-import {type DialSettings, dialTarget} from '../../../src/lib/proxy/dial.js'
+import {
+  type DialSettings,
+  type DialTarget,
+  dialAddresses,
+  resolveTarget,
+} from '../../../src/lib/proxy/dial.js'
 import {dialPolicy} from '../../../src/lib/proxy/dial-policy.js'
 import {atEnd} from '../../support/cleanup.js'
 
@@ -31,6 +36,9 @@ const settings = (
     ...more,
   }
 }
+
+const dialTarget = async (target: DialTarget, dial: DialSettings) =>
+  dialAddresses(target, await resolveTarget(target.host, dial), dial)
 
 describe('dialling a target', () => {
   it('resolves the name once, so that a second answer changes nothing', async () => {
