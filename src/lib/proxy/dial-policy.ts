@@ -74,9 +74,11 @@ export function decideDial(request: DialRequest, context: DialContext): DialDeci
   if (within(neverRouted)) return refuse('the address is not one of a host')
   const own = within(loopback) || addresses.some(address => context.ownAddresses.includes(address))
   if (own && context.ownPorts.includes(request.port)) return refuse('the port belongs to the cluster itself')
-  if (request.registered || (request.claimed && !within(loopback))) return {allowed: true}
+  if (request.registered) return {allowed: true}
   if (within(policy.deny.blocks) || globsMatch(policy.deny, request.host))
     return refuse('proxy_service.dial.deny names it')
+  // A node says itself where it is: that opens what is allowed by nobody, and nothing that is denied.
+  if (request.claimed && !within(loopback)) return {allowed: true}
   const named = within(policy.allow.blocks)
   if (!policy.allow.empty && !named && !globsMatch(policy.allow, request.host))
     return refuse('proxy_service.dial.allow does not name it')

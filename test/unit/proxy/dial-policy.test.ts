@@ -71,8 +71,11 @@ describe('where a node says it is', () => {
     return decision.allowed ? 'allowed' : decision.reason
   }
   const narrow = context({allow: ['10.1.0.0/16'], deny: ['10.2.0.0/16']})
-  it.each(['10.2.0.1', '192.0.2.1'])('may be anywhere else: %s', address => {
+  it.each(['10.1.0.1', '192.0.2.1'])('may be anywhere else: %s', address => {
     expect(at(address, narrow)).toBe('allowed')
+  })
+  it('is not where nobody may be led', () => {
+    expect(at('10.2.0.1', narrow)).toBe('proxy_service.dial.deny names it')
   })
   it.each(['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])('is not here: %s', address => {
     expect(at(address, narrow)).toContain('proxy_service.dial.allow')
