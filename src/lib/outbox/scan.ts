@@ -90,8 +90,7 @@ async function readSegment(
   for await (const frame of readFrames(path, place)) {
     if (!frame.ok && frame.torn && isLast) {
       // Nothing of it was acknowledged.
-      if (place.offset === 0) await rm(path)
-      else await truncateSegment(path, place.offset)
+      if (place.offset > 0) await truncateSegment(path, place.offset)
       break
     }
     if (!frame.ok) {
@@ -111,6 +110,9 @@ async function readSegment(
   if (place.offset > 0 || broken) {
     scan.tail = place.offset > 0 ? place : {...place, count: first}
     scan.segments.push({number, bytes: place.offset, first, ...(broken && {damaged: true as const})})
+  } else {
+    // Made, and not written when the process ended.
+    await rm(path, {force: true})
   }
   return broken
 }

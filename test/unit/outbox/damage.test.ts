@@ -57,6 +57,16 @@ function flip(file: string, at: number): void {
   writeFileSync(file, bytes)
 }
 
+it('a file that was made and not written yet when the process ended is cleared away', async () => {
+  const one = session()
+  await kept(one)
+  writeFileSync(fileOf(session().sid), '')
+  writeFileSync(fileOf(one.sid, 2), '')
+  await reopened()
+  await until(() => spoolFiles(directory).length === 0)
+  expect(auth.trail().filter(({event}) => event === 'spool.damaged')).toEqual([])
+})
+
 describe('a damaged file', () => {
   it('holds no other one up: its good part is delivered, it is set aside, and that is on record', async () => {
     const [bad, good] = [session(6), session()]
