@@ -57,6 +57,7 @@ interface HiddenBuffer {
   /** Counts from the first line of the scroll-back; there is none. */
   savedY: number
   savedCurAttrData: Attributes
+  savedCharset: Charset | undefined
 }
 
 /** Paints what is on the terminal, which keeps no scroll-back. */
@@ -67,16 +68,19 @@ export function paint(terminal: Terminal): string {
   const alternate = buffer.active.type === 'alternate'
   const active = alternate ? alt : normal
   const at = (x: number, y: number): string => `${CSI}${y + 1};${x + 1}H`
-  const saved = ({savedX, savedY, savedCurAttrData: attributes}: HiddenBuffer): string =>
-    at(Math.min(savedX, terminal.cols - 1), savedY) + sgr(attributes)
+  const saved = ({savedX, savedY, savedCurAttrData: attributes, savedCharset}: HiddenBuffer): string =>
+    at(Math.min(savedX, terminal.cols - 1), savedY) +
+    sgr(attributes) +
+    (isLineDrawing(savedCharset) ? `${ESC}(0` : '')
   const hasMargins = active.scrollTop !== 0 || active.scrollBottom !== terminal.rows - 1
   return [
     clearScreen,
     rows(terminal, buffer.normal),
     saved(normal),
     alternate
-      ? `${CSI}?1049h${CSI}0m${CSI}2J${rows(terminal, buffer.alternate)}${saved(alt)}${ESC}7`
+      ? `${CSI}?1049h${CSI}0m${ESC}(B${CSI}2J${rows(terminal, buffer.alternate)}${saved(alt)}${ESC}7`
       : `${ESC}7`,
+    `${ESC}(B`,
     hasMargins ? `${CSI}${active.scrollTop + 1};${active.scrollBottom + 1}r` : '',
     modes.originMode ? `${CSI}?6h` : '',
     cursor(terminal, modes.originMode ? active.scrollTop : 0),
