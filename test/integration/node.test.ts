@@ -382,7 +382,7 @@ describe.runIf(isRoot)('a node that runs as somebody else', () => {
   it('serves that login alone, and says so', async () => {
     const user = createLoginUser()
     const directory = join(user.home, 'cluster')
-    mkdirSync(directory)
+    mkdirSync(directory, {mode: 0o700})
     const minted = await mintAuthorities(directory)
     execFileSync('chown', ['-R', user.name, directory])
     const config = join(directory, 'sallyport.yaml')

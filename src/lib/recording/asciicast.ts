@@ -104,9 +104,12 @@ function outputLines(timeMs: number, bytes: Buffer, stream: OutputStream, termin
 /** How much of a piece is looked at to see what it is. */
 const sampleBytes = 1024
 
+/** A line with some odd bytes in it is still one that people read. */
+const minBinaryBytes = 256
+
 /** Not UTF-8, and one in twenty bytes is a control character that no text has. */
 function isBinary(bytes: Buffer): boolean {
-  if (isUtf8(bytes)) return false
+  if (bytes.length < minBinaryBytes || isUtf8(bytes)) return false
   const sample = bytes.subarray(0, sampleBytes)
   let controls = 0
   for (const byte of sample) if (byte < 32 && !(byte >= 7 && byte <= 13) && byte !== 27) controls++

@@ -88,7 +88,9 @@ describe('encoding output', () => {
     ])
     const [[, , shown]] = parse(createEncoder().output(0, archive)) as [[number, string, string]]
     expect(shown.length).toBeGreaterThan(256)
-    for (const words of [Buffer.from('na\xefve caf\xe9\r\n\x1b[1m', 'latin1'), Buffer.from('a\0b\0')]) {
+    for (const words of ['na\xefve caf\xe9\r\n\x1b[1m', 'a\0b\0', 'a\0\xff\n'].map(one =>
+      Buffer.from(one, 'latin1'),
+    )) {
       const [[, , text]] = parse(createEncoder({terminal: false}).output(0, words)) as [
         [number, string, string],
       ]
