@@ -283,6 +283,8 @@ describe('the end of the proxy', () => {
 describe('crowds at the door', () => {
   it('keeps its grace for silent connections and lets others in meanwhile', async () => {
     const {field, way, env} = await ready()
+    // Whatever a first session opens for good is there before the crowd comes.
+    expect(await sshText([...way, 'echo in'], {env})).toMatchObject({stdout: 'in\n'})
     const before = descriptors(field.cluster.pid).length
     const {port} = field.cluster.addresses.ssh
     const crowd = Array.from({length: 1000}, () => connect(port, '127.0.0.1').on('error', () => undefined))
