@@ -3,9 +3,14 @@ import {type Command, Help} from '@oclif/core'
 /** Jobs, in the order of a first day, with the commands (by first word) that do them. */
 const jobs: readonly {title: string; commands: readonly string[]}[] = [
   {title: 'Run the service', commands: ['start', 'configure', 'users', 'auth', 'tokens', 'nodes']},
-  {title: 'Log in and connect', commands: ['login', 'logout', 'status', 'signup', 'ssh', 'scp', 'ls']},
+  {
+    title: 'Decide who may what',
+    commands: ['create', 'get', 'edit', 'rm', 'access', 'lock', 'locks', 'unlock'],
+  },
+  {title: 'Log in and connect', commands: ['login', 'logout', 'status', 'signup', 'ssh', 'ls', 'clusters']},
   {title: 'Use the stock OpenSSH client', commands: ['config', 'proxy']},
-  {title: 'See what happened', commands: ['recordings', 'play', 'sessions', 'audit']},
+  {title: 'See what happens', commands: ['sessions', 'join']},
+  {title: 'See what happened', commands: ['recordings', 'play', 'audit']},
 ]
 
 const startHere = `START HERE
