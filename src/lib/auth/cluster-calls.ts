@@ -104,6 +104,8 @@ async function serveStream(stream: ServerHttp2Stream, api: AuthApi, method: Stre
     if (stream.destroyed) return
     if (!stream.write(`${toWire(state)}\n`))
       await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+    // A machine that is locked learns of the lock, and of nothing after it.
+    await api.ping()
   }
   stream.end()
 }

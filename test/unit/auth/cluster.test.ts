@@ -159,6 +159,25 @@ describe('over a connection between machines', () => {
     await api.trustedAuthorities()
   })
 
+  test('a machine that is locked learns of the lock, and of nothing after it', async () => {
+    const machine = '9f4c1a56-1f0e-4a8e-9a35-0d9c1c0d7c11'
+    const {api} = await cluster.client('node', {machine})
+    const stop = new AbortController()
+    const seen: string[][] = []
+    const follow = async (): Promise<void> => {
+      for await (const locks of await api.watchLocks({signal: stop.signal})) {
+        seen.push(locks.map(({name}) => name))
+        if (seen.length === 1) await cluster.auth.admin.createLock({kind: 'node', name: machine})
+      }
+    }
+    await follow()
+    expect(seen.at(-1)).toContain(machine)
+    const {length} = seen
+    const [lock] = (await cluster.auth.admin.listLocks()).filter(({name}) => name === machine)
+    await cluster.auth.admin.removeLock(lock?.id ?? '')
+    expect(seen).toHaveLength(length)
+  })
+
   test('a certificate that has expired, or is of another cluster, is told so', async () => {
     const expired = await cluster.client('node', {lifetimeMs: 1})
     expect(await codeOf(expired.api.ping())).toBe('certificate_expired')
