@@ -39,7 +39,7 @@ export function fillStore(directory: string, sessions: number): StoreSize {
   for (let first = 0; first < sessions; first += SESSIONS_A_DAY) {
     const start = Date.parse('2025-01-01T00:00:00Z') + (first / SESSIONS_A_DAY) * 86_400_000
     const day = join(directory, new Date(start).toISOString().slice(0, 10))
-    mkdirSync(day, {recursive: true})
+    mkdirSync(day, {recursive: true, mode: 0o700})
     const entries: Buffer[] = []
     for (let number = first; number < Math.min(first + SESSIONS_A_DAY, sessions); number += 1) {
       const lines = Array.from({length: LINES}, () => words.line())
