@@ -50,6 +50,10 @@ export function splitAddress(address: string): {host: string; port: number} | un
   return host === undefined || port < 1 || port > 65_535 ? undefined : {host, port}
 }
 
+/** The host of what is known to be `host:port` or `[ipv6]:port`; an address without a port stays as it is. */
+export const hostOfAddress = (address: string): string =>
+  address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+
 /** Every name by which a lock on a host can mean this one. */
 export function namesOf({id, hostname, names = [], address}: HostRecord): string[] {
   const host = address === undefined ? undefined : splitAddress(address)?.host

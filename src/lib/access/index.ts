@@ -3,6 +3,7 @@ export {rolesOfExtension} from './certificate-roles.js'
 export {decide, decideElsewhere, explain, mayReach, mayUse} from './decide.js'
 export {
   type HostRecord,
+  hostOfAddress,
   isHostId,
   isOnline,
   labelNameProblem,

@@ -1,4 +1,4 @@
-import type {HostRecord} from '../access/index.js'
+import {type HostRecord, hostOfAddress} from '../access/index.js'
 import type {AccessState} from './access-state.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, ClusterState} from './contract.js'
@@ -93,7 +93,7 @@ export function accessStateOf(state: ClusterState, now: () => number): AccessSta
   const hosts = new Map(state.hosts.map(host => [host.id, host]))
   const names = ({id, hostname, address = ''}: HostRecord): string[] => [
     ...[id, hostname],
-    address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
+    hostOfAddress(address),
   ]
   return {
     users: {get: async id => users.get(id)},

@@ -1,6 +1,6 @@
 import {randomUUID, verify} from 'node:crypto'
 import {isIP} from 'node:net'
-import {type HostRecord, isHostId} from '../access/index.js'
+import {type HostRecord, hostOfAddress, isHostId} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import {blobType, fingerprint, formatAuthorizedKey, publicKeyFromBlob} from '../sshcert/index.js'
 import {defaultHostTtlSeconds} from './certificates.js'
@@ -152,7 +152,7 @@ async function principalsOf(context: AuthContext, caller: Caller, host: Named): 
     if (owner) throw taken(name, owner)
     if (caller.kind !== 'admin' && isReserved(reservedNames, name)) throw reserved(name)
   }
-  const bare = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+  const bare = hostOfAddress(address)
   const more = [`${id}.${clusterName}`, `${hostname}.${clusterName}`, bare]
   const free: string[] = []
   for (const name of more)

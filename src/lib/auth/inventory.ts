@@ -1,4 +1,4 @@
-import type {HostRecord} from '../access/index.js'
+import {type HostRecord, hostOfAddress} from '../access/index.js'
 import type {Backend} from '../backend/index.js'
 import {problem} from '../errors/index.js'
 import {hostSchema, type Records, type StoredHost} from './records.js'
@@ -103,7 +103,7 @@ const indexKeys = ({id, hostname, names = [], address = ''}: HostRecord): string
   id,
   hostname,
   ...names,
-  address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
+  hostOfAddress(address),
 ]
 
 function decode(value: Buffer): StoredHost {

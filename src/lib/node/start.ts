@@ -1,7 +1,6 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
-import type {HostRecord} from '../access/hosts.js'
-import type {AuditInput} from '../audit/event.js'
+import {type HostRecord, hostOfAddress} from '../access/hosts.js'
 import type {CommandLabel} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
@@ -9,6 +8,7 @@ import {
   type LockWatch,
   type Log,
   limitRefusals,
+  reporter,
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
@@ -106,7 +106,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     return {
       address,
       hostIdentity: certificate.current,
-      serve: (stream, ends) => takeClient(state, stream, {...ends, remoteIp: ipOf(ends.remoteAddress)}),
+      serve: (stream, ends) =>
+        takeClient(state, stream, {...ends, remoteIp: hostOfAddress(ends.remoteAddress)}),
       async close(drainMilliseconds) {
         state.draining = true
         server.close()
@@ -169,17 +170,6 @@ function createSettings(
   }
 }
 
-/** What cannot be written is at least in the log. */
-const reporter =
-  ({auth, log}: NodeOptions) =>
-  (input: AuditInput): void => {
-    auth
-      .emit(input)
-      .catch(error =>
-        log.warn({event: input.event, error: problemLine(asProblem(error))}, 'audit event lost'),
-      )
-  }
-
 const hostRecord = (
   {hostId, nodename, version, advertise, tunnel = false}: NodeOptions,
   labels: Record<string, string>,
@@ -225,8 +215,6 @@ function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
     })
     .finally(() => clients.delete(socket))
 }
-
-const ipOf = (address: string): string => address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
 
 function peerOf(socket: Socket): Peer {
   const plain = (address = ''): string => address.replace(/^::ffff:/i, '')

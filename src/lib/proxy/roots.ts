@@ -1,5 +1,5 @@
 import type {Duplex} from 'node:stream'
-import {namesOf} from '../access/index.js'
+import {hostOfAddress, namesOf} from '../access/index.js'
 import type {AccessDecision, Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, ForeignAdmission, TrustedCluster} from '../auth/contract.js'
@@ -22,7 +22,6 @@ export interface RootsOptions {
   hostIdentity(): Promise<HostIdentity>
   dial: DialSettings
   guard: ConnectionGuard
-  keepAliveMilliseconds: number
   log: Log
   /** Unix ms. */
   now: () => number
@@ -88,7 +87,6 @@ function openTunnel(options: RootsOptions, root: TrustedCluster): Tunnel {
         return open.reject(openFailure.unknownChannelType, 'a leaf leads to its hosts and nowhere else')
       void lead(options, root, open)
     },
-    keepAliveMilliseconds: options.keepAliveMilliseconds,
     log: options.log,
     now: options.now,
   })
@@ -126,7 +124,7 @@ async function connectUser(
     kind: 'user',
     authorities: root.userAuthorities.map(line => parseAuthorizedKey(line).blob),
     now: now(),
-    remoteAddress: remoteAddress.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'),
+    remoteAddress: hostOfAddress(remoteAddress),
     ...(login !== undefined && {principal: login}),
   })
   const identity = identityOf(certificate)

@@ -1,6 +1,5 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
-import type {AuditInput} from '../audit/event.js'
 import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
@@ -12,6 +11,7 @@ import {
   limitRefusals,
   personOf,
   type RefusalReporter,
+  reporter,
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
@@ -208,17 +208,6 @@ function createContext(
     serveApi: options.serveApi,
   }
 }
-
-/** Writes events that nobody can wait for; what cannot be written is at least in the log. */
-const reporter =
-  ({auth, log}: ProxyOptions) =>
-  (input: AuditInput): void => {
-    auth
-      .emit(input)
-      .catch(error =>
-        log.warn({event: input.event, error: problemLine(asProblem(error))}, 'audit event lost'),
-      )
-  }
 
 const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(host)
 

@@ -9,9 +9,6 @@ import type {DialSettings} from './dial.js'
 import type {HostCertificates} from './host-certificates.js'
 import {keepRoots} from './roots.js'
 
-/** A tunnel that nobody uses is still looked at this often: NAT forgets a silent connection within minutes. */
-const keepAliveMilliseconds = 30_000
-
 export interface ProxyTunnelsOptions {
   /** Where nodes and leaves open their tunnels. Port 0 picks a free one. */
   listen: {host: string; port: number}
@@ -55,12 +52,11 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
         ...{'addr.remote': remoteAddress, fields: {tunnel: username.slice(0, 255)}},
       }),
     maxConnections: options.maxConnections,
-    keepAliveMilliseconds,
     ...(options.algorithms && {algorithms: options.algorithms}),
     log: options.log,
   })
   const roots = keepRoots({
-    ...{auth, clusterName, now, keepAliveMilliseconds},
+    ...{auth, clusterName, now},
     proxyId: options.proxyId,
     hostIdentity: () => certificates.for([clusterName]),
     dial: options.dial,

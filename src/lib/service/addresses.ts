@@ -2,6 +2,7 @@ import {hostname, networkInterfaces} from 'node:os'
 import {type Address, type Config, formatAddress} from '../config/index.js'
 import {writeFileAtomic} from '../durable/index.js'
 import {addressesFile} from './data-dir.js'
+import {isWildcard} from './listening.js'
 
 /** Where a running service can be reached: printed at start, and kept in `<data-dir>/addresses.json`. */
 export interface Addresses {
@@ -71,5 +72,3 @@ export function proxyNames(config: Config, clusterName: string): string[] {
   ]
   return [...new Set(names)]
 }
-
-const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'

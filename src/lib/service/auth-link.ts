@@ -6,6 +6,7 @@ import type {Address, Config} from '../config/index.js'
 import {problem} from '../errors/index.js'
 import type {ServeApi} from '../proxy/index.js'
 import type {AuthRoom} from './auth.js'
+import {isWildcard} from './listening.js'
 import type {Part} from './part.js'
 
 /** What the cluster's configuration says that its roles have to know. */
@@ -46,8 +47,6 @@ export const localLink = ({config, hostId}: Part, auth: AuthRoom, listen: Addres
   serveApi: auth.serve,
   dialAuth: () => dial({...listen, host: isWildcard(listen.host) ? '127.0.0.1' : listen.host}),
 })
-
-const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'
 
 const connectMilliseconds = 10_000
 

@@ -4,7 +4,7 @@ import {type ClusterServer, createMachineKey, startClusterServer, userOfCertific
 import {type Address, formatAddress} from '../config/index.js'
 import {startAdminSocket} from './admin-socket.js'
 import {type AuthRoom, openAuth} from './auth.js'
-import {listening} from './listening.js'
+import {isWildcard, listening} from './listening.js'
 import type {Part} from './part.js'
 
 const day = 24 * 3_600_000
@@ -79,6 +79,5 @@ async function ownCertificate({hostId}: Part, {authorities}: AuthRoom) {
 /** `host:port` for machines that join. */
 function reachedAt({config}: Part, {port}: Address): string {
   const {host} = config.auth.listen
-  const isWildcard = host === '0.0.0.0' || host === '::'
-  return formatAddress({host: config.advertiseIp ?? (isWildcard ? hostname() : host), port})
+  return formatAddress({host: config.advertiseIp ?? (isWildcard(host) ? hostname() : host), port})
 }

@@ -37,3 +37,6 @@ export async function listening<T>(
     })
   }
 }
+
+/** Whether it stands for every address of the machine. */
+export const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'

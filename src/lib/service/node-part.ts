@@ -6,7 +6,7 @@ import type {SessionHub} from '../session/index.js'
 import {signerFromKey} from '../sshcert/index.js'
 import {acceptTransport, keepTunnel} from '../tunnel/index.js'
 import type {AuthLink} from './auth-link.js'
-import {listening} from './listening.js'
+import {isWildcard, listening} from './listening.js'
 import type {Part} from './part.js'
 
 /** Starts the node of this machine. @throws config_invalid where it cannot listen, and what the auth service says */
@@ -37,9 +37,6 @@ export async function startNodePart(part: Part, link: AuthLink, hub: SessionHub)
   return node
 }
 
-/** A tunnel that nobody uses is still looked at this often: NAT forgets a silent connection within minutes. */
-const keepAliveMilliseconds = 30_000
-
 /** Lets a proxy reach the node though nobody can connect to it. */
 function openTunnel(
   {hostId, logger, now, resources}: Part,
@@ -49,7 +46,7 @@ function openTunnel(
 ): void {
   const auth = link.as('node')
   const tunnel = keepTunnel({
-    ...{address, username: hostId, keepAliveMilliseconds, now, log: logger},
+    ...{address, username: hostId, now, log: logger},
     async credential() {
       const {privateKey, publicBlob} = node.hostIdentity()
       return {blob: publicBlob, signer: signerFromKey(privateKey)}
@@ -69,9 +66,8 @@ function openTunnel(
  */
 function advertisedAddress({advertiseIp, joining}: Config, {host, port}: Address): string | undefined {
   if (joining.proxyServers.length > 0 && advertiseIp === undefined) return undefined
-  const wildcard = host === '0.0.0.0' || host === '::'
   const own = Object.values(networkInterfaces())
     .flatMap(list => list ?? [])
     .find(({internal, address}) => !internal && !address.startsWith('fe80:'))
-  return formatAddress({host: advertiseIp ?? (wildcard ? (own?.address ?? '127.0.0.1') : host), port})
+  return formatAddress({host: advertiseIp ?? (isWildcard(host) ? (own?.address ?? '127.0.0.1') : host), port})
 }

@@ -1,4 +1,5 @@
 import type {Duplex} from 'node:stream'
+import {hostOfAddress} from '../access/index.js'
 import type {Identity, Strictness} from '../access/types.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {LockWatch} from './lock-watch.js'
@@ -52,7 +53,7 @@ export function createGuard(locks: LockWatch): ConnectionGuard {
       let left = false
       return {
         reached(address) {
-          nodes.push(address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))
+          nodes.push(hostOfAddress(address))
           locks.check(subject(), strictness)
         },
         leave() {

@@ -33,6 +33,7 @@ export {
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
 export {limitRefusals, type RefusalReporter} from './refusals.js'
 export {joinChannels, relay} from './relay.js'
+export {reporter} from './reporter.js'
 export {type RequestQueue, requestQueue} from './request-queue.js'
 export {
   mayPassEnvironment,

@@ -10,6 +10,7 @@ import {
   type SshConnection,
 } from '../ssh/index.js'
 import {checkCertificate, hostRoleOf} from '../sshcert/index.js'
+import {keepAliveMilliseconds} from './transport.js'
 
 export interface TunnelOptions {
   /** Tunnel port of a proxy. */
@@ -22,7 +23,6 @@ export interface TunnelOptions {
   cluster(): Promise<{name: string; hostAuthorities: readonly Buffer[]}>
   /** The proxy opens a channel: accepts or rejects it. What it throws ends the tunnel. */
   onChannelOpen(open: ChannelOpen): void
-  keepAliveMilliseconds: number
   log: Log
   /** Unix ms. */
   now: () => number
@@ -100,7 +100,7 @@ async function open(options: TunnelOptions, signal: AbortSignal): Promise<SshCon
     credentials: async () => [await credential()],
     verifyHostKey: async key => verify(key),
     timeoutMilliseconds: handshakeMilliseconds,
-    keepAliveMilliseconds: options.keepAliveMilliseconds,
+    keepAliveMilliseconds,
   })
   connection.onChannelOpen = onChannelOpen
   return connection

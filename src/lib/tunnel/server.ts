@@ -8,7 +8,7 @@ import {firstProtocol} from './first-bytes.js'
 import {type ForeignDial, foreignChannel, writeForeignDial} from './foreign.js'
 import {judgeTunnelPeer, type TunnelPeer, type TunnelTrust} from './peer.js'
 import {createRegistry} from './registry.js'
-import {type Transport, transportChannel, writeTransport} from './transport.js'
+import {keepAliveMilliseconds, type Transport, transportChannel, writeTransport} from './transport.js'
 
 export interface TunnelsOptions {
   /** Port 0 picks a free one. */
@@ -22,7 +22,6 @@ export interface TunnelsOptions {
   /** Somebody was refused a tunnel; for the audit log. */
   onRefused(event: {username: string; error: SallyportError; remoteAddress: string}): void
   maxConnections: number
-  keepAliveMilliseconds: number
   algorithms?: AlgorithmChoice
   log: Log
 }
@@ -76,7 +75,7 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
       stream: socket,
       hostKeys: [identity],
       graceMilliseconds,
-      keepAliveMilliseconds: options.keepAliveMilliseconds,
+      keepAliveMilliseconds,
       ...(options.algorithms && {algorithms: options.algorithms}),
       judge: (username, certificate) => {
         peer = judgeTunnelPeer(username, certificate, trust)

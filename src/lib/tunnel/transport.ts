@@ -3,6 +3,9 @@ import {problem} from '../errors/index.js'
 import {type ChannelOpen, openFailure} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 
+/** A tunnel that nobody uses is still looked at this often: NAT forgets a silent connection within minutes. */
+export const keepAliveMilliseconds = 30_000
+
 /** The channel type on which a proxy hands a connection through a tunnel. */
 export const transportChannel = 'transport@sallyport'
 

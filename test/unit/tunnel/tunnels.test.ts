@@ -51,7 +51,6 @@ async function server(options: Partial<TunnelsOptions> = {}): Promise<Tunnels> {
     dialAuth: () => Promise.reject(new Error('nobody asked for it')),
     onRefused: () => undefined,
     maxConnections: 100,
-    keepAliveMilliseconds: 0,
     log,
     ...options,
   })
@@ -75,7 +74,6 @@ async function node(port: number, name = 'node', as = 'Node'): Promise<Tunnel & 
         stream.end(name)
         stream.resume()
       }),
-    keepAliveMilliseconds: 0,
     random: () => 0,
     log,
     now: Date.now,
