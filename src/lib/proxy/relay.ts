@@ -5,7 +5,7 @@ import type {AccessDecision, Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {serverFacts, type Target} from '../forward/index.js'
-import {guardedTarget, watchConnection} from '../session/index.js'
+import {guardedTarget, relay as relayBytes, watchConnection} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import type {ProxyContext} from './context.js'
 
@@ -44,15 +44,13 @@ export async function relay(options: RelayOptions): Promise<void> {
     if (over) throw over
     if (stream.destroyed) throw hungUp(target)
     const channel = openChannel()
-    const passing = pass(channel, stream, place.leave)
     const watch = watchConnection({
       idleSeconds: limits.idleTimeoutSeconds,
       ...(limits.disconnectExpiredCert && {expires: identity.validBefore * 1000}),
       now: context.now,
       onOver: error => end(error),
     })
-    channel.on('data', watch.touch)
-    stream.on('data', watch.touch)
+    const passing = pass(channel, stream, {onBytes: watch.touch, onOver: place.leave})
     end = error => {
       if (over) return
       over = error
@@ -134,19 +132,26 @@ interface Passing {
   cut(): void
 }
 
-function pass(channel: Channel, socket: Duplex, onOver: () => void): Passing {
+interface PassHandlers {
+  /** Bytes pass, either way. */
+  onBytes?(): void
+  /** The socket is closed. */
+  onOver(): void
+}
+
+function pass(channel: Channel, socket: Duplex, handlers: PassHandlers): Passing {
   const ended = new Promise<void>(resolve => {
     if (socket.closed) resolve()
     else socket.once('close', () => resolve())
   })
-  return {ended, cut: splice(channel, socket, onOver)}
+  return {ended, cut: splice(channel, socket, handlers)}
 }
 
 /**
  * Passes bytes between a channel and a socket until both have ended.
  * @returns what cuts them apart at once, and leaves the channel open
  */
-export function splice(channel: Channel, socket: Duplex, onOver: () => void): () => void {
+export function splice(channel: Channel, socket: Duplex, {onBytes, onOver}: PassHandlers): () => void {
   channel.stderr.resume()
   const hangUp = (): void => void channel.end(() => channel.close())
   socket.on('close', onOver)
@@ -156,9 +161,15 @@ export function splice(channel: Channel, socket: Duplex, onOver: () => void): ()
   }
   socket.on('close', hangUp)
   channel.onClosed = () => socket.destroy()
-  channel.pipe(socket)
-  socket.pipe(channel)
+  let apart = false
+  const touch = (): undefined => {
+    onBytes?.()
+    return undefined
+  }
+  void relayBytes(channel, socket, touch).then(() => socket.end())
+  void relayBytes(socket, channel, touch).then(() => apart || channel.end())
   return () => {
+    apart = true
     socket.off('close', hangUp)
     socket.destroy()
   }

@@ -186,7 +186,7 @@ async function join({auth, guard, log}: RootsOptions, admitted: Admitted): Promi
     await auth.emit({...facts, ...where, event: 'session.connect', fields})
     if (over) throw over
     const channel = open.accept()
-    const cut = splice(channel, stream, place.leave)
+    const cut = splice(channel, stream, {onOver: place.leave})
     end = error => {
       auth
         .emit({...facts, ...where, event: 'client.disconnect', fields: {...fields, reason: error.message}})
