@@ -4,15 +4,17 @@ import {problem} from '../errors/index.js'
 import {identityOf, permitted} from '../session/index.js'
 import {acceptConnection} from '../ssh/index.js'
 import {type Certificate, checkCertificate} from '../sshcert/index.js'
+import {comesToJoin, type Joiner, judgeJoiner} from './joiner.js'
 import type {Admitted, NodeSettings, Peer} from './types.js'
 
 type Allowed = Extract<AccessDecision, {allowed: true}>
 
 /**
  * Authenticates a client by its certificate, and has the auth service decide whether it may have the login it asks for.
- * Both happen in the judge of the connection, so nobody is connected who was not decided about.
+ * Both happen in the judge of the connection, so nobody is connected who was not decided about. Whoever comes to join
+ * sessions asks for no login: then each session is decided about.
  */
-export async function admit(settings: NodeSettings, peer: Peer, stream: Duplex): Promise<Admitted> {
+export async function admit(settings: NodeSettings, peer: Peer, stream: Duplex): Promise<Admitted | Joiner> {
   const {auth, hostId, nodename} = settings
   const [hostIdentity, authorities] = await Promise.all([settings.hostIdentity(), settings.authorities()])
   const judge = async (login: string, certificate: Certificate): Promise<Allowed> => {
@@ -35,6 +37,7 @@ export async function admit(settings: NodeSettings, peer: Peer, stream: Duplex):
     keepAliveMilliseconds: settings.keepAliveMilliseconds,
     ...(settings.algorithms && {algorithms: settings.algorithms}),
     judge: async (login, certificate) => {
+      if (comesToJoin(login)) return judgeJoiner(settings, peer, authorities.user, certificate)
       access = await judge(login, certificate)
     },
     onRefused: (login, error) =>
@@ -50,6 +53,7 @@ export async function admit(settings: NodeSettings, peer: Peer, stream: Duplex):
         proto: 'ssh',
       }),
   })
+  if (comesToJoin(user.username)) return {connection, certificate: user.certificate}
   if (!access) throw problem('internal', 'a connection was accepted without a decision')
   const {certificate, username} = user
   return {

@@ -17,6 +17,7 @@ import {admit} from './admit.js'
 import {type NodeClient, serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
 import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
+import {serveJoiner} from './joiner.js'
 import {startLabels} from './labels.js'
 import {createNewcomers, type Newcomers} from './newcomers.js'
 import type {NodeAuth, NodeSettings, NodeSystem, Peer} from './types.js'
@@ -45,7 +46,7 @@ export interface NodeOptions {
   /** As `{kind: 'system', role: 'node', hostId}`. */
   auth: NodeAuth
   /** The sessions that this process holds. */
-  hub: Pick<SessionHub, 'host'>
+  hub: Pick<SessionHub, 'host' | 'find'>
   system: NodeSystem
   sockets: UserSockets
   log: Log
@@ -162,7 +163,7 @@ function createSettings(
   return {
     ...{auth, system, hub, hostId, nodename, now, sessionId, log},
     ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
-    guard: createGuard(locks),
+    ...{locks, guard: createGuard(locks)},
     hostIdentity: async () => certificate.current(),
     graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -201,7 +202,10 @@ function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
   const serve = async (): Promise<void> => {
     const admitted = await admit(settings, peer, socket)
     newcomers.leave(socket)
-    const client = serveNodeClient(settings, options.sockets, admitted, peer)
+    const client =
+      'login' in admitted
+        ? serveNodeClient(settings, options.sockets, admitted, peer)
+        : serveJoiner(settings, admitted, peer)
     Object.assign(entry, {client})
     if (state.draining) client.end(shuttingDown())
     await client.done

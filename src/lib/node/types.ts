@@ -1,7 +1,7 @@
 import type {Identity, SessionOptions} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, Ping} from '../auth/contract.js'
-import type {ConnectionGuard, Log, SessionAuth, SessionHub} from '../session/index.js'
+import type {ConnectionGuard, LockWatch, Log, SessionAuth, SessionHub} from '../session/index.js'
 import type {AlgorithmChoice, Channel, HostIdentity, SshConnection} from '../ssh/index.js'
 import type {Certificate} from '../sshcert/index.js'
 import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/index.js'
@@ -10,7 +10,13 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 export type NodeAuth = SessionAuth &
   Pick<
     AuthApi,
-    'ping' | 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'
+    | 'ping'
+    | 'trustedAuthorities'
+    | 'decide'
+    | 'watchLocks'
+    | 'issueNodeHostCertificate'
+    | 'heartbeat'
+    | 'permitJoin'
   >
 
 /** What programs are told about their session. */
@@ -42,7 +48,9 @@ export interface NodeSystem {
 export interface NodeSettings {
   auth: NodeAuth
   guard: ConnectionGuard
-  hub: Pick<SessionHub, 'host'>
+  /** The locks in force. */
+  locks: Pick<LockWatch, 'check' | 'watch'>
+  hub: Pick<SessionHub, 'host' | 'find'>
   system: NodeSystem
   hostId: string
   nodename: string

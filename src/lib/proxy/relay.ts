@@ -4,7 +4,7 @@ import {noSuchHost} from '../access/route.js'
 import type {AccessDecision, Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {serverFacts, type Target} from '../forward/index.js'
+import {type Forwarder, serverFacts, type Target} from '../forward/index.js'
 import {guardedTarget, watchConnection} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import type {ProxyContext} from './context.js'
@@ -27,7 +27,8 @@ export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, target, openChannel, emit, farewell} = options
   const {host, registered} = target
   const {lock, maxConnections, oversight, ...limits} = await decide(context, identity, target)
-  if (oversight) throw unseen()
+  // A node of ours sees to it itself that somebody looks on.
+  if (oversight && registered?.subKind !== 'node') throw unseen()
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -44,33 +45,25 @@ export async function relay(options: RelayOptions): Promise<void> {
     if (over) throw over
     if (stream.destroyed) throw hungUp(target)
     const channel = openChannel()
-    const passing = pass(channel, stream, place.leave)
+    const carried = carry({
+      ...{context, channel, stream, onClosed: place.leave},
+      onEnd(error) {
+        emit({event: 'client.disconnect', ...facts, fields: {reason: error.message}}).catch(lost =>
+          context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),
+        )
+        farewell(channel, error)
+      },
+    })
+    end = carried.end
     const watch = watchConnection({
       idleSeconds: limits.idleTimeoutSeconds,
       ...(limits.disconnectExpiredCert && {expires: identity.validBefore * 1000}),
       now: context.now,
-      onOver: error => end(error),
+      onOver: end,
     })
     channel.on('data', watch.touch)
     stream.on('data', watch.touch)
-    end = error => {
-      if (over) return
-      over = error
-      emit({event: 'client.disconnect', ...facts, fields: {reason: error.message}}).catch(lost =>
-        context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),
-      )
-      passing.cut()
-      farewell(channel, error)
-    }
-    const running = {
-      done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
-      end: (error: SallyportError) => end(error),
-    }
-    context.forwarders.add(running)
-    void running.done.then(() => {
-      watch.stop()
-      context.forwarders.delete(running)
-    })
+    void carried.done.then(watch.stop)
   } catch (error) {
     place.leave()
     stream?.destroy()
@@ -113,6 +106,34 @@ const hungUp = ({host, port}: Target): SallyportError =>
   problem('host_unreachable', `${host}:${port} closed the connection at once`, {
     hint: 'its sshd may be dropping connections: see MaxStartups in its sshd_config',
   })
+
+export interface CarryOptions {
+  context: Pick<ProxyContext, 'forwarders'>
+  channel: Channel
+  stream: Duplex
+  /** Ended from here: to say the last word on the channel. Called once. */
+  onEnd(error: SallyportError): void
+  /** The stream is closed. */
+  onClosed?(): void
+}
+
+/** Passes bytes between a client's channel and a machine, until both have ended; the proxy waits for it when it stops. */
+export function carry({context, channel, stream, onEnd, onClosed}: CarryOptions): Forwarder {
+  const passing = pass(channel, stream, onClosed ?? (() => undefined))
+  let over = false
+  const carried: Forwarder = {
+    done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
+    end(error) {
+      if (over) return
+      over = true
+      passing.cut()
+      onEnd(error)
+    },
+  }
+  context.forwarders.add(carried)
+  void carried.done.then(() => context.forwarders.delete(carried))
+  return carried
+}
 
 /** Somebody who does not read is not waited for longer than this. */
 const farewellMilliseconds = 1000

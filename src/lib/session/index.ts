@@ -1,6 +1,5 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
-export type {Seat} from './audience.js'
 export {
   type ClientEnd,
   clientEnd,
@@ -20,6 +19,13 @@ export {
 export {hostedRecord} from './hosted-record.js'
 export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
+export {
+  type JoinableHost,
+  type JoiningClient,
+  parseJoin,
+  seatClient,
+} from './joining.js'
+export {explainOn, finishChannel} from './last-words.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
 export {permitted} from './permitted.js'
 export {
@@ -44,7 +50,6 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './requests.js'
-export {leaveScreen} from './screen-paint.js'
 export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'

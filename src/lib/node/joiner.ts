@@ -1,0 +1,114 @@
+import {joinLogin} from '../access/join-policies.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {explainOn, identityOf, personOf, seatClient, trackWork} from '../session/index.js'
+import {type Channel, openFailure, type SshConnection} from '../ssh/index.js'
+import {type Certificate, checkCertificate, WireReader} from '../sshcert/index.js'
+import type {NodeClient} from './connection.js'
+import type {NodeSettings, Peer} from './types.js'
+
+/** Somebody whose certificate is good, and who gets no login on this host: they may join sessions that run here. */
+export interface Joiner {
+  connection: SshConnection
+  certificate: Certificate
+}
+
+/** More windows than anybody looks at. */
+const maxSeats = 10
+
+/** Whether a user name at login means that somebody comes to join. */
+export const comesToJoin = (username: string): boolean => username === joinLogin
+
+/**
+ * Whether the holder of a certificate may ask to join anything. Which sessions, the auth service decides for each.
+ * @throws certificate_rejected, certificate_expired, access_denied
+ */
+export function judgeJoiner(
+  {locks, now, hostId, nodename}: NodeSettings,
+  {remoteIp: remoteAddress}: Peer,
+  authorities: readonly Buffer[],
+  certificate: Certificate,
+): void {
+  checkCertificate(certificate, {kind: 'user', authorities, now: now(), remoteAddress})
+  locks.check({...personOf(identityOf(certificate)), nodes: [hostId, nodename]}, 'best_effort')
+}
+
+/** Serves somebody who has come to join sessions of this node: channels for that, and nothing else. */
+export function serveJoiner(settings: NodeSettings, joiner: Joiner, peer: Peer): NodeClient {
+  const {connection, certificate} = joiner
+  const {hostId, nodename, locks, log, graceMilliseconds} = settings
+  const identity = identityOf(certificate)
+  const client = {identity, remoteAddress: peer.remoteAddress}
+  const work = trackWork()
+  const seats = new Set<Channel>()
+  let ended: SallyportError | undefined
+  let idle: NodeJS.Timeout | undefined
+
+  const end = (error: SallyportError): void => {
+    if (ended) return
+    ended = error
+    connection.fail(error)
+  }
+  /** Who sits nowhere has no reason to stay. */
+  const lookAtSeats = (): void => {
+    clearTimeout(idle)
+    if (seats.size === 0) idle = setTimeout(() => connection.disconnect(), graceMilliseconds).unref()
+  }
+  const refuse = (channel: Channel, error: SallyportError): void => {
+    for (const stream of [channel, channel.stderr]) stream.resume()
+    explainOn(channel, error)
+  }
+  const seat = async (channel: Channel, subsystem: string): Promise<void> => {
+    if (ended) throw ended
+    const [, words] = /^join:(.*)$/s.exec(subsystem) ?? []
+    if (words === undefined) throw joinsOnly()
+    // A session of another machine is none that this one could show.
+    if (await seatClient({...settings, track: work.track}, client, words, channel)) throw notHere()
+  }
+
+  connection.onChannelOpen = open => {
+    if (open.type !== 'session' || ended || seats.size >= maxSeats)
+      return open.reject(
+        openFailure.administrativelyProhibited,
+        'this connection is for joining sessions alone',
+      )
+    const channel = open.accept()
+    seats.add(channel)
+    lookAtSeats()
+    channel.onClosed = () => {
+      seats.delete(channel)
+      lookAtSeats()
+    }
+    let asked = false
+    channel.onRequest = ({type, data, reply}) => {
+      // A terminal makes stock clients send each key as it is typed, which is what joining wants.
+      if (type === 'env' || (type === 'pty-req' && !asked)) return reply(true)
+      if (asked || (type !== 'subsystem' && type !== 'shell' && type !== 'exec')) return reply(false)
+      asked = true
+      reply(true)
+      const subsystem = type === 'subsystem' ? new WireReader(data).text() : ''
+      work.track(seat(channel, subsystem).catch(error => refuse(channel, asProblem(error))))
+    }
+  }
+  connection.onGlobalRequest = () => false
+  let unwatch = (): void => undefined
+  try {
+    const subject = () => ({...personOf(identity), nodes: [hostId, nodename]})
+    unwatch = locks.watch({subject, strictness: 'best_effort', end})
+  } catch (error) {
+    end(asProblem(error))
+  }
+  lookAtSeats()
+  void connection.closed.then(error => {
+    unwatch()
+    clearTimeout(idle)
+    if (error) log.info({user: identity.user, error: problemLine(error)}, 'connection broke')
+  })
+  return {done: connection.closed.then(() => work.idle()), end}
+}
+
+const joinsOnly = (): SallyportError =>
+  problem('usage', 'this connection is for joining sessions alone', {
+    hint: `name a login in place of ${joinLogin} for anything else`,
+  })
+
+const notHere = (): SallyportError => problem('not_found', 'the session does not run here')
