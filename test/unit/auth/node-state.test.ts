@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest'
 import {accessStateOf} from '../../../src/lib/auth/cluster-state.js'
+import type {Caller, ClusterState} from '../../../src/lib/auth/contract.js'
 import {decideCurrent} from '../../../src/lib/auth/current-user.js'
-import type {Caller, ClusterState} from '../../../src/lib/auth/index.js'
 import {fromWire, toWire} from '../../../src/lib/auth/wire.js'
 import {hostId, otherId} from './cluster-fixture.js'
 import {type Auth, openAuth, signUp} from './fixture.js'
