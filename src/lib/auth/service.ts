@@ -136,7 +136,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
-    ...clusterStateMethods(context),
+    ...clusterStateMethods(context, caller),
     ...trackerMethods(context, caller, roles),
     ...proxyPlaceMethods(context, caller),
     ...remoteClusterMethods(context, caller, actor),

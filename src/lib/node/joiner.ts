@@ -1,15 +1,16 @@
 import {joinLogin} from '../access/join-policies.js'
+import type {LockSubject} from '../access/locks.js'
+import type {Identity} from '../access/types.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {explainOn, identityOf, personOf, seatClient, trackWork} from '../session/index.js'
+import {type Ends, explainOn, personOf, type ServedClient, seatClient, trackWork} from '../session/index.js'
 import {type Channel, openFailure, type SshConnection} from '../ssh/index.js'
-import {type Certificate, checkCertificate, WireReader} from '../sshcert/index.js'
-import type {NodeClient} from './connection.js'
-import type {NodeSettings, Peer} from './types.js'
+import {WireReader} from '../sshcert/index.js'
+import type {NodeSettings} from './types.js'
 
 /** Somebody whose certificate is good, and who gets no login on this host: they may join sessions that run here. */
 export interface Joiner {
   connection: SshConnection
-  certificate: Certificate
+  identity: Identity
 }
 
 /** More windows than anybody looks at. */
@@ -18,25 +19,23 @@ const maxSeats = 10
 /** Whether a user name at login means that somebody comes to join. */
 export const comesToJoin = (username: string): boolean => username === joinLogin
 
-/**
- * Whether the holder of a certificate may ask to join anything. Which sessions, the auth service decides for each.
- * @throws certificate_rejected, certificate_expired, access_denied
- */
-export function judgeJoiner(
-  {locks, now, hostId, nodename}: NodeSettings,
-  {remoteIp: remoteAddress}: Peer,
-  authorities: readonly Buffer[],
-  certificate: Certificate,
-): void {
-  checkCertificate(certificate, {kind: 'user', authorities, now: now(), remoteAddress})
-  locks.check({...personOf(identityOf(certificate)), nodes: [hostId, nodename]}, 'best_effort')
+/** Whether somebody may ask to join anything. Which sessions, the auth service decides for each. @throws access_denied */
+export function judgeJoiner(settings: NodeSettings, identity: Identity): undefined {
+  settings.locks.check(subjectOf(settings, identity), 'best_effort')
 }
 
+const subjectOf = ({hostId, nodename}: NodeSettings, identity: Identity): LockSubject => ({
+  ...personOf(identity),
+  nodes: [hostId, nodename],
+})
+
 /** Serves somebody who has come to join sessions of this node: channels for that, and nothing else. */
-export function serveJoiner(settings: NodeSettings, joiner: Joiner, peer: Peer): NodeClient {
-  const {connection, certificate} = joiner
-  const {hostId, nodename, locks, log, graceMilliseconds} = settings
-  const identity = identityOf(certificate)
+export function serveJoiner(
+  settings: NodeSettings,
+  {connection, identity}: Joiner,
+  peer: Pick<Ends, 'remoteAddress'>,
+): ServedClient {
+  const {locks, log, graceMilliseconds} = settings
   const client = {identity, remoteAddress: peer.remoteAddress}
   const work = trackWork()
   const seats = new Set<Channel>()
@@ -92,8 +91,7 @@ export function serveJoiner(settings: NodeSettings, joiner: Joiner, peer: Peer):
   connection.onGlobalRequest = () => false
   let unwatch = (): void => undefined
   try {
-    const subject = () => ({...personOf(identity), nodes: [hostId, nodename]})
-    unwatch = locks.watch({subject, strictness: 'best_effort', end})
+    unwatch = locks.watch({subject: () => subjectOf(settings, identity), strictness: 'best_effort', end})
   } catch (error) {
     end(asProblem(error))
   }

@@ -4,8 +4,8 @@ import {noSuchHost} from '../access/route.js'
 import type {AccessDecision, Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type Forwarder, serverFacts, type Target} from '../forward/index.js'
-import {guardedTarget, watchConnection} from '../session/index.js'
+import {serverFacts, type Target} from '../forward/index.js'
+import {guardedTarget, type ServedClient, watchConnection} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import type {ProxyContext} from './context.js'
 
@@ -118,10 +118,10 @@ export interface CarryOptions {
 }
 
 /** Passes bytes between a client's channel and a machine, until both have ended; the proxy waits for it when it stops. */
-export function carry({context, channel, stream, onEnd, onClosed}: CarryOptions): Forwarder {
+export function carry({context, channel, stream, onEnd, onClosed}: CarryOptions): ServedClient {
   const passing = pass(channel, stream, onClosed ?? (() => undefined))
   let over = false
-  const carried: Forwarder = {
+  const carried: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
     end(error) {
       if (over) return
