@@ -98,12 +98,13 @@ function serve(
     certificate: admitted.certificate,
     openAgent: agents.open,
     abandoned: client.closed,
-    onConnected: ({connection}) => {
+    onConnected: ({connection, terms}) => {
+      if (terms) watch.tighten(terms.idleTimeoutSeconds)
       connection.onChannelOpen = open =>
         work.track(fromTarget(open, {consent, onActivity, openChannel: client.openChannel}))
       void client.closed.then(() => connection.disconnect())
       void connection.closed.then(() => {
-        sessions.targetLost(connectionLost(target))
+        sessions.targetLost(terms?.ended() ?? connectionLost(target))
         return hangUp()
       })
     },
