@@ -3,14 +3,20 @@ import {namesOf} from '../access/hosts.js'
 import type {Identity, SessionOptions} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type Forwarder, serverFacts, type Target} from '../forward/index.js'
-import {type ConnectionGuard, guardedTarget, type Log, watchConnection} from '../session/index.js'
+import {serverFacts, type Target} from '../forward/index.js'
+import {
+  type ConnectionGuard,
+  guardedTarget,
+  type Log,
+  type ServedClient,
+  watchConnection,
+} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 
 export interface PassageOptions {
   guard: ConnectionGuard
   /** Everything that a proxy on its way out waits for. */
-  running: Set<Forwarder>
+  running: Set<ServedClient>
   /** Who goes there, by the roles that count here. */
   identity: Identity
   /** Absent where only client and host see it: then it may be any of the certificate. */
@@ -104,11 +110,11 @@ function pass(
   channel.on('data', watch.touch)
   stream.on('data', watch.touch)
   const done = passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined))
-  const forwarder: Forwarder = {done, end}
-  running.add(forwarder)
+  const served: ServedClient = {done, end}
+  running.add(served)
   void done.then(() => {
     watch.stop()
-    running.delete(forwarder)
+    running.delete(served)
   })
   return end
 }

@@ -2,8 +2,7 @@ import {hostOfAddress} from '../access/index.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, ForeignAdmission, TrustedCluster} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
-import type {Forwarder} from '../forward/index.js'
-import {type ConnectionGuard, followState, identityOf, type Log} from '../session/index.js'
+import {type ConnectionGuard, followState, identityOf, type Log, type ServedClient} from '../session/index.js'
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {
   checkCertificate,
@@ -35,7 +34,7 @@ export interface RootsOptions {
   dial: DialSettings
   guard: ConnectionGuard
   /** Everything that a proxy on its way out waits for. */
-  running: Set<Forwarder>
+  running: Set<ServedClient>
   /** Nobody is led anywhere any more. */
   draining(): boolean
   log: Log

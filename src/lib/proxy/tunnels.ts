@@ -1,8 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
-import type {Forwarder} from '../forward/index.js'
-import type {ConnectionGuard, Log} from '../session/index.js'
+import type {ConnectionGuard, Log, ServedClient} from '../session/index.js'
 import type {AlgorithmChoice} from '../ssh/index.js'
 import {parseAuthorizedKey} from '../sshcert/index.js'
 import {startTunnels, type Tunnels} from '../tunnel/index.js'
@@ -24,7 +23,7 @@ export interface ProxyTunnelsOptions {
   dialAuth(): Promise<Duplex>
   certificates: HostCertificates
   guard: ConnectionGuard
-  running: Set<Forwarder>
+  running: Set<ServedClient>
   draining(): boolean
   dial: DialSettings
   report(input: AuditInput): void

@@ -2,9 +2,9 @@ import {duplexPair} from 'node:stream'
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
 import type {AuditInput} from '../../../src/lib/audit/event.js'
 import {problem} from '../../../src/lib/errors/index.js'
-import type {Forwarder} from '../../../src/lib/forward/index.js'
 import type {WayTerms} from '../../../src/lib/forward/types.js'
 import {type PassageOptions, passThrough} from '../../../src/lib/proxy/passage.js'
+import type {ServedClient} from '../../../src/lib/session/index.js'
 import type {Channel} from '../../../src/lib/ssh/index.js'
 import {everything, openGuard} from '../forward/fixture.js'
 import {openChannel, pair} from '../ssh/fixture.js'
@@ -20,7 +20,7 @@ async function led(changes: Partial<PassageOptions['options']> = {}, terms?: Way
   const [stream, host] = duplexPair()
   const events: AuditInput[] = []
   const words: string[] = []
-  const running = new Set<Forwarder>()
+  const running = new Set<ServedClient>()
   const guard = openGuard()
   host.resume()
   client.resume()
