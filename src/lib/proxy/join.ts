@@ -8,7 +8,7 @@ import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {dialAddresses, resolveTarget} from './dial.js'
-import {carry} from './relay.js'
+import {carry} from './passage.js'
 import {dialRegistered, type Router} from './route.js'
 
 export interface JoinWay {
@@ -63,7 +63,7 @@ export async function leadToHolder(way: JoinWay, words: string, channel: Channel
     stream.destroy()
     throw error
   }
-  carry({context, channel, stream, onEnd: error => way.farewell(channel, error)})
+  carry({channel, stream, running: context.forwarders, farewell: error => way.farewell(channel, error)})
 }
 
 /** @throws unavailable, host_unreachable, dial_forbidden */
