@@ -1,8 +1,9 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {type HostRecord, hostOfAddress} from '../access/hosts.js'
+import type {Lock} from '../access/locks.js'
 import type {CommandLabel} from '../config/index.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
   createGuard,
   type LockWatch,
@@ -12,7 +13,7 @@ import {
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
-import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+import type {AlgorithmChoice, HostIdentity, HostKeyStore} from '../ssh/index.js'
 import {admit} from './admit.js'
 import {type NodeClient, serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
@@ -46,6 +47,10 @@ export interface NodeOptions {
   auth: NodeAuth
   /** The sessions that this process holds. */
   hub: Pick<SessionHub, 'host'>
+  /** Where it is not the one process with the auth service. */
+  hostKeys?: HostKeyStore
+  /** Those to begin with where nobody can be asked. */
+  knownLocks?: readonly Lock[]
   system: NodeSystem
   sockets: UserSockets
   log: Log
@@ -70,14 +75,14 @@ export interface Node {
 
 /** Starts the node's SSH server. @throws what the auth service says, and the listen error, e.g. EADDRINUSE */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const {auth, log, now} = options
+  const {auth, log} = options
   const closing: (() => unknown)[] = []
   const closeAll = async (): Promise<void> => {
     for (const close of closing.splice(0).reverse()) await close()
   }
   try {
     const cluster = await followCluster(auth)
-    const certificate = await obtainHostCertificate(auth, options.nodename, now)
+    const certificate = await obtainHostCertificate(options)
     const locks = await startLockWatch(options)
     closing.push(locks.close)
     const labels = await startLabels({fixed: options.labels, commands: options.commandLabels, log})
@@ -136,10 +141,11 @@ async function followCluster(auth: NodeAuth): Promise<ClusterFacts> {
     clusterName: ping.clusterName,
     recording: () => ping.recording,
     async authorities() {
+      // Certificates go on being checked by what was known last while the auth service is away.
       try {
         authorities = await auth.trustedAuthorities()
       } catch (error) {
-        if (!isAway(asProblem(error))) throw error
+        if (!isAway(error)) throw error
       }
       return authorities
     },
@@ -148,9 +154,6 @@ async function followCluster(auth: NodeAuth): Promise<ClusterFacts> {
     },
   }
 }
-
-/** Certificates go on being checked by what was known last while the auth service is away. */
-const isAway = ({code}: SallyportError): boolean => code === 'unavailable' || code === 'timeout'
 
 function createSettings(
   options: NodeOptions,
