@@ -39,6 +39,9 @@ export interface NodeOptions {
   advertise(listening: Address): string | undefined
   /** It keeps tunnels open to the proxies. */
   tunnel?: boolean
+  clusterName: string
+  /** How the cluster records, as last heard. */
+  recording: NodeSettings['recording']
   hostId: string
   nodename: string
   version: string
@@ -82,7 +85,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     for (const close of closing.splice(0).reverse()) await close()
   }
   try {
-    const cluster = await followCluster(auth)
+    const authorities = await lastHeard(auth)
     const certificate = await obtainHostCertificate(options)
     const locks = await startLockWatch(options)
     closing.push(locks.close)
@@ -93,7 +96,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const state: NodeState = {
       ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
       settings: {
-        ...createSettings(options, cluster, certificate, locks),
+        ...createSettings(options, authorities, certificate, locks),
         ...{report: refusals.report, labels: labels.current},
       },
     }
@@ -104,9 +107,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const heartbeat = await startHeartbeat({
       ...{auth, log},
       record: () => hostRecord(options, labels.current(), address),
-      async onBeat() {
-        await Promise.all([cluster.refresh(), certificate.renew()])
-      },
+      onBeat: certificate.renew,
     })
     closing.push(heartbeat.close)
     return {
@@ -127,45 +128,29 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   }
 }
 
-/** What the node has to know of the cluster to serve anybody: asked when it is needed, kept where that fails. */
-interface ClusterFacts {
-  clusterName: string
-  recording: NodeSettings['recording']
-  authorities: NodeSettings['authorities']
-  refresh(): Promise<void>
-}
-
-async function followCluster(auth: NodeAuth): Promise<ClusterFacts> {
-  let ping = await auth.ping()
+/** The authorities of the cluster: asked when they are needed, kept where that fails. */
+async function lastHeard(auth: NodeAuth): Promise<NodeSettings['authorities']> {
   let authorities = await auth.trustedAuthorities()
-  return {
-    clusterName: ping.clusterName,
-    recording: () => ping.recording,
-    async authorities() {
-      // Certificates go on being checked by what was known last while the auth service is away.
-      try {
-        authorities = await auth.trustedAuthorities()
-      } catch (error) {
-        if (!isAway(error)) throw error
-      }
-      return authorities
-    },
-    async refresh() {
-      ping = await auth.ping()
-    },
+  return async () => {
+    // Certificates go on being checked by what was known last while the auth service is away.
+    try {
+      authorities = await auth.trustedAuthorities()
+    } catch (error) {
+      if (!isAway(error)) throw error
+    }
+    return authorities
   }
 }
 
 function createSettings(
   options: NodeOptions,
-  cluster: ClusterFacts,
+  authorities: NodeSettings['authorities'],
   certificate: HostCertificate,
   locks: LockWatch,
 ): Omit<NodeSettings, 'report' | 'labels'> {
-  const {auth, system, hub, hostId, nodename, now, sessionId, log} = options
+  const {auth, system, hub, hostId, nodename, clusterName, recording, now, sessionId, log} = options
   return {
-    ...{auth, system, hub, hostId, nodename, now, sessionId, log},
-    ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
+    ...{auth, system, hub, hostId, nodename, clusterName, recording, authorities, now, sessionId, log},
     guard: createGuard(locks),
     hostIdentity: async () => certificate.current(),
     graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,

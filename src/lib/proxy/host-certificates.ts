@@ -1,13 +1,7 @@
 import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import type {AuthApi} from '../auth/contract.js'
 import {isAway} from '../errors/index.js'
-import {
-  type HostIdentity,
-  type HostKeyStore,
-  type KeptIdentity,
-  keptIdentities,
-  pemOf,
-} from '../ssh/index.js'
+import {type HostIdentity, type HostKeyStore, type KeptIdentity, keptIdentities, pemOf} from '../ssh/index.js'
 import {parseCertificate, publicKeyBlob} from '../sshcert/index.js'
 
 /** Names come from clients, so what is kept for them is bounded. */

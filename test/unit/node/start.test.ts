@@ -16,7 +16,6 @@ async function listening(more: Partial<NodeOptions> = {}, wish: WorldOptions = {
   const made = nodeSettings(wish)
   const beats: unknown[] = []
   const auth = Object.assign(made.auth as unknown as NodeAuth, {
-    ping: vi.fn(async () => ({clusterName: 'test', recording: made.settings.recording()}) as never),
     heartbeat: vi.fn(async (record: unknown) => void beats.push(record)),
     issueNodeHostCertificate: vi.fn(async ({publicKey}: {publicKey: Buffer}) =>
       certify(newKey(), 'host', {publicKey}),
@@ -26,6 +25,7 @@ async function listening(more: Partial<NodeOptions> = {}, wish: WorldOptions = {
   const node = await startNode({
     listen: {host: '127.0.0.1', port: 0},
     advertise: ({port}) => `192.0.2.7:${port}`,
+    ...{clusterName: 'test', recording: made.settings.recording},
     ...{auth, hostId, nodename: 'DB1', version: '1.2.3', labels: {env: 'test'}, commandLabels: []},
     maxConnections: 1000,
     keepAliveMilliseconds: 0,

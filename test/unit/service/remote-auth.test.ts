@@ -4,6 +4,7 @@ import {pino} from 'pino'
 import {describe, expect, test} from 'vitest'
 import {parseRoles, resolveConfig} from '../../../src/lib/config/index.js'
 import {authorityPin} from '../../../src/lib/pki/index.js'
+import {createHealth} from '../../../src/lib/service/health.js'
 import {
   currentCertificate,
   loadIdentity,
@@ -42,7 +43,7 @@ async function start({auth, port, dataDir, roles = 'proxy', token, ahead = 0}: M
   const resources = createResources()
   const part: Part = {
     config: resolveConfig({}, flags, {hostname: 'machine1', home: '/', isRoot: true}),
-    ...{logger, resources, hostId, version: '1.2.3', drain: {milliseconds: 0}},
+    ...{logger, resources, hostId, version: '1.2.3', health: createHealth(), drain: {milliseconds: 0}},
     now: () => Date.now() + ahead,
   }
   const stop = () => resources.close(logger)
