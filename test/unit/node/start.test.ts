@@ -6,6 +6,7 @@ import {createNewcomers} from '../../../src/lib/node/newcomers.js'
 import {type NodeOptions, startNode} from '../../../src/lib/node/start.js'
 import type {NodeAuth} from '../../../src/lib/node/types.js'
 import {createUserSockets} from '../../../src/lib/node/user-sockets.js'
+import type {HostKeys} from '../../../src/lib/ssh/index.js'
 import {signerFromKey} from '../../../src/lib/sshcert/index.js'
 import {atEnd} from '../../support/cleanup.js'
 import {certify, connectOn, newKey, settle} from '../ssh/fixture.js'
@@ -71,6 +72,21 @@ describe('a node', () => {
     const refused = {issueNodeHostCertificate: () => Promise.reject(problem('access_denied', 'not joined'))}
     const made = await listening().then(({auth}) => ({...auth, ...refused}))
     await expect(listening({auth: made as NodeAuth})).rejects.toThrow('not joined')
+  })
+
+  it('shows the certificate of the process before while nobody gives it one', async () => {
+    const keep = vi.fn(async (_keys: () => HostKeys) => undefined)
+    const {node} = await listening({hostKeys: {keep}})
+    const kept = keep.mock.lastCall?.[0]()
+    const {publicBlob} = node.hostIdentity()
+    expect(kept?.certificates).toEqual([publicBlob])
+    const made = await listening()
+    const nobody = {issueNodeHostCertificate: () => Promise.reject(problem('unavailable', 'away'))}
+    const again = await listening({
+      auth: {...made.auth, ...nobody} as NodeAuth,
+      hostKeys: {keep, ...(kept && {begun: kept})},
+    })
+    expect(again.node.hostIdentity().publicBlob).toEqual(publicBlob)
   })
 
   it('goes on checking certificates by the authorities it knew while the auth service is away', async () => {

@@ -42,20 +42,21 @@ export function keepCluster(options: KeptClusterOptions): KeptCluster {
   let last: ClusterState | undefined
   let fetched = 0
 
-  const write = (age: number): Promise<void> => {
+  const write = (age: number, isNew: boolean): Promise<void> => {
     if (!last) return Promise.resolve()
     const state = last
     const time = clock()
     if (age === 0) fetched = time.wall
-    const stamp: Stamp = {fetched, age, ...time}
-    return keeper.keep(() => seal(owner, toWire({stamp, state})))
+    const stamp: Stamp = {fetched, age: Math.ceil(age), ...time}
+    // Whoever starts by an older state could pass over a lock in this one.
+    return keeper.keep(() => seal(owner, toWire({stamp, state})), isNew)
   }
   return {
     keep(state) {
       last = state
-      return write(0)
+      return write(0, true)
     },
-    touch: write,
+    touch: age => write(age, false),
     async load() {
       const read = await readKept(path, owner, maxBytes)
       if (!read.ok) return read
