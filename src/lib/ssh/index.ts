@@ -18,6 +18,7 @@ export {
   pemOf,
 } from './kept-host-keys.js'
 export {openFailure} from './messages.js'
+export {peerText} from './peer-text.js'
 export type {RekeyLimits} from './rekey-policy.js'
 export {type AcceptedConnection, type AcceptOptions, acceptConnection} from './server.js'
 export {nativeCiphersAvailable} from './ssh2-protocol.js'
