@@ -24,7 +24,7 @@ const factsOf = ({kind, role, clusterName, hostId}: Owner): string =>
 
 function macOf({key}: Owner, text: string): Buffer {
   const secret = createPrivateKey(key).export({type: 'pkcs8', format: 'der'})
-  const derived = Buffer.from(hkdfSync('sha256', secret, '', 'sallyport kept file 1', 32))
+  const derived = Buffer.from(hkdfSync('sha256', secret, '', 'sallyport-kept-1', 32))
   return createHmac('sha256', derived).update(text).digest()
 }
 
