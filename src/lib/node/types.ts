@@ -12,10 +12,7 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 
 /** What a node asks of the auth service, as `{kind: 'system', role: 'node', hostId}`. */
 export type NodeAuth = SessionAuth &
-  Pick<
-    AuthApi,
-    'ping' | 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'
-  >
+  Pick<AuthApi, 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'>
 
 /** What programs are told about their session. */
 export interface SessionEnvironment {
