@@ -15,13 +15,7 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 export type NodeAuth = SessionAuth &
   Pick<
     AuthApi,
-    | 'ping'
-    | 'trustedAuthorities'
-    | 'decide'
-    | 'watchLocks'
-    | 'issueNodeHostCertificate'
-    | 'heartbeat'
-    | 'permitJoin'
+    'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat' | 'permitJoin'
   >
 
 /** What programs are told about their session. */

@@ -22,6 +22,9 @@ export async function startNodePart(part: Part, link: AuthLink, hub: SessionHub)
     startHostNode({
       ...{hostId, version, now, listen, labels, commandLabels, permitUserEnv},
       auth: link.as('node'),
+      clusterName: link.cluster.clusterName,
+      recording: () => link.recording('node'),
+      ...link.beginning?.('node'),
       hub,
       nodename: config.nodename,
       advertise: address => advertisedAddress(config, address),

@@ -37,6 +37,7 @@ export async function startProxyPart(
       maxConnections: config.limits.maxConnections,
       algorithms: config.algorithms,
       auth: link.as('proxy'),
+      ...link.beginning?.('proxy'),
       hub,
       serveApi: link.serveApi,
       tunnelListen: config.proxy.tunnelListen,
