@@ -243,8 +243,9 @@ export const sshText = async (args: readonly string[], options: RunOptions = {})
 export async function eventually<Found>(
   look: () => Found | undefined | false | Promise<Found | undefined | false>,
   what: string,
+  milliseconds = 10_000,
 ): Promise<Found> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + milliseconds; Date.now() < deadline; ) {
     const found = await look()
     if (found) return found
     await run('sleep', ['0.05'])
