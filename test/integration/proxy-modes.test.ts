@@ -17,8 +17,9 @@ import {
   type UserKey,
 } from '../support/field.js'
 import {writePrivateFile} from '../support/openssh.js'
-import {type PipedProcess, run, start} from '../support/process.js'
+import {run, start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
+import {watch} from '../support/watch.js'
 
 interface Ready {
   field: Field
@@ -36,30 +37,6 @@ async function ready(config: Parameters<typeof startField>[0] = {}): Promise<Rea
   await addToAgent(field.agent, joe)
   const way = [...field.throughSubsystem(joe), '-p', String(target.port), `${login}@127.0.0.1`]
   return {field, target, joe, way, env: field.agent.env}
-}
-
-/** A running client, everything it says, and how it ends. */
-function watch(child: PipedProcess) {
-  const said = {stdout: '', stderr: ''}
-  const listeners: (() => void)[] = []
-  for (const stream of ['stdout', 'stderr'] as const) {
-    child[stream].setEncoding('utf8').on('data', (chunk: string) => {
-      said[stream] += chunk
-      for (const listener of listeners) listener()
-    })
-  }
-  return {
-    said,
-    ended: once(child, 'close').then(([code]) => code as number),
-    saying: (text: string) =>
-      new Promise<void>(resolve => {
-        const look = (): void => {
-          if (said.stdout.includes(text)) resolve()
-        }
-        listeners.push(look)
-        look()
-      }),
-  }
 }
 
 describe('proxy_checks_host_keys: no', () => {

@@ -54,6 +54,8 @@ export interface Field {
   throughSubsystem(key: UserKey, options?: {forwardAgent?: boolean; port?: number}): string[]
   /** The same with `-J`. The second half of the options goes to the jump alone. */
   throughJump(key: UserKey, options?: {forwardAgent?: boolean; jump?: string}): string[]
+  /** Options of a stock client that goes straight to the node, where one is among the roles. */
+  straight(key: UserKey): string[]
   /** An sshd that trusts the user CA and has a host certificate for 127.0.0.1 and localhost. */
   target(options?: Partial<SshdOptions>, host?: {principals?: string[]; until?: number}): Promise<Sshd>
   /** The audit log, oldest first. */
@@ -140,6 +142,10 @@ export async function startField(
         `Host jump\n HostName 127.0.0.1\n Port ${proxyPort}\n User joe\n${jump}Host *\n${common}`,
       )
       return ['-F', path, ...(forwardAgent ? ['-A'] : []), '-J', 'jump']
+    },
+    straight(key) {
+      const settings = [...trust, ...identity(key), `Port=${cluster.addresses.node?.port}`]
+      return ['-F', 'none', ...settings.flatMap(setting => ['-o', setting])]
     },
     async target(options = {}, {principals = ['127.0.0.1', 'localhost'], until} = {}) {
       const place = join(directory, `target-${++hosts}`)
