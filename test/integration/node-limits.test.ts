@@ -1,8 +1,9 @@
 import {once} from 'node:events'
-import {existsSync, writeFileSync} from 'node:fs'
+import {writeFileSync} from 'node:fs'
 import {connect, type Socket} from 'node:net'
 import {join} from 'node:path'
 import {afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {type SharedConnection, shareConnection} from '../support/control-master.js'
 import {
   addToAgent,
   descriptors,
@@ -67,21 +68,8 @@ const open = (crowd: Socket[]): number => crowd.filter(({destroyed}) => !destroy
 
 const tooMany = (limit: number): string => `this connection has ${limit} sessions already, which is the limit`
 
-/** A master connection, over which sessions are opened. */
-async function shared(name: string): Promise<{words: string[]; close(): Promise<void>}> {
-  const control = join(field.directory, name)
-  const words = ['-o', `ControlPath=${control}`]
-  const master = start('ssh', [...words, '-M', '-N', ...where])
-  await eventually(() => existsSync(control), 'the control socket is there')
-  return {
-    // A client that is refused would otherwise go on by a connection of its own.
-    words: ['-o', 'ProxyCommand=false', ...words],
-    async close() {
-      master.kill()
-      await once(master, 'exit')
-    },
-  }
-}
+const shared = (name: string): Promise<SharedConnection> =>
+  shareConnection(join(field.directory, name), where)
 
 describe('on one connection', () => {
   it('ten sessions are the limit, and the eleventh is refused on record', async () => {
@@ -100,7 +88,7 @@ describe('on one connection', () => {
   })
 
   it('what a program does not read waits at its client, not in the node', async () => {
-    const client = start('ssh', [...where, 'echo in; sleep 3; cksum'])
+    const client = start('ssh', [...where, 'echo in; sleep 1; cksum'])
     const watched = watch(client)
     await watched.saying('in\n')
     const before = peakMemory(field.cluster.pid)
@@ -174,10 +162,12 @@ describe('without descriptors', () => {
     await connection.close()
     expect(await at('echo in')).toMatchObject({code: 0, stdout: 'in\n'})
     expect((await field.cluster.admin(['audit', 'verify'])).code).toBe(0)
-    const {events} = await field.during(async () => undefined)
-    expect(events).toEqual([])
-    const ids = (name: string) => named(field.events(), name).map(({sid}) => sid)
-    expect(ids('session.end').sort()).toEqual(ids('session.start').sort())
+    const ids = (name: string): unknown[] =>
+      named(field.events(), name)
+        .map(({sid}) => sid)
+        .sort()
+    await eventually(() => ids('session.end').length === ids('session.start').length, 'each has its end')
+    expect(ids('session.end')).toEqual(ids('session.start'))
   }, 60_000)
 })
 
@@ -209,21 +199,33 @@ describe('options of a role', () => {
 })
 
 describe('a lock at the node', () => {
+  const lock = async (...words: string[]) => {
+    const client = await running()
+    const ended = client.ended.then(code => ({code, at: performance.now()}))
+    const locked = await field.cluster.admin(['lock', ...words, '--message=see me', '--format=json'])
+    const since = performance.now()
+    const {code, at: when} = await ended
+    expect(code).toBe(255)
+    expect(when - since).toBeLessThan(boundMilliseconds)
+    return {id: JSON.parse(locked.stdout).id as string, said: client.said.stderr}
+  }
+
   it.each([
     ['a user', '--user=joe'],
     ['a role', '--role=access'],
     ['a login', `--login=${login}`],
     ['the name of the node', '--node=proxy-1'],
-  ])('on %s ends what runs in time, and lets in again when its own time is over', async (_, word) => {
-    const client = await running()
-    const ended = client.ended.then(code => ({code, at: performance.now()}))
-    const locked = await field.cluster.admin(['lock', word, '--ttl=3s', '--message=see me'])
-    const since = performance.now()
-    expect(locked.code).toBe(0)
-    const {code, at: when} = await ended
-    expect(code).toBe(255)
-    expect(when - since).toBeLessThan(boundMilliseconds)
-    expect(client.said.stderr).toContain('is locked: see me')
+  ])('on %s ends what runs in time, and lets nobody in until it is taken away', async (_, word) => {
+    const {id, said} = await lock(word)
+    expect(said).toContain('is locked: see me')
+    expect((await at('true')).stderr).toContain('is locked: see me')
+    expect((await field.cluster.admin(['unlock', id])).code).toBe(0)
+    expect((await at('true')).code).toBe(0)
+  })
+
+  it('for a time ends by itself', async () => {
+    const {said} = await lock('--user=joe', '--ttl=2s')
+    expect(said).toMatch(/is locked until \S+: see me/)
     await eventually(async () => (await at('true')).code === 0, 'the lock has ended')
   })
 })
