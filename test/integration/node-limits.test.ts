@@ -172,6 +172,8 @@ describe('without descriptors', () => {
 })
 
 describe('options of a role', () => {
+  afterEach(async () => void (await field.cluster.admin(['users', 'update', 'joe', '--roles=access'])))
+
   it('limit connections, sessions and idleness at the node as well', async () => {
     const role = join(field.directory, 'limits.yaml')
     const limits = async (options: string): Promise<void> => {
@@ -191,10 +193,9 @@ describe('options of a role', () => {
     await connection.close()
     await first.ended
     await limits('client_idle_timeout: 1s')
-    const idle = await running()
+    const idle = watch(start('ssh', [...where, 'exec sleep 100']))
     expect(await idle.ended).toBe(255)
     expect(idle.said.stderr).toContain('nothing came or went for 1 s, which is the idle timeout')
-    await field.cluster.admin(['users', 'update', 'joe', '--roles=access'])
   })
 })
 
