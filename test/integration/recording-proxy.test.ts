@@ -4,7 +4,7 @@ import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {type AddressInfo, connect, createServer} from 'node:net'
 import {join} from 'node:path'
 import {gunzipSync} from 'node:zlib'
-import {beforeAll, describe, expect, it} from 'vitest'
+import {beforeAll, describe, expect, it, vi} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
 import {shareConnection} from '../support/control-master.js'
 import {
@@ -217,7 +217,7 @@ describe('ports through the recording proxy', () => {
         env: env(),
       },
     )
-    const answer = await eventually2(() => ask(local, question))
+    const answer = await vi.waitFor(() => ask(local, question))
     expect(digest(answer)).toBe(digest(question))
     client.kill()
     await once(client, 'exit')
@@ -233,18 +233,6 @@ describe('ports through the recording proxy', () => {
     expect(named(events, 'port')).toMatchObject([{success: false, addr: `127.0.0.1:${closed}`}])
   })
 })
-
-/** Tries until it works. */
-async function eventually2<Result>(action: () => Promise<Result>): Promise<Result> {
-  for (const deadline = Date.now() + 10_000; ; ) {
-    try {
-      return await action()
-    } catch (error) {
-      if (Date.now() > deadline) throw error
-      await run('sleep', ['0.05'])
-    }
-  }
-}
 
 describe('sessions through the recording proxy', () => {
   it('share one connection under ControlMaster, with an id and a recording each', async () => {

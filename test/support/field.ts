@@ -2,13 +2,14 @@ import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import {copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {userInfo} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {openSqliteBackend} from '../../src/lib/backend/index.js'
 import {type Authorities, openAuthorities} from '../../src/lib/pki/index.js'
 import {formatAuthorizedKey, formatPrivateKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {atEnd} from './cleanup.js'
 import {type Cluster, type ClusterOptions, startCluster} from './cluster.js'
 import {type Agent, ssh, sshAdd, startAgent, writePrivateFile} from './openssh.js'
-import {type RunOptions, type RunResult, run} from './process.js'
+import type {RunOptions, RunResult} from './process.js'
 import {type Sshd, type SshdOptions, startSshd} from './sshd.js'
 import {temporaryDirectory} from './temporary-directory.js'
 
@@ -250,10 +251,10 @@ export async function eventually<Found>(
   look: () => Found | undefined | false | Promise<Found | undefined | false>,
   what: string,
 ): Promise<Found> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
     const found = await look()
     if (found) return found
-    await run('sleep', ['0.05'])
+    await sleep(50)
   }
   throw new Error(`it never came to pass that ${what}`)
 }
@@ -262,7 +263,7 @@ export async function eventually<Found>(
 async function settled(count: () => number): Promise<void> {
   for (let last = -1, now = count(); last !== now; now = count()) {
     last = now
-    await run('sleep', ['0.2'])
+    await sleep(200)
   }
 }
 
