@@ -38,7 +38,7 @@ async function ownSession(host: string): Promise<{tmux: Tmux; sid: string}> {
 }
 
 const ended = (sid: string) =>
-  eventually(async () => (await spread.events(sid, 'session.end'))[0], 'the session ended', 30_000)
+  eventually(async () => (await spread.events(sid, 'session.end'))[0], 'the session ended')
 
 describe.each([
   ['that the proxy dials', 'far1'],

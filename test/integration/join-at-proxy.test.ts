@@ -34,7 +34,7 @@ async function session(words: string[], user = 'joe'): Promise<{tmux: Tmux; sid:
 
 const throughTheirs = (user = 'joe') => [sallyportPath, ...spread.as(user, theirs, 'ssh', `${login}@far1`)]
 const ended = (sid: string) =>
-  eventually(async () => (await spread.events(sid, 'session.end'))[0], 'the session ended', 30_000)
+  eventually(async () => (await spread.events(sid, 'session.end'))[0], 'the session ended')
 
 test('a session at another proxy is listed, watched, typed into and ended', async () => {
   const {tmux, sid} = await session(throughTheirs())

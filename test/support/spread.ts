@@ -188,7 +188,6 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
       eventually(
         async () => (await running()).find(one => one.user === user),
         `the session of ${user} is listed`,
-        30_000,
       ),
     async events(sid, ...names) {
       const trail = JSON.parse(await admin('audit', 'ls', '--format=json', '--limit=1000')) as Event[]
