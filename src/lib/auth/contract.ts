@@ -356,6 +356,11 @@ export interface AuthApi {
   routeHost(request: HostRouteRequest): Promise<Route>
   /** A proxy says where users reach its web port, `https://host[:port]`: links are made for the one that said so last. */
   announceProxy(request: {webUrl: string}): Promise<void>
+  /**
+   * A proxy says whose connection it carries to the port of the auth service, unread, before it passes a byte on: the one
+   * that it has made from its own `port`. `address` is `ip:port`.
+   */
+  vouchConnection(request: {port: number; address: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
@@ -391,6 +396,7 @@ export type SystemApi = Pick<
   | 'listHosts'
   | 'routeHost'
   | 'announceProxy'
+  | 'vouchConnection'
   | 'decide'
   | 'upsertTracker'
   | 'removeTracker'

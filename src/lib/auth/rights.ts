@@ -77,6 +77,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   issueNodeHostCertificate: 'system',
   renewHostCertificates: 'system',
   announceProxy: 'system',
+  vouchConnection: 'system',
   heartbeat: 'system',
   routeHost: 'system',
   watchTrustedClusters: 'system',
@@ -98,6 +99,7 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'watchTrustedClusters',
   'admitForeign',
   'announceProxy',
+  'vouchConnection',
   'permitJoin',
 ])
 /** And the reverse. */
