@@ -32,6 +32,7 @@ export type {
   TokenRole,
 } from './join-types.js'
 export type {
+  HolderWay,
   JoinPermit,
   Participant,
   ParticipantMode,
@@ -329,8 +330,8 @@ export interface AuthApi {
   /** All that an earlier process of this holder has left: its sessions ended with it. */
   dropTrackers(heldBy: string): Promise<void>
   /**
-   * Whether a user may join a session in this mode; a refusal is audited. Throws `not_found` also where the user may not
-   * know of the session, `access_denied` for the mode.
+   * Whether a user may join a session in this mode; a refusal is audited. A node asks for the sessions that it holds.
+   * Throws `not_found` also where the user may not know of the session, `access_denied` for the mode.
    */
   permitJoin(request: {identity: Identity; sid: string; mode: ParticipantMode}): Promise<JoinPermit>
   /** Sessions to be ended: all of the last minutes at once, and again after each change, until the signal. */
@@ -361,6 +362,8 @@ export interface AuthApi {
    * that it has made from its own `port`. `address` is `ip:port`.
    */
   vouchConnection(request: {port: number; address: string}): Promise<void>
+  /** A proxy says where other proxies reach its SSH front, `host:port`, at least once a day. */
+  placeProxy(request: {address: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
@@ -397,6 +400,7 @@ export type SystemApi = Pick<
   | 'routeHost'
   | 'announceProxy'
   | 'vouchConnection'
+  | 'placeProxy'
   | 'decide'
   | 'upsertTracker'
   | 'removeTracker'

@@ -78,6 +78,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   renewHostCertificates: 'system',
   announceProxy: 'system',
   vouchConnection: 'system',
+  placeProxy: 'system',
   heartbeat: 'system',
   routeHost: 'system',
   watchTrustedClusters: 'system',
@@ -100,7 +101,7 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'admitForeign',
   'announceProxy',
   'vouchConnection',
-  'permitJoin',
+  'placeProxy',
 ])
 /** And the reverse. */
 const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])

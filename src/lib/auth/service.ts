@@ -45,6 +45,7 @@ import {reportingMethods} from './reporting.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createSessionHolders} from './session-holders.js'
+import {proxyPlaceMethods} from './session-ways.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
 import {trackerMethods} from './trackers.js'
@@ -141,6 +142,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...joinMethods(context, caller),
     ...clusterStateMethods(context, caller),
     ...trackerMethods(context, caller, roles),
+    ...proxyPlaceMethods(context, caller),
     ...remoteClusterMethods(context, caller, actor),
     ...trustedClusterMethods(context, actor),
     ...foreignUserMethods(context),

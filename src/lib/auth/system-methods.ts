@@ -79,6 +79,7 @@ export const systemInputs = {
   renewHostCertificates: z.tuple([z.strictObject({publicKey: z.string().max(4096)})]),
   announceProxy: z.tuple([z.strictObject({webUrl: z.string().max(300)})]),
   vouchConnection: z.tuple([z.strictObject({port: count.max(65_535), address: peerAddress})]),
+  placeProxy: z.tuple([z.strictObject({address})]),
   heartbeat: z.tuple([checkedThere]),
   listHosts: z.tuple([z.strictObject({search: z.string().max(1024).optional(), labels: labels.optional()})]),
   routeHost: z.tuple([

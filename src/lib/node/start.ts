@@ -24,6 +24,7 @@ import {admit} from './admit.js'
 import {serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
 import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
+import {serveJoiner} from './joiner.js'
 import {startLabels} from './labels.js'
 import {createNewcomers, type Newcomers} from './newcomers.js'
 import type {NodeAuth, NodeSettings, NodeSystem} from './types.js'
@@ -55,7 +56,7 @@ export interface NodeOptions {
   /** As `{kind: 'system', role: 'node', hostId}`. */
   auth: NodeAuth
   /** The sessions that this process holds. */
-  hub: Pick<SessionHub, 'host'>
+  hub: Pick<SessionHub, 'host' | 'find'>
   /** Where it is not the one process with the auth service. */
   hostKeys?: HostKeyStore
   /** Those to begin with where nobody can be asked. */
@@ -151,7 +152,7 @@ function createSettings(
   const {auth, system, hub, hostId, nodename, clusterName, recording, now, sessionId, log} = options
   return {
     ...{auth, system, hub, hostId, nodename, clusterName, recording, authorities, now, sessionId, log},
-    guard: createGuard(locks),
+    ...{locks, guard: createGuard(locks)},
     hostIdentity: async () => certificate.current(),
     graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -190,7 +191,10 @@ function takeClient(state: NodeState, socket: Duplex, peer: Ends): void {
   const serve = async (): Promise<void> => {
     const admitted = await admit(settings, peer, socket)
     newcomers.leave(socket)
-    const client = serveNodeClient(settings, options.sockets, admitted, peer)
+    const client =
+      'login' in admitted
+        ? serveNodeClient(settings, options.sockets, admitted, peer)
+        : serveJoiner(settings, admitted, peer)
     Object.assign(entry, {client})
     if (state.draining) client.end(shuttingDown())
     await client.done

@@ -3,6 +3,7 @@ import type {
   AdmittedClient,
   ConnectionGuard,
   DoorSettings,
+  LockWatch,
   Log,
   SessionAuth,
   SessionHub,
@@ -12,7 +13,10 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 
 /** What a node asks of the auth service, as `{kind: 'system', role: 'node', hostId}`. */
 export type NodeAuth = SessionAuth &
-  Pick<AuthApi, 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'>
+  Pick<
+    AuthApi,
+    'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat' | 'permitJoin'
+  >
 
 /** What programs are told about their session. */
 export interface SessionEnvironment {
@@ -43,7 +47,9 @@ export interface NodeSystem {
 export interface NodeSettings extends DoorSettings {
   auth: NodeAuth
   guard: ConnectionGuard
-  hub: Pick<SessionHub, 'host'>
+  /** The locks in force. */
+  locks: Pick<LockWatch, 'check' | 'watch'>
+  hub: Pick<SessionHub, 'host' | 'find'>
   system: NodeSystem
   hostId: string
   nodename: string

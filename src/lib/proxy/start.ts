@@ -220,7 +220,7 @@ async function takeIn(
       refusal: username => ({user: username}),
     },
     // The name given to the proxy itself is not a login: identity is the certificate.
-    {principal: false, judge: (_username, who) => locks.check(personOf(who), 'best_effort')},
+    {principal: () => false, judge: (_username, who) => locks.check(personOf(who), 'best_effort')},
   )
   const openAgent = () => connection.openChannel('auth-agent@openssh.com')
   return {connection, certificate: certificate.blob, outer: {...ends, identity, openAgent}}

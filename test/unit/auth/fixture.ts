@@ -64,6 +64,7 @@ export async function openAuth(options: AuthOptions = {}): Promise<Auth> {
   const recordings = await openRecordingStore({
     directory: join(directory, 'recordings'),
     signHead: authorities.signRecordingHead,
+    searchMs: 60_000,
     now,
   })
   const access = {clientIdleTimeoutSeconds: 0, disconnectExpiredCert: false}

@@ -121,7 +121,7 @@ describe('a tunnel', () => {
     await kept.opened
     await first.close()
     const second = await server({listen: {host: '127.0.0.1', port}})
-    await vi.waitFor(() => expect(second.has(peer)).toBe(true), {timeout: 5000})
+    await vi.waitFor(() => expect(second.has(peer)).toBe(true))
     expect(await answer(await second.dial(peer, transport))).toBe('node')
   })
 
