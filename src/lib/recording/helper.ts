@@ -1,7 +1,7 @@
 import {type ChildProcess, fork} from 'node:child_process'
 import {setPriority} from 'node:os'
 import {fileURLToPath} from 'node:url'
-import {guardedStdio} from '../children/index.js'
+import {guardedStdio, makeSureOfRoom} from '../children/index.js'
 import {problem} from '../errors/index.js'
 
 /** A process of our own that answers one request after the other. */
@@ -23,11 +23,13 @@ export interface HelperOptions {
  * Starts `name` of this directory as a process of its own, with bounded memory and behind the service at the processor:
  * recordings are hostile input, and neither what takes long nor what breaks may hold it up. It does not keep this
  * process alive, and gets nothing of its environment.
+ * @throws unavailable, too few descriptors are left
  */
 export function startHelper<Request, Answer>(
   name: string,
   {heapMegabytes, priority}: HelperOptions,
 ): Helper<Request, Answer> {
+  makeSureOfRoom()
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const child = fork(fileURLToPath(new URL(`./${name}.${extension}`, import.meta.url)), {
     execArgv: [...process.execArgv, `--max-old-space-size=${heapMegabytes}`],
