@@ -41,7 +41,7 @@ async function rolesInForce(
 
 /**
  * The caller with the roles and logins that a user still has, and those roles; other callers as they are.
- * @throws access_denied for a user who was removed or is locked
+ * @throws access_denied for a user who was removed or is locked; certificate_expired
  */
 export async function currentCaller(
   context: AuthContext,
@@ -49,6 +49,8 @@ export async function currentCaller(
 ): Promise<{caller: Caller; roles: Role[]}> {
   if (caller.kind === 'system') await requireUnlocked(context, caller)
   if (caller.kind !== 'user') return {caller, roles: []}
+  if (caller.expires !== undefined && caller.expires <= context.now())
+    throw problem('certificate_expired', 'your certificate has expired', {hint: 'log in again'})
   const user = (await context.users.get(userKey(caller.name)))?.value
   const subject = {user: caller.name, roles: [...caller.roles, ...(user?.roles ?? [])], logins: [], nodes: []}
   const lock = findLock(await context.locks.list(), subject)
@@ -80,7 +82,11 @@ export async function decideCurrent(
   const request = own === undefined ? asked : {...asked, hostId: own}
   const {identity, login} = request
   const user = (await context.users.get(userKey(identity.user)))?.value
-  if (!user) return {allowed: false, reason: `there is no longer a user ${identity.user}`}
+  if (!user) {
+    // A node by itself knows no others, see `stateForNode`.
+    const who = own === undefined ? 'no longer a user' : 'nobody who may log in here by the name of'
+    return {allowed: false, reason: `there is ${who} ${identity.user}`}
+  }
   if (identity.logins.includes(login) && !user.logins.includes(login))
     return {allowed: false, reason: `${user.name} may no longer log in as ${login}`}
   const judge = request.cluster === undefined ? decide : decideElsewhere

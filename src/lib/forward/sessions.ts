@@ -1,6 +1,8 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
+  type AdmittedClient,
+  type ClientSessions,
   createSessionRecord,
   type HostSession,
   hostedRecord,
@@ -11,7 +13,6 @@ import {
   watchTransfer,
 } from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
-import type {Admitted} from './admit.js'
 import type {AgentSource} from './agent-source.js'
 import {type ForwardedSession, forwardSession} from './session.js'
 import type {TargetLink} from './target-link.js'
@@ -20,7 +21,7 @@ import type {ForwardSettings, Ingress} from './types.js'
 export interface SessionsOptions {
   settings: ForwardSettings
   ingress: Ingress
-  options: Admitted['options']
+  options: AdmittedClient['options']
   /** What all sessions of the connection have in common. */
   facts: Omit<SessionFacts, 'sid'>
   emit(input: AuditInput): Promise<unknown>
@@ -33,15 +34,10 @@ export interface SessionsOptions {
 }
 
 /** The sessions of one connection. */
-export interface Sessions {
+export interface Sessions extends ClientSessions {
   /** Accepts or refuses; resolves when the session that was opened is over and on record. */
   open(open: ChannelOpen): Promise<void>
-  /** The client promises to open no more; held to it. */
-  allowNoMore(): void
-  end(error: SallyportError): void
   targetLost(error: SallyportError): void
-  /** Resolves when those that run now are over. */
-  idle(): Promise<void>
 }
 
 export function createSessions(parameters: SessionsOptions): Sessions {
@@ -49,12 +45,23 @@ export function createSessions(parameters: SessionsOptions): Sessions {
   const running = new Map<ForwardedSession, Promise<void>>()
   /** Running, or being opened: many may be asked for before the first is there. */
   let count = 0
+  /** Of them those that have set out for the host. */
+  let underWay = 0
   let noMore = false
   let ended: SallyportError | undefined
 
-  const openRemote = async (sid: string): Promise<HostSession> => {
+  const openRemote = async (sid: string, place: Place): Promise<HostSession> => {
     agents.settle()
-    return openHostSession((await link.reach()).connection, sid)
+    const {connection, terms} = await link.reach()
+    // What another cluster demands of its hosts is known only now.
+    if (terms && terms.maxSessions > 0 && underWay >= terms.maxSessions) {
+      const error = tooManySessions(terms.maxSessions)
+      await emit({event: 'session.rejected', success: false, error: error.message})
+      throw error
+    }
+    underWay++
+    place.taken = true
+    return openHostSession(connection, sid)
   }
   const start = (local: Channel, sid: string, reach: () => Promise<HostSession>): Promise<void> => {
     let session: ForwardedSession | undefined
@@ -65,21 +72,21 @@ export function createSessions(parameters: SessionsOptions): Sessions {
     if (ended) session?.end(ended)
     return done.finally(() => session && running.delete(session))
   }
-  const begin = async (open: ChannelOpen): Promise<void> => {
+  const begin = async (open: ChannelOpen, place: Place): Promise<void> => {
     const own = parameters.settings.sessionId()
     // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first: the client
     // is told the ID as soon as its first request has led to the host.
     if (ingress.outerAgent !== 'offered' && !link.asked) {
       const local = open.accept()
       return start(local, own, async () => {
-        const remote = await openRemote(own)
+        const remote = await openRemote(own, place)
         tellSessionId(local, remote.sid)
         return remote
       })
     }
     let remote: HostSession
     try {
-      remote = await openRemote(own)
+      remote = await openRemote(own, place)
     } catch (error) {
       return rejectOpen(open, error)
     }
@@ -108,10 +115,12 @@ export function createSessions(parameters: SessionsOptions): Sessions {
         return refuse(open, tooManySessions(options.maxSessions))
       }
       count++
+      const place = {taken: false}
       try {
-        await begin(open)
+        await begin(open, place)
       } finally {
         count--
+        if (place.taken) underWay--
       }
     },
     allowNoMore() {
@@ -127,6 +136,11 @@ export function createSessions(parameters: SessionsOptions): Sessions {
     },
     idle: async () => void (await Promise.all(running.values())),
   }
+}
+
+/** Of a session among those at the host. */
+interface Place {
+  taken: boolean
 }
 
 interface Opened {

@@ -1,25 +1,33 @@
-import {createServer, type Server, type Socket} from 'node:net'
+import {createServer} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {type HostRecord, hostOfAddress} from '../access/hosts.js'
+import type {Lock} from '../access/locks.js'
 import type {CommandLabel} from '../config/index.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
+  type Address,
   createGuard,
+  drain,
+  type Ends,
+  endsOf,
   type LockWatch,
   type Log,
   limitRefusals,
+  listenAt,
   reporter,
+  type ServedClient,
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
-import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+import type {AlgorithmChoice, HostIdentity, HostKeyStore} from '../ssh/index.js'
 import {admit} from './admit.js'
-import {type NodeClient, serveNodeClient} from './connection.js'
+import {serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
 import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
+import {serveJoiner} from './joiner.js'
 import {startLabels} from './labels.js'
 import {createNewcomers, type Newcomers} from './newcomers.js'
-import type {NodeAuth, NodeSettings, NodeSystem, Peer} from './types.js'
+import type {NodeAuth, NodeSettings, NodeSystem} from './types.js'
 import type {UserSockets} from './user-sockets.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
@@ -32,6 +40,9 @@ export interface NodeOptions {
   advertise(listening: Address): string | undefined
   /** It keeps tunnels open to the proxies. */
   tunnel?: boolean
+  clusterName: string
+  /** How the cluster records, as last heard. */
+  recording: NodeSettings['recording']
   hostId: string
   nodename: string
   version: string
@@ -45,7 +56,11 @@ export interface NodeOptions {
   /** As `{kind: 'system', role: 'node', hostId}`. */
   auth: NodeAuth
   /** The sessions that this process holds. */
-  hub: Pick<SessionHub, 'host'>
+  hub: Pick<SessionHub, 'host' | 'find'>
+  /** Where it is not the one process with the auth service. */
+  hostKeys?: HostKeyStore
+  /** Those to begin with where nobody can be asked. */
+  knownLocks?: readonly Lock[]
   system: NodeSystem
   sockets: UserSockets
   log: Log
@@ -53,31 +68,26 @@ export interface NodeOptions {
   sessionId: () => string
 }
 
-interface Address {
-  host: string
-  port: number
-}
-
 export interface Node {
   address: Address
   /** What the node shows of itself now. */
   hostIdentity(): HostIdentity
   /** Serves a connection that came through a tunnel; its ends are what the proxy says they are. */
-  serve(stream: Duplex, ends: Pick<Peer, 'remoteAddress' | 'localAddress'>): void
+  serve(stream: Duplex, ends: Pick<Ends, 'remoteAddress' | 'localAddress'>): void
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
 
 /** Starts the node's SSH server. @throws what the auth service says, and the listen error, e.g. EADDRINUSE */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const {auth, log, now} = options
+  const {auth, log} = options
   const closing: (() => unknown)[] = []
   const closeAll = async (): Promise<void> => {
     for (const close of closing.splice(0).reverse()) await close()
   }
   try {
-    const cluster = await followCluster(auth)
-    const certificate = await obtainHostCertificate(auth, options.nodename, now)
+    const authorities = await lastHeard(auth)
+    const certificate = await obtainHostCertificate(options)
     const locks = await startLockWatch(options)
     closing.push(locks.close)
     const labels = await startLabels({fixed: options.labels, commands: options.commandLabels, log})
@@ -87,20 +97,18 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const state: NodeState = {
       ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
       settings: {
-        ...createSettings(options, cluster, certificate, locks),
+        ...createSettings(options, authorities, certificate, locks),
         ...{report: refusals.report, labels: labels.current},
       },
     }
-    const server = createServer({noDelay: true}, socket => takeClient(state, socket, peerOf(socket)))
+    const server = createServer({noDelay: true}, socket => takeClient(state, socket, endsOf(socket)))
     server.maxConnections = options.maxConnections
-    const address = await listen(server, options.listen, log)
+    const address = await listenAt(server, options.listen, log)
     closing.push(() => void server.close())
     const heartbeat = await startHeartbeat({
       ...{auth, log},
       record: () => hostRecord(options, labels.current(), address),
-      async onBeat() {
-        await Promise.all([cluster.refresh(), certificate.renew()])
-      },
+      onBeat: certificate.renew,
     })
     closing.push(heartbeat.close)
     return {
@@ -121,48 +129,30 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   }
 }
 
-/** What the node has to know of the cluster to serve anybody: asked when it is needed, kept where that fails. */
-interface ClusterFacts {
-  clusterName: string
-  recording: NodeSettings['recording']
-  authorities: NodeSettings['authorities']
-  refresh(): Promise<void>
-}
-
-async function followCluster(auth: NodeAuth): Promise<ClusterFacts> {
-  let ping = await auth.ping()
+/** The authorities of the cluster: asked when they are needed, kept where that fails. */
+async function lastHeard(auth: NodeAuth): Promise<NodeSettings['authorities']> {
   let authorities = await auth.trustedAuthorities()
-  return {
-    clusterName: ping.clusterName,
-    recording: () => ping.recording,
-    async authorities() {
-      try {
-        authorities = await auth.trustedAuthorities()
-      } catch (error) {
-        if (!isAway(asProblem(error))) throw error
-      }
-      return authorities
-    },
-    async refresh() {
-      ping = await auth.ping()
-    },
+  return async () => {
+    // Certificates go on being checked by what was known last while the auth service is away.
+    try {
+      authorities = await auth.trustedAuthorities()
+    } catch (error) {
+      if (!isAway(error)) throw error
+    }
+    return authorities
   }
 }
 
-/** Certificates go on being checked by what was known last while the auth service is away. */
-const isAway = ({code}: SallyportError): boolean => code === 'unavailable' || code === 'timeout'
-
 function createSettings(
   options: NodeOptions,
-  cluster: ClusterFacts,
+  authorities: NodeSettings['authorities'],
   certificate: HostCertificate,
   locks: LockWatch,
 ): Omit<NodeSettings, 'report' | 'labels'> {
-  const {auth, system, hub, hostId, nodename, now, sessionId, log} = options
+  const {auth, system, hub, hostId, nodename, clusterName, recording, now, sessionId, log} = options
   return {
-    ...{auth, system, hub, hostId, nodename, now, sessionId, log},
-    ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
-    guard: createGuard(locks),
+    ...{auth, system, hub, hostId, nodename, clusterName, recording, authorities, now, sessionId, log},
+    ...{locks, guard: createGuard(locks)},
     hostIdentity: async () => certificate.current(),
     graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -188,11 +178,11 @@ interface NodeState {
   settings: NodeSettings
   newcomers: Newcomers
   /** Every connection, and who logged in on it; the promise resolves when all about it is on record. */
-  clients: Map<Duplex, {client?: NodeClient; done: Promise<void>}>
+  clients: Map<Duplex, {client?: ServedClient; done: Promise<void>}>
   draining: boolean
 }
 
-function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
+function takeClient(state: NodeState, socket: Duplex, peer: Ends): void {
   const {clients, newcomers, settings, options} = state
   if (state.draining) return void socket.destroy()
   // Errors before the transport listens, such as a reset in the meantime, must not end the process.
@@ -201,7 +191,10 @@ function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
   const serve = async (): Promise<void> => {
     const admitted = await admit(settings, peer, socket)
     newcomers.leave(socket)
-    const client = serveNodeClient(settings, options.sockets, admitted, peer)
+    const client =
+      'login' in admitted
+        ? serveNodeClient(settings, options.sockets, admitted, peer)
+        : serveJoiner(settings, admitted, peer)
     Object.assign(entry, {client})
     if (state.draining) client.end(shuttingDown())
     await client.done
@@ -216,44 +209,15 @@ function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
     .finally(() => clients.delete(socket))
 }
 
-function peerOf(socket: Socket): Peer {
-  const plain = (address = ''): string => address.replace(/^::ffff:/i, '')
-  const named = (address: string, port = 0): string =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-  const remoteIp = plain(socket.remoteAddress)
-  return {
-    remoteIp,
-    remoteAddress: named(remoteIp, socket.remotePort),
-    localAddress: named(plain(socket.localAddress), socket.localPort),
-  }
-}
-
-function listen(server: Server, {host, port}: Address, log: Log): Promise<Address> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.removeListener('error', reject)
-      // Without descriptors there are no new connections for a while; those there are go on.
-      server.on('error', error => log.warn({error: error.message}, 'a connection could not be accepted'))
-      const address = server.address()
-      if (address === null || typeof address === 'string')
-        return reject(problem('internal', 'no TCP address'))
-      resolve({host: address.address, port: address.port})
-    })
-  })
-}
-
-async function endClients(clients: NodeState['clients'], drainMilliseconds: number): Promise<void> {
+async function endClients(clients: NodeState['clients'], milliseconds: number): Promise<void> {
   for (const [socket, {client}] of clients) if (!client) socket.destroy()
   const done = Promise.all([...clients.values()].map(entry => entry.done))
-  let timer: NodeJS.Timeout | undefined
-  const patience = new Promise(resolve => {
-    timer = setTimeout(resolve, drainMilliseconds)
+  await drain({
+    ...{milliseconds, done: () => done},
+    end() {
+      for (const {client} of clients.values()) client?.end(shuttingDown())
+    },
   })
-  await Promise.race([done, patience])
-  clearTimeout(timer)
-  for (const {client} of clients.values()) client?.end(shuttingDown())
-  await done
 }
 
 const shuttingDown = (): SallyportError =>

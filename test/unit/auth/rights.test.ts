@@ -27,7 +27,7 @@ const table: Record<keyof AuthApi, string[]> = {
   exportAuthorities: everybody,
   join: everybody,
   establishTrust: everybody,
-  listRemoteClusters: [...known, 'node', 'proxy'],
+  listRemoteClusters: [...known, 'proxy'],
   removeRemoteCluster: ['editor', 'admin'],
   listTrustedClusters: ['editor', 'admin'],
   removeTrustedCluster: ['editor', 'admin'],
@@ -48,7 +48,7 @@ const table: Record<keyof AuthApi, string[]> = {
   listLocks: ['editor', 'admin'],
   removeLock: ['editor', 'admin'],
   enrolHost: everybody,
-  listHosts: [...known, 'node', 'proxy'],
+  listHosts: [...known, 'proxy'],
   getHost: ['editor', 'admin'],
   updateHost: ['editor', 'admin'],
   removeHost: ['editor', 'admin'],
@@ -75,13 +75,15 @@ const table: Record<keyof AuthApi, string[]> = {
   upsertTracker: ['node', 'proxy'],
   removeTracker: ['node', 'proxy'],
   dropTrackers: ['node', 'proxy'],
-  permitJoin: ['proxy'],
+  permitJoin: ['node', 'proxy'],
   watchEndings: ['node', 'proxy'],
   trustedAuthorities: ['node', 'proxy'],
   issueProxyHostCertificate: ['proxy'],
   issueNodeHostCertificate: ['node'],
   renewHostCertificates: ['node', 'proxy'],
   announceProxy: ['proxy'],
+  vouchConnection: ['proxy'],
+  placeProxy: ['proxy'],
   decide: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   watchCluster: ['node', 'proxy'],
@@ -151,6 +153,15 @@ describe('a certificate that is still valid', () => {
     await auth.admin.updateUser({name: 'joe', roles: ['access']})
     expect((await failure(joe.listUsers())).code).toBe('access_denied')
   })
+})
+
+test('what is asked on a connection that has outlived its certificate is refused', async () => {
+  const auth = await openAuth()
+  await signUp(auth)
+  const joe = auth.service.as({...userCaller('joe'), expires: auth.clock.now + 1} as Caller)
+  await joe.listRecordings({})
+  auth.clock.now += 1
+  expect((await failure(joe.listRecordings({}))).code).toBe('certificate_expired')
 })
 
 test('sessions are recorded strictly where the cluster says so', async () => {

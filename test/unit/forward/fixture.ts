@@ -3,7 +3,7 @@ import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
 import type {SessionTracker} from '../../../src/lib/auth/contract.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import type {ForwardAuth, ForwardSettings} from '../../../src/lib/forward/index.js'
-import type {ConnectionGuard, GuardedConnection} from '../../../src/lib/session/index.js'
+import type {ConnectionGuard, GuardedConnection} from '../../../src/lib/session/guard.js'
 import {createParty, type Party, type PartyAuth} from '../../../src/lib/session/party.js'
 import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/session/record.js'
 import {hostAuthority, userAuthority} from '../ssh/fixture.js'
@@ -97,11 +97,14 @@ export const openGuard = (): ConnectionGuard & {inside: Set<GuardedConnection>} 
 }
 
 /** Sessions that can be joined, by their IDs. */
-export function openHub(auth: FakeAuth): ForwardSettings['hub'] & {parties: Map<string, Party>} {
+export function openHub(
+  auth: FakeAuth,
+): ForwardSettings['hub'] & {parties: Map<string, Party>; find(sid: string): Party | undefined} {
   const parties = new Map<string, Party>()
   let guests = 0
   return {
     parties,
+    find: sid => parties.get(sid),
     host: session =>
       createParty({
         ...{
