@@ -35,6 +35,8 @@ export interface ClusterAccess {
   disconnectExpiredCert: boolean
   /** The least that a session's recording must be; best_effort where nothing is said. */
   recordSession?: Strictness
+  /** Every session asks for a second factor, whatever roles say. */
+  requireSessionMfa?: boolean
 }
 
 export interface SessionOptions {
@@ -53,6 +55,10 @@ export interface SessionOptions {
   maxConnections: number
   /** Sessions at a time on one connection; 0 is no limit. */
   maxSessions: number
+  /** Whoever connects shows a second factor besides the certificate. */
+  requireSessionMfa: boolean
+  /** The certificate is good from the address alone that its owner logged in from. */
+  pinSourceIp: boolean
   /** Who has to look on; absent: nobody. */
   oversight?: Oversight
 }
