@@ -28,8 +28,7 @@ const fewest = (values: readonly number[], fallback: number): number => {
 
 /** Merges the options of all roles: permissions add up, limits narrow down. */
 export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): SessionOptions {
-  const any = (key: YesOrNo): boolean =>
-    valuesOf(roles, key).some(Boolean)
+  const any = (key: YesOrNo): boolean => valuesOf(roles, key).some(Boolean)
   const ports = valuesOf(roles, 'portForwarding')
   const oversight = oversightOf(roles, 'ssh')
   const idle = [...valuesOf(roles, 'clientIdleTimeoutSeconds'), cluster.clientIdleTimeoutSeconds]

@@ -24,6 +24,8 @@ export interface AccessRequest {
   labels?: Record<string, string>
   /** Other names of the host, by which it may be locked. Looked up like the labels. */
   aliases?: readonly string[]
+  /** Whether the user can show a second factor; absent where nobody can say. Looked up like the labels. */
+  enrolled?: boolean
 }
 
 /** How much is demanded where something that protects a session cannot be had. */

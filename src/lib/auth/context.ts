@@ -46,6 +46,7 @@ export interface AuthContext {
   audit: AuditSink & Pick<AuditLog, 'query' | 'head'>
   recordings: RecordingStore
   users: Records<User>
+  knowsSecrets: true
   invites: Records<StoredInvite>
   passwords: Passwords
   otp: OneTimePasswords

@@ -251,6 +251,8 @@ const writeOptions = (given: RoleOptions): RoleOptionsResource =>
     max_sessions: given.maxSessions,
     disconnect_expired_cert: given.disconnectExpiredCert,
     permit_x11_forwarding: given.permitX11Forwarding,
+    require_session_mfa: given.requireSessionMfa,
+    pin_source_ip: given.pinSourceIp,
     record_session: given.recordSession && {ssh: given.recordSession},
     lock: given.lock,
   })

@@ -56,6 +56,21 @@ export interface JoinPermit {
   /** The name and roles that whoever joins still has. */
   user: string
   roles: string[]
+  /** Whoever joins shows a second factor first. */
+  secondFactor?: true
   /** Unix ms at which whoever joins has to leave: the end of the certificate, where that ends connections. */
   until?: number
+}
+
+/** The second factor of a session, and which session that is, for the audit log. */
+export interface SessionMfa {
+  user: string
+  /** As it was typed. */
+  code: string
+  /** `ip:port` of the user. */
+  address: string
+  login?: string
+  server_hostname?: string
+  /** Of a session that is joined. */
+  sid?: string
 }

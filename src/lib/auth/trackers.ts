@@ -1,8 +1,9 @@
-import {type JoinMode, mayUse, mergeOptions, modesOf, type Role} from '../access/index.js'
+import {type JoinMode, mayUse, mergeOptions, modesOf, noAuthenticator, type Role} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, SessionEnding, SessionTracker} from './contract.js'
 import {currentCaller} from './current-user.js'
+import {userKey} from './names.js'
 import {type StoredTracker, sessionTrackerSchema} from './records.js'
 import {watchState} from './watch-state.js'
 
@@ -100,9 +101,15 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       if (!tracker || !maySee(name, inForce, tracker)) return refuse(notFound(sid))
       const modes = modesOf(name, inForce, tracker)
       if (!modes.includes(mode)) return refuse(wrongMode(mode, modes))
-      const {disconnectExpiredCert} = mergeOptions(inForce, context.settings.access)
+      const {disconnectExpiredCert, requireSessionMfa} = mergeOptions(inForce, context.settings.access)
+      const enrolled = (await context.users.get(userKey(name)))?.value.otpSecret !== undefined
+      if (requireSessionMfa && !enrolled) return refuse(problem('access_denied', noAuthenticator(name)))
       const until = identity.validBefore * 1000
-      return {tracker, user: name, roles: named, ...(disconnectExpiredCert && {until})}
+      return {
+        ...{tracker, user: name, roles: named},
+        ...(requireSessionMfa && {secondFactor: true}),
+        ...(disconnectExpiredCert && {until}),
+      }
     },
     watchEndings: async ({signal}) => watchState({backend, prefix: 'endings/', read: readEndings, signal}),
   }

@@ -6,7 +6,7 @@ import type {ConnectionGuard, DoorSettings, Ends, Log, SessionAuth, SessionHub} 
 import type {HostIdentity} from '../ssh/index.js'
 
 /** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
-export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'decide'>
+export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'decide' | 'checkSessionMfa'>
 
 /** What is the same for every connection that a proxy forwards. */
 export interface ForwardSettings extends DoorSettings {

@@ -9,11 +9,11 @@ export async function admit(settings: NodeSettings, ends: Ends, stream: Duplex):
   const admitted = await admitClient(
     settings,
     {
-      ...{stream, ends, hostIdentity, userAuthorities: authorities.user},
+      ...{stream, ends, hostIdentity, userAuthorities: authorities.user, forwarders: authorities.host},
       refusal: login => ({login, server_id: hostId, server_hostname: nodename}),
     },
     {
-      host: nodename,
+      ...{host: nodename, auth},
       decide: (login, identity) => auth.decide({identity, login, host: nodename, hostId}),
     },
   )

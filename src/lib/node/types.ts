@@ -14,7 +14,13 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 export type NodeAuth = SessionAuth &
   Pick<
     AuthApi,
-    'ping' | 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'
+    | 'ping'
+    | 'trustedAuthorities'
+    | 'decide'
+    | 'checkSessionMfa'
+    | 'watchLocks'
+    | 'issueNodeHostCertificate'
+    | 'heartbeat'
   >
 
 /** What programs are told about their session. */

@@ -5,6 +5,7 @@ export {
   acceptClient,
   admitClient,
   type DoorSettings,
+  requirePin,
 } from './admit.js'
 export type {Seat} from './audience.js'
 export {
@@ -16,7 +17,14 @@ export {
 export {watchConnection} from './connection-watch.js'
 export {drain} from './drain.js'
 export {followState} from './follow.js'
-export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
+export {
+  checkForwarderProof,
+  type ForwarderWord,
+  forwarderProofRequest,
+  forwarderWordMethod,
+  makeForwarderProof,
+  makeForwarderWord,
+} from './forwarder-proof.js'
 export {
   type ConnectionGuard,
   createGuard,
@@ -48,6 +56,7 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {leaveScreen} from './screen-paint.js'
+export {type CodeCheck, codeCheck} from './second-factor.js'
 export {
   type ClientSessions,
   clientConnection,
