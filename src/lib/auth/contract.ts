@@ -62,7 +62,14 @@ export type Caller =
       address?: string
     }
   /** A user known by an SSH certificate that the proxy verified. */
-  | {kind: 'user'; name: string; roles: string[]; logins: string[]}
+  | {
+      kind: 'user'
+      name: string
+      roles: string[]
+      logins: string[]
+      /** Unix ms until which the certificate is good, however long the connection lasts. */
+      expires?: number
+    }
   /** Nobody yet: sign-up and login. */
   | {kind: 'anonymous'; address: string}
 

@@ -5,7 +5,7 @@ import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {forward, type Ingress, type OuterConnection, prepare, type Target} from '../forward/index.js'
-import {personOf} from '../session/index.js'
+import {personOf, rejectOpen} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
@@ -100,6 +100,8 @@ export function serveClient(
   }
 
   connection.onChannelOpen = open => {
+    // What runs goes on where no role says otherwise; nothing new begins.
+    if (identity.validBefore * 1000 <= context.now()) return rejectOpen(open, expired())
     if (open.type === 'session') {
       const joined = async (words: string, channel: Channel) => {
         if (context.draining()) throw shuttingDown()
@@ -114,7 +116,8 @@ export function serveClient(
         `the proxy has no ${open.type.slice(0, 64)} channels`,
       )
     }
-    const caller: Caller = {kind: 'user', name: identity.user, roles: identity.roles, logins: identity.logins}
+    const {user: name, roles, logins} = identity
+    const caller: Caller = {...{kind: 'user', name, roles, logins}, expires: identity.validBefore * 1000}
     context.serveApi(open.accept(), caller, {certificate, address: outer.remoteIp})
   }
   connection.onGlobalRequest = ({type}) =>
@@ -205,6 +208,9 @@ const notAHost = (): SallyportError =>
   problem('usage', 'this is the proxy, it runs no commands itself', {
     hint: 'name a host: `sallyport ssh user@host`, or `ssh -A -J` with the proxy as jump host',
   })
+
+const expired = (): SallyportError =>
+  problem('certificate_expired', 'your certificate has expired', {hint: 'log in again'})
 
 export const shuttingDown = (): SallyportError =>
   problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})

@@ -99,7 +99,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
-    report: refusals.report,
+    ...{report: refusals.report, running: state.forwarders, draining: () => state.draining},
   }).catch(async error => {
     await closeAll()
     throw error

@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
-import type {ConnectionGuard, Log} from '../session/index.js'
+import type {ConnectionGuard, Log, ServedClient} from '../session/index.js'
 import type {AlgorithmChoice} from '../ssh/index.js'
 import {parseAuthorizedKey} from '../sshcert/index.js'
 import {startTunnels, type Tunnels} from '../tunnel/index.js'
@@ -23,6 +23,8 @@ export interface ProxyTunnelsOptions {
   dialAuth(): Promise<Duplex>
   certificates: HostCertificates
   guard: ConnectionGuard
+  running: Set<ServedClient>
+  draining(): boolean
   dial: DialSettings
   report(input: AuditInput): void
   maxConnections: number
@@ -61,6 +63,8 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     hostIdentity: () => certificates.for([clusterName]),
     dial: options.dial,
     guard: options.guard,
+    running: options.running,
+    draining: options.draining,
     log: options.log,
   })
   return {

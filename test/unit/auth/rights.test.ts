@@ -153,6 +153,15 @@ describe('a certificate that is still valid', () => {
   })
 })
 
+test('what is asked on a connection that has outlived its certificate is refused', async () => {
+  const auth = await openAuth()
+  await signUp(auth)
+  const joe = auth.service.as({...userCaller('joe'), expires: auth.clock.now + 1} as Caller)
+  await joe.listRecordings({})
+  auth.clock.now += 1
+  expect((await failure(joe.listRecordings({}))).code).toBe('certificate_expired')
+})
+
 test('sessions are recorded strictly where the cluster says so', async () => {
   const auth = await openAuth({recording: 'proxy-sync'})
   await signUp(auth)

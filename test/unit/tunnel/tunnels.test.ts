@@ -4,8 +4,14 @@ import type {Duplex} from 'node:stream'
 import {text} from 'node:stream/consumers'
 import fc from 'fast-check'
 import {afterEach, describe, expect, it, vi} from 'vitest'
+import type {Channel, ChannelOpen} from '../../../src/lib/ssh/index.js'
 import {publicKeyBlob, signerFromKey, WireWriter} from '../../../src/lib/sshcert/index.js'
-import {readForeignDial, writeForeignDial} from '../../../src/lib/tunnel/foreign.js'
+import {
+  foreignEndRequest,
+  readForeignDial,
+  writeForeignDial,
+  writeForeignTerms,
+} from '../../../src/lib/tunnel/foreign.js'
 import {
   acceptTransport,
   keepTunnel,
@@ -14,6 +20,7 @@ import {
   type TunnelPeer,
   type Tunnels,
   type TunnelsOptions,
+  type TunnelTrust,
 } from '../../../src/lib/tunnel/index.js'
 import {readTransport} from '../../../src/lib/tunnel/transport.js'
 import {certify, hostAuthority, newKey} from '../ssh/fixture.js'
@@ -145,6 +152,60 @@ describe('a tunnel', () => {
     expect(JSON.stringify(warned.mock.calls[0])).toContain('no proxy of the cluster')
     expect(tunnels.has(peer)).toBe(false)
     warned.mockRestore()
+  })
+})
+
+describe('the way to a host of a leaf', () => {
+  const wish = {certificate: publicKeyBlob(newKey()), login: 'root', host: 'db1', port: 22, ...transport}
+  const leafTrust = async (): Promise<TunnelTrust> => ({
+    ...{clusterName: 'root.test', hostAuthorities: [hostAuthority.publicBlob], now: Date.now()},
+    leaves: new Map([['leaf.test', [hostAuthority.publicBlob]]]),
+  })
+  /** A leaf's end of a tunnel. */
+  async function leaf(port: number, onChannelOpen: (open: ChannelOpen) => void): Promise<void> {
+    const key = newKey()
+    const extensions = new Map([
+      ['x-teleport-role', 'Proxy'],
+      ['x-teleport-authority', 'leaf.test'],
+    ])
+    const blob = await certify(key, 'host', {principals: ['leaf.test'], extensions})
+    const tunnel = keepTunnel({
+      ...{address: {host: '127.0.0.1', port}, username: 'leaf.test', onChannelOpen, random: () => 0},
+      credential: async () => ({blob, signer: signerFromKey(key)}),
+      cluster: async () => ({name: 'root.test', hostAuthorities: [hostAuthority.publicBlob]}),
+      ...{log, now: Date.now},
+    })
+    ends.push(tunnel.close)
+    await tunnel.opened
+  }
+
+  it('comes with what the leaf demands, and with why it ends it', async () => {
+    const tunnels = await server({trust: leafTrust})
+    let there: Channel | undefined
+    await leaf(tunnels.address.port, open => {
+      expect(readForeignDial(open.data)).toEqual(wish)
+      there = open.accept(writeForeignTerms({maxSessions: 3, idleTimeoutSeconds: 900}))
+    })
+    await vi.waitFor(() => expect(tunnels.clusters()).toEqual(['leaf.test']))
+    const way = await tunnels.dialForeign('leaf.test', wish)
+    expect(way.terms).toEqual({maxSessions: 3, idleTimeoutSeconds: 900})
+    expect(way.ended()).toBeUndefined()
+    const gone = once(way.stream.resume(), 'close')
+    const line = 'the role web is locked\u001b[2J here; ask an administrator [access_denied]'
+    await there?.request(foreignEndRequest, new WireWriter().string(line).finish(), false)
+    there?.end(() => there?.close())
+    await gone
+    expect(way.ended()).toMatchObject({
+      code: 'access_denied',
+      message: 'the role web is locked [2J here; ask an administrator',
+    })
+  })
+
+  it('is not taken without', async () => {
+    const tunnels = await server({trust: leafTrust})
+    await leaf(tunnels.address.port, open => void open.accept(Buffer.from([0, 0])))
+    await vi.waitFor(() => expect(tunnels.clusters()).toEqual(['leaf.test']))
+    await expect(tunnels.dialForeign('leaf.test', wish)).rejects.toMatchObject({code: 'protocol_error'})
   })
 })
 
