@@ -60,6 +60,8 @@ export interface Target {
 /** A client's own connection to the proxy, already authenticated. */
 export interface OuterConnection extends Ends {
   identity: Identity
+  /** The certificate is good from this address alone. */
+  pinned: boolean
   /** Opens the agent at the other end of the outer connection. */
   openAgent(): Promise<Duplex>
 }

@@ -1,10 +1,11 @@
 import {type JoinMode, joinModes} from '../access/index.js'
 import {problem, problemLine} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
-import {leaveScreen, type Seat, watchConnection} from '../session/index.js'
+import {codeCheck, leaveScreen, type Seat, watchConnection} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
+import {askCode} from './join-code.js'
 
 /** Who takes nothing any more is not waited for longer than this. */
 const farewellMilliseconds = 1000
@@ -22,7 +23,7 @@ export async function joinSession(
   channel: Channel,
 ): Promise<void> {
   const {sid, mode} = parseJoin(words)
-  const {tracker, user, roles, until} = await auth.permitJoin({identity, sid, mode})
+  const {tracker, user, roles, secondFactor, until} = await auth.permitJoin({identity, sid, mode})
   const party = hub.find(sid)
   if (!party && tracker.heldBy !== hostId && tracker.hostId === tracker.heldBy)
     throw problem(
@@ -37,6 +38,8 @@ export async function joinSession(
       hint: `join it with --proxy and the address of ${tracker.holder}`,
     })
   if (!party) throw problem('not_found', 'the session is over')
+  if (secondFactor)
+    await askCode(channel, codeCheck(auth, {user, address: remoteAddress, host: tracker.host, sid}))
   const seat = seatOn(channel)
   seat.tell(welcome(mode, sid, tracker.user))
   const guest = await party.join({user, roles, mode, address: remoteAddress, seat})

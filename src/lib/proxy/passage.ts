@@ -8,6 +8,7 @@ import {
   type ConnectionGuard,
   guardedTarget,
   type Log,
+  requirePin,
   type ServedClient,
   watchConnection,
 } from '../session/index.js'
@@ -22,6 +23,10 @@ export interface PassageOptions {
   /** Absent where only client and host see it: then it may be any of the certificate. */
   login?: string
   target: Target
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
+  /** The host itself asks for a second factor where roles want one. */
+  hostAsks: boolean
   /** What those roles say. */
   options: SessionOptions
   /** What the event about the connection says besides. */
@@ -43,6 +48,8 @@ export interface PassageOptions {
 export async function passThrough(passage: PassageOptions): Promise<void> {
   const {identity, login, target, options, emit} = passage
   if (options.oversight) throw unseen()
+  if (options.requireSessionMfa && !passage.hostAsks) throw unasked()
+  requirePin(options, passage.pinned)
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -126,6 +133,13 @@ const unseen = (): SallyportError =>
     {
       hint: 'ask an administrator',
     },
+  )
+
+const unasked = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need a second factor, and nobody on the way to this host can ask for it',
+    {hint: 'proxies that record ask (session_recording: proxy), and so do nodes of their own cluster'},
   )
 
 const hungUp = ({host, port}: Target): SallyportError =>

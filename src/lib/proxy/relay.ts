@@ -10,6 +10,8 @@ import {passThrough} from './passage.js'
 export interface RelayOptions {
   context: ProxyContext
   identity: Identity
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
   target: Target
   openChannel: () => Channel
   emit(input: AuditInput): Promise<unknown>
@@ -26,7 +28,9 @@ export async function relay(options: RelayOptions): Promise<void> {
   const {guard, forwarders: running, log, now} = context
   const allowed = await decide(context, identity, target)
   const fields = {session_recording: context.mode}
-  await passThrough({...{guard, running, log, now}, ...options, options: allowed, fields})
+  // A node of ours asks for whatever its users have to show.
+  const hostAsks = target.registered?.subKind === 'node' && target.cluster === undefined
+  await passThrough({...{guard, running, log, now}, ...options, options: allowed, hostAsks, fields})
 }
 
 type Allowed = Extract<AccessDecision, {allowed: true}>

@@ -32,7 +32,7 @@ export const codeCheck =
 
 /** What `require_session_mfa` asks for at the beginning of a connection. */
 export const sessionFactor = (check: CodeCheck): SecondFactor => ({
-  notice: 'a code of your authenticator app is needed for this connection; BatchMode cannot ask for it',
+  notice: 'a code of your authenticator app is needed for this connection, typed at a terminal',
   prompt: 'Code of your authenticator app: ',
   check,
 })

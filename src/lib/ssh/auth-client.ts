@@ -43,6 +43,8 @@ export interface ClientAuthentication {
   receive(payload: Buffer): void
   /** The connection has ended: no credential is asked for or used any more. */
   stop(): void
+  /** Why the host refused, in its own words, where it gave some. */
+  reason(): SallyportError | undefined
 }
 
 /** sshd closes the connection after six failures by default (MaxAuthTries). */
@@ -171,6 +173,11 @@ export function authenticateToServer(
     stop() {
       finished = true
     },
+    reason() {
+      const line = explanationIn(banner)
+      // Without a code it is a notice.
+      return line !== undefined && /\[[a-z_]+\]\s*$/.test(line) ? explained(line) : undefined
+    },
   }
 }
 
@@ -220,10 +227,16 @@ function algorithmFor(blob: Buffer): {algorithm: string; format: string} {
   return {algorithm, format: algorithm}
 }
 
+/** The last line by which a Sallyport server explains itself. */
+const explanationIn = (banner: string): string | undefined =>
+  [...banner.matchAll(/^sallyport: (.*)$/gm)].at(-1)?.[1]
+
+const explained = (line: string): SallyportError => parseProblemLine(peerText(line), 'access_denied')
+
 /** A Sallyport server explains itself in a banner; that explanation is the error. Others only say no. */
 function refusal(username: string, tried: number, banner: string): SallyportError {
-  const explanation = [...banner.matchAll(/^sallyport: (.*)$/gm)].at(-1)?.[1]
-  if (explanation) return parseProblemLine(peerText(explanation), 'access_denied')
+  const line = explanationIn(banner)
+  if (line) return explained(line)
   const offered =
     tried === 0 ? 'there was no certificate to offer' : 'none of the certificates offered was accepted'
   return problem('target_refused', `the host refused to log in ${JSON.stringify(username)}: ${offered}`, {

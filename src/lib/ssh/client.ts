@@ -47,7 +47,11 @@ export function connect(options: ConnectOptions): Promise<SshConnection> {
         clearTimeout(timer)
         authentication.stop()
         connection.ended(error)
-        reject(error ?? problem('protocol_error', 'handshake failed: the host closed the connection'))
+        reject(
+          authentication.reason() ??
+            error ??
+            problem('protocol_error', 'handshake failed: the host closed the connection'),
+        )
       },
     })
     const startTimer = (): NodeJS.Timeout =>

@@ -83,6 +83,7 @@ const table: Record<keyof AuthApi, string[]> = {
   renewHostCertificates: ['node', 'proxy'],
   announceProxy: ['proxy'],
   decide: ['node', 'proxy'],
+  checkSessionMfa: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   watchCluster: ['node', 'proxy'],
   emit: ['node', 'proxy'],

@@ -3,7 +3,16 @@ import {problem, SallyportError} from '../../../src/lib/errors/index.js'
 import type {AcceptOptions, ConnectOptions, SecondFactor} from '../../../src/lib/ssh/index.js'
 import {message} from '../../../src/lib/ssh/messages.js'
 import {signerFromKey, WireReader, WireWriter} from '../../../src/lib/sshcert/index.js'
-import {acceptOn, certify, connectOn, hostIdentity, judgeUser, newKey, streamPair, userCredential} from './fixture.js'
+import {
+  acceptOn,
+  certify,
+  connectOn,
+  hostIdentity,
+  judgeUser,
+  newKey,
+  streamPair,
+  userCredential,
+} from './fixture.js'
 import {type RawPeer, rawClient, rawPeer, serviceRequest, userauth} from './raw-peer.js'
 
 const key = newKey()
@@ -307,7 +316,7 @@ describe('a client', () => {
       ...{
         answer,
         verifyHostKey: async () => undefined,
-        },
+      },
       credentials: async () => [await userCredential()],
     })
     connecting.catch(() => undefined)
