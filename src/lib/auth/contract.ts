@@ -32,6 +32,7 @@ export type {
   TokenRole,
 } from './join-types.js'
 export type {
+  HolderWay,
   JoinPermit,
   Participant,
   ParticipantMode,
@@ -330,8 +331,8 @@ export interface AuthApi {
   /** All that an earlier process of this holder has left: its sessions ended with it. */
   dropTrackers(heldBy: string): Promise<void>
   /**
-   * Whether a user may join a session in this mode; a refusal is audited. Throws `not_found` also where the user may not
-   * know of the session, `access_denied` for the mode.
+   * Whether a user may join a session in this mode; a refusal is audited. A node asks for the sessions that it holds.
+   * Throws `not_found` also where the user may not know of the session, `access_denied` for the mode.
    */
   permitJoin(request: {identity: Identity; sid: string; mode: ParticipantMode}): Promise<JoinPermit>
   /** Sessions to be ended: all of the last minutes at once, and again after each change, until the signal. */
@@ -357,6 +358,8 @@ export interface AuthApi {
   routeHost(request: HostRouteRequest): Promise<Route>
   /** A proxy says where users reach its web port, `https://host[:port]`: links are made for the one that said so last. */
   announceProxy(request: {webUrl: string}): Promise<void>
+  /** A proxy says where other proxies reach its SSH front, `host:port`, at least once a day. */
+  placeProxy(request: {address: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
   /** Uses the code up. @throws bad_credentials, account_locked, rate_limited */
   checkSessionMfa(request: SessionMfa): Promise<void>
@@ -394,6 +397,7 @@ export type SystemApi = Pick<
   | 'listHosts'
   | 'routeHost'
   | 'announceProxy'
+  | 'placeProxy'
   | 'decide'
   | 'checkSessionMfa'
   | 'upsertTracker'

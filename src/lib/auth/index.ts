@@ -2,7 +2,7 @@
 // http-server.ts and http-client.ts carry the contract over a stream.
 export {type ClusterClient, createClusterClient} from './cluster-client.js'
 export type {Credentials, ServerAddress} from './cluster-connection.js'
-export {type ClusterFollower, followCluster, withoutAuth} from './cluster-follower.js'
+export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster-follower.js'
 export {type ClusterServer, startClusterServer} from './cluster-server.js'
 export {type CompletionOptions, createCompletion, type SessionCompletion} from './completion.js'
 export type {AuthSettings} from './context.js'
@@ -13,6 +13,7 @@ export type {
   AuthorityType,
   AuthService,
   Caller,
+  ClusterState,
   CreatedInvite,
   HostCertificates,
   Invite,
@@ -31,6 +32,7 @@ export {enrolOverNetwork} from './enrol-client.js'
 export {type AuthClient, createAuthClient} from './http-client.js'
 export {type ApiServer, createApiServer} from './http-server.js'
 export {createMachineKey, type JoinOptions, joinCluster} from './join-client.js'
+export {readClusterState} from './kept-state.js'
 export type {RemoteAuthApi} from './remote-methods.js'
 export type {
   NodeResource,
@@ -45,3 +47,4 @@ export {createSessionHolders} from './session-holders.js'
 export type {AnonymousApi} from './system-methods.js'
 export {askRoot} from './trust-client.js'
 export {userOfCertificate} from './user-certificate.js'
+export {fromWire, toWire} from './wire.js'

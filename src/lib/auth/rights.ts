@@ -77,6 +77,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   issueNodeHostCertificate: 'system',
   renewHostCertificates: 'system',
   announceProxy: 'system',
+  placeProxy: 'system',
   heartbeat: 'system',
   routeHost: 'system',
   watchTrustedClusters: 'system',
@@ -99,7 +100,7 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'watchTrustedClusters',
   'admitForeign',
   'announceProxy',
-  'permitJoin',
+  'placeProxy',
 ])
 /** And the reverse. */
 const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])

@@ -45,6 +45,7 @@ import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createSessionHolders} from './session-holders.js'
 import {sessionMfaMethods} from './session-mfa.js'
+import {proxyPlaceMethods} from './session-ways.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
 import {trackerMethods} from './trackers.js'
@@ -140,6 +141,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...clusterStateMethods(context, caller),
     ...sessionMfaMethods(context, caller),
     ...trackerMethods(context, caller, roles),
+    ...proxyPlaceMethods(context, caller),
     ...remoteClusterMethods(context, caller, actor),
     ...trustedClusterMethods(context, actor),
     ...foreignUserMethods(context),

@@ -72,6 +72,7 @@ export const systemInputs = {
   issueNodeHostCertificate: z.tuple([z.strictObject({nodename: z.string().max(1024), publicKey: bytes})]),
   renewHostCertificates: z.tuple([z.strictObject({publicKey: z.string().max(4096)})]),
   announceProxy: z.tuple([z.strictObject({webUrl: z.string().max(300)})]),
+  placeProxy: z.tuple([z.strictObject({address})]),
   heartbeat: z.tuple([checkedThere]),
   listHosts: z.tuple([z.strictObject({search: z.string().max(1024).optional(), labels: labels.optional()})]),
   routeHost: z.tuple([

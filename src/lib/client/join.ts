@@ -3,13 +3,14 @@ import type {ParticipantMode} from '../auth/contract.js'
 import {parseProblemLine, problem, type SallyportError} from '../errors/index.js'
 import type {Channel, SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
+import {connectToHolder, type Holder, readHolder} from './holder.js'
 import {loadIdentity} from './identity.js'
 import {type IdentityFlags, identityOptions} from './identity-flags.js'
 import {connectToProxy} from './proxy-connection.js'
 import {openTerminal, type RawTerminal, type TerminalSize} from './terminal.js'
 
 interface JoinOptions {
-  /** To the proxy. */
+  /** To the machine that holds the session, or to a proxy that knows which that is. */
   connection: SshConnection
   sid: string
   mode: ParticipantMode
@@ -26,15 +27,17 @@ const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
 /**
  * Joins a session that runs and shows it until it ends, or until this side leaves. The session keeps its size, whatever
  * that of the terminal here is.
- * @throws what the proxy says against it
+ * @returns the machine that holds it, where that is another one; undefined at its end
+ * @throws what the other side says against it
  */
-async function joinSession(options: JoinOptions): Promise<void> {
-  const {connection, sid, mode, stdin, stdout, stderr} = options
+async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
+  const {connection, mode, stdin, stdout, stderr} = options
   const channel = await connection.openChannel('session')
   const terminal = stdin.isTTY === true && stdout.isTTY === true
   const screen = {shown: false, left: false, status: undefined as number | undefined}
   const refusal = readLines(channel, stderr)
   let broken: SallyportError | undefined
+  let holder: Holder | undefined
   void connection.closed.then(error => {
     broken = error
   })
@@ -47,13 +50,14 @@ async function joinSession(options: JoinOptions): Promise<void> {
       if (!screen.shown) compareSizes(readSize(data), options)
       screen.shown = true
     }
+    if (type === 'session-holder@sallyport') holder = readHolder(data)
     reply(type === 'keepalive@openssh.com')
   }
   const leave = (): void => {
     screen.left = true
     channel.close()
   }
-  await channel.request('subsystem', new WireWriter().string(`join:${sid}:${mode}`).finish())
+  await channel.request('subsystem', new WireWriter().string(`join:${wishOf(options)}`).finish())
   // Without a terminal of its own a session ends lines with LF alone, which a raw terminal takes at its word.
   const shown = show(channel, stdout, data => (terminal && !screen.shown ? withReturns(data) : data))
   const keyboard = terminal ? attach(channel, mode, leave) : undefined
@@ -64,10 +68,11 @@ async function joinSession(options: JoinOptions): Promise<void> {
     await shown
   } finally {
     keyboard?.restore()
-    if (!terminal) stdin.destroy()
+    if (!terminal && !holder) stdin.destroy()
     if (stdout.isTTY && screen.shown && screen.status === undefined) stdout.write(restoreScreen)
   }
-  if (screen.left || screen.status === 0) return
+  if (holder && !screen.shown && !screen.left) return holder
+  if (screen.left || screen.status === 0) return undefined
   // A connection that breaks closes its channels first and says so afterwards.
   await new Promise(resolve => void setImmediate(resolve))
   if (broken) throw broken
@@ -136,6 +141,8 @@ function attach(channel: Channel, mode: ParticipantMode, leave: () => void): Raw
   return terminal
 }
 
+const wishOf = ({sid, mode}: Pick<JoinOptions, 'sid' | 'mode'>): string => `${sid}:${mode}`
+
 /** Joins as whom the flags say, with the terminal of this process. */
 export async function withJoinedSession(
   flags: IdentityFlags,
@@ -145,7 +152,13 @@ export async function withJoinedSession(
   const connection = await connectToProxy(identity)
   try {
     const {stdin, stdout, stderr} = process
-    await joinSession({...which, connection, stdin, stdout, stderr})
+    const options = {...which, stdin, stdout, stderr}
+    const holder = await joinSession({...options, connection})
+    if (!holder) return
+    const direct = await connectToHolder(identity, connection, wishOf(which), holder)
+    if (await joinSession({...options, connection: direct}))
+      throw problem('unavailable', 'the session has moved', {hint: 'join it again'})
+    direct.disconnect()
   } finally {
     connection.disconnect()
     await connection.closed

@@ -25,8 +25,6 @@ export interface PassageOptions {
   target: Target
   /** The certificate is good from the client's address alone. */
   pinned: boolean
-  /** The host itself asks for a second factor where roles want one. */
-  hostAsks: boolean
   /** What those roles say. */
   options: SessionOptions
   /** What the event about the connection says besides. */
@@ -47,8 +45,8 @@ export interface PassageOptions {
  */
 export async function passThrough(passage: PassageOptions): Promise<void> {
   const {identity, login, target, options, emit} = passage
-  if (options.oversight) throw unseen()
-  if (options.requireSessionMfa && !passage.hostAsks) throw unasked()
+  if (options.oversight && !seesToIt(target, login)) throw unseen()
+  if (options.requireSessionMfa && !seesToIt(target, login)) throw unasked()
   requirePin(options, passage.pinned)
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
@@ -81,6 +79,10 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
   }
 }
 
+/** A node of ours sees to it itself that somebody looks on at the sessions of our users, and asks for what they have to show. */
+const seesToIt = ({registered}: Target, login: string | undefined): boolean =>
+  registered?.subKind === 'node' && login === undefined
+
 interface Ends {
   channel: Channel
   stream: Duplex
@@ -94,19 +96,17 @@ function pass(
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
-  let over = false
-  const end = (error: SallyportError): void => {
-    if (over) return
-    over = true
-    note(error.message).catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
-    passing.cut()
-    farewell(channel, error)
-  }
+  const {done, end} = carry({
+    ...{channel, stream, running, onOver},
+    farewell(error) {
+      note(error.message).catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
+      farewell(channel, error)
+    },
+  })
   stream.once('close', () => {
     const reason = terms?.ended()
     if (reason) end(reason)
   })
-  const passing = splice(channel, stream, onOver)
   const watch = watchConnection({
     idleSeconds: options.idleTimeoutSeconds,
     ...(options.disconnectExpiredCert && {expires: identity.validBefore * 1000}),
@@ -116,14 +116,41 @@ function pass(
   if (terms) watch.tighten(terms.idleTimeoutSeconds)
   channel.on('data', watch.touch)
   stream.on('data', watch.touch)
-  const done = passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined))
-  const served: ServedClient = {done, end}
-  running.add(served)
-  void done.then(() => {
-    watch.stop()
-    running.delete(served)
-  })
+  void done.then(watch.stop)
   return end
+}
+
+export interface CarryOptions extends Pick<PassageOptions, 'running'> {
+  channel: Channel
+  stream: Duplex
+  /** The stream is closed. */
+  onOver?(): void
+  /** Ended from here: says the last word on the channel. Called once. */
+  farewell(error: SallyportError): void
+}
+
+/** Passes bytes that nobody here can read, until either side ends it or `end` does. */
+export function carry({
+  channel,
+  stream,
+  running,
+  onOver = () => undefined,
+  farewell,
+}: CarryOptions): ServedClient {
+  let over = false
+  const passing = splice(channel, stream, onOver)
+  const served: ServedClient = {
+    done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
+    end(error) {
+      if (over) return
+      over = true
+      passing.cut()
+      farewell(error)
+    },
+  }
+  running.add(served)
+  void served.done.then(() => running.delete(served))
+  return served
 }
 
 const unseen = (): SallyportError =>

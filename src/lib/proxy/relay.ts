@@ -28,9 +28,7 @@ export async function relay(options: RelayOptions): Promise<void> {
   const {guard, forwarders: running, log, now} = context
   const allowed = await decide(context, identity, target)
   const fields = {session_recording: context.mode}
-  // A node of ours asks for whatever its users have to show.
-  const hostAsks = target.registered?.subKind === 'node' && target.cluster === undefined
-  await passThrough({...{guard, running, log, now}, ...options, options: allowed, hostAsks, fields})
+  await passThrough({...{guard, running, log, now}, ...options, options: allowed, fields})
 }
 
 type Allowed = Extract<AccessDecision, {allowed: true}>

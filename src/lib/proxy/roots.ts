@@ -168,8 +168,7 @@ async function connectUser(
   const {options: limits} = decision
   await passThrough({
     ...{guard: options.guard, running: options.running, log: options.log, now},
-    // What users of another cluster have for a second factor is known there alone.
-    ...{pinned: isPinned(certificate), hostAsks: false},
+    pinned: isPinned(certificate),
     ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
     fields: {user_cluster_name: root.name, session_recording: 'root'},
     emit: input => auth.emit({...facts, ...input}),

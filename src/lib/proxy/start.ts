@@ -1,5 +1,6 @@
 import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
+import type {Lock} from '../access/locks.js'
 import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {ForwardSettings, OuterConnection} from '../forward/index.js'
@@ -20,7 +21,7 @@ import {
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
-import type {AlgorithmChoice, SshConnection} from '../ssh/index.js'
+import type {AlgorithmChoice, HostKeyStore, SshConnection} from '../ssh/index.js'
 import {isPinned} from '../sshcert/index.js'
 import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
@@ -57,6 +58,10 @@ export interface ProxyOptions {
   auth: SystemApi
   /** The sessions that this process holds. */
   hub: SessionHub
+  /** Where it is not the one process with the auth service. */
+  hostKeys?: HostKeyStore
+  /** Those to begin with where nobody can be asked. */
+  knownLocks?: readonly Lock[]
   /** Where nodes and leaves open their tunnels. */
   tunnelListen: Address
   /** Connects to the auth service's TLS port. */
@@ -81,7 +86,7 @@ export interface Proxy {
 
 /** Starts the proxy's SSH front. @throws config_invalid, and the listen error, e.g. EADDRINUSE */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const certificates = createHostCertificates(options.auth, options.now)
+  const certificates = createHostCertificates(options.auth, options.now, options.hostKeys)
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
@@ -216,7 +221,10 @@ async function takeIn(
       refusal: username => ({user: username}),
     },
     // The name given to the proxy itself is not a login: identity is the certificate.
-    {principal: false, judge: (_username, {identity}) => locks.check(personOf(identity), 'best_effort')},
+    {
+      principal: () => false,
+      judge: (_username, {identity}) => locks.check(personOf(identity), 'best_effort'),
+    },
   )
   const openAgent = () => connection.openChannel('auth-agent@openssh.com')
   const outer = {...ends, identity, openAgent, pinned: isPinned(certificate)}

@@ -1,6 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
+import {isAway} from '../errors/index.js'
 import type {ConnectionGuard, Log, ServedClient} from '../session/index.js'
 import type {AlgorithmChoice} from '../ssh/index.js'
 import {parseAuthorizedKey} from '../sshcert/index.js'
@@ -40,7 +41,10 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     listen: options.listen,
     hostIdentity: () => certificates.for([...options.names, clusterName]),
     async trust() {
-      const [{host}, leaves] = await Promise.all([auth.trustedAuthorities(), auth.listRemoteClusters()])
+      const [{host}, leaves] = await Promise.all([
+        auth.trustedAuthorities(),
+        auth.listRemoteClusters().catch(noLeaves),
+      ])
       const blobs = (lines: readonly string[]) => lines.map(line => parseAuthorizedKey(line).blob)
       return {
         ...{clusterName, hostAuthorities: host, now: now()},
@@ -74,4 +78,10 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
       await tunnels.close()
     },
   }
+}
+
+/** While the auth service is away nodes are let in by what is known of their authority, and other clusters are not. */
+function noLeaves(error: unknown): [] {
+  if (isAway(error)) return []
+  throw error
 }

@@ -1,10 +1,12 @@
 import {once} from 'node:events'
 import {connect} from 'node:net'
 import type {Duplex} from 'node:stream'
+import type {Lock} from '../access/index.js'
 import type {AnonymousApi, Caller, SystemApi} from '../auth/index.js'
 import type {Address, Config} from '../config/index.js'
 import {problem} from '../errors/index.js'
 import type {ServeApi} from '../proxy/index.js'
+import type {HostKeyStore} from '../ssh/index.js'
 import type {AuthRoom} from './auth.js'
 import {isWildcard} from './listening.js'
 import type {Part} from './part.js'
@@ -23,6 +25,10 @@ export interface AuthLink {
   cluster: ClusterFacts
   /** As this role of this machine. */
   as(role: 'proxy' | 'node'): SystemApi
+  /** How the cluster records, as this role heard last. */
+  recording(role: 'proxy' | 'node'): Config['auth']['sessionRecording']
+  /** Of an auth service elsewhere: what a role may have to begin with. */
+  beginning?(role: 'proxy' | 'node'): {hostKeys: HostKeyStore; knownLocks?: readonly Lock[]}
   /** For the web: as somebody without a name. */
   web: {as(caller: Caller & {kind: 'anonymous'}): AnonymousApi}
   serveApi: ServeApi
@@ -42,6 +48,7 @@ export const localLink = ({config, hostId}: Part, auth: AuthRoom, listen: Addres
     checkHostKeys: config.auth.proxyChecksHostKeys,
     keepAliveMilliseconds: config.auth.keepAliveIntervalMs,
   },
+  recording: () => config.auth.sessionRecording,
   as: role => auth.service.as({kind: 'system', role, hostId}),
   web: auth.service,
   serveApi: auth.serve,

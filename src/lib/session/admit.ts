@@ -53,8 +53,8 @@ export interface AcceptedClient<Verdict> {
 }
 
 export interface Judgement<Verdict> {
-  /** The user name is a login, which the certificate has to carry. */
-  principal: boolean
+  /** Whether the user name is a login, which the certificate has to carry. */
+  principal(username: string): boolean
   /** @throws why the client may not come in */
   judge(username: string, client: ClaimedClient): Verdict | Promise<Verdict>
 }
@@ -63,6 +63,8 @@ export interface Judgement<Verdict> {
 export interface ClaimedClient {
   identity: Identity
   certificate: Certificate
+  /** `ip:port` of its connection. */
+  address: string
   /** What the forwarder in front of the client vouches for. */
   word: ForwarderWord | undefined
   /** Asks for more than the certificate. */
@@ -90,7 +92,7 @@ export async function acceptClient<Verdict>(
     checkCertificate(certificate, {
       kind: 'user',
       authorities: userAuthorities,
-      ...(principal && {principal: username}),
+      ...(principal(username) && {principal: username}),
       now: settings.now(),
       remoteAddress: word?.address ?? ends.remoteIp,
     })
@@ -104,7 +106,7 @@ export async function acceptClient<Verdict>(
     async judge(username, certificate, demand) {
       check(username, certificate)
       const claimed: ClaimedClient = {
-        ...{identity: identityOf(certificate), certificate, word},
+        ...{identity: identityOf(certificate), certificate, address: ends.remoteAddress, word},
         demand: factor =>
           demand({
             ...factor,
@@ -158,30 +160,31 @@ export interface Entrance {
 export async function admitClient(
   settings: DoorSettings,
   newcomer: Newcomer,
-  {host, auth, decide}: Entrance,
+  entrance: Entrance,
 ): Promise<AdmittedClient> {
-  const {connection, username, identity, certificate, verdict} = await acceptClient(settings, newcomer, {
-    principal: true,
-    async judge(login, client) {
-      const {user} = client.identity
-      const decision = await decide(login, client.identity)
-      if (!decision.allowed)
-        throw problem('access_denied', `access to ${host} as ${login} denied: ${decision.reason}`)
-      const {options} = decision
-      requirePin(options, isPinned(client.certificate))
-      if (options.requireSessionMfa && !hasShown(user, client.word)) {
-        const address = newcomer.ends.remoteAddress
-        client.demand(sessionFactor(codeCheck(auth, {user, login, address, host})))
-      }
-      return decision
-    },
+  const accepted = await acceptClient(settings, newcomer, {
+    principal: () => true,
+    judge: (login, client) => judgeLogin(entrance, login, client),
   })
-  return {
-    ...{connection, identity, certificate},
-    login: username,
-    options: permitted(verdict.options, certificate),
-    reason: verdict.reason,
-  }
+  return admitted(accepted)
+}
+
+type Allowed = Extract<AccessDecision, {allowed: true}>
+
+/** Whether a client may have a login; demands whatever its roles want shown. @throws access_denied, host_not_found */
+export async function judgeLogin(
+  {host, auth, decide}: Entrance,
+  login: string,
+  {identity, certificate, address, word, demand}: ClaimedClient,
+): Promise<Allowed> {
+  const decision = await decide(login, identity)
+  if (!decision.allowed)
+    throw problem('access_denied', `access to ${host} as ${login} denied: ${decision.reason}`)
+  const {user} = identity
+  requirePin(decision.options, isPinned(certificate))
+  if (decision.options.requireSessionMfa && !hasShown(user, word))
+    demand(sessionFactor(codeCheck(auth, {user, login, address, host})))
+  return decision
 }
 
 const hasShown = (user: string, word: ForwarderWord | undefined): boolean =>
@@ -196,3 +199,17 @@ export function requirePin({pinSourceIp}: Pick<SessionOptions, 'pinSourceIp'>, p
     {hint: 'log in again'},
   )
 }
+
+/** Who has logged in, with what role and certificate both allow. */
+export const admitted = ({
+  connection,
+  username,
+  identity,
+  certificate,
+  verdict,
+}: AcceptedClient<Allowed>): AdmittedClient => ({
+  ...{connection, identity, certificate},
+  login: username,
+  options: permitted(verdict.options, certificate),
+  reason: verdict.reason,
+})

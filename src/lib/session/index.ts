@@ -4,10 +4,11 @@ export {
   type AdmittedClient,
   acceptClient,
   admitClient,
+  admitted,
   type DoorSettings,
+  judgeLogin,
   requirePin,
 } from './admit.js'
-export type {Seat} from './audience.js'
 export {
   type ClientEnd,
   clientEnd,
@@ -33,6 +34,13 @@ export {
 export {hostedRecord} from './hosted-record.js'
 export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
+export {
+  type JoinableHost,
+  type JoiningClient,
+  parseJoin,
+  seatClient,
+} from './joining.js'
+export {explainOn, finishChannel} from './last-words.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
 export {
   auditedPort,
@@ -55,8 +63,6 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './requests.js'
-export {leaveScreen} from './screen-paint.js'
-export {type CodeCheck, codeCheck} from './second-factor.js'
 export {
   type ClientSessions,
   clientConnection,

@@ -44,7 +44,7 @@ async function led(
       end.close()
     },
     log: {warn: vi.fn(), info: vi.fn()},
-    ...{pinned: false, hostAsks: false},
+    pinned: false,
     ...facts,
   })
   const closed = new Promise(resolve => client.once('close', resolve))

@@ -1,6 +1,6 @@
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
-import type {CodeCheck} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
+import type {CodeCheck} from './second-factor.js'
 
 const maxCodes = 3
 const maxLine = 64
