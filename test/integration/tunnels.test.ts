@@ -108,7 +108,7 @@ describe('a node behind NAT', () => {
     expect(host).toMatchObject({hostname: 'inner', labels: {place: 'inside'}})
     expect(host.address ?? null).toBeNull()
     expect((await asJoe(['ls'])).stdout).toContain('(tunnel)')
-  }, 30_000)
+  })
 
   it('is reached by name, and its session is recorded', async () => {
     const ran = await eventually(async () => {
@@ -118,7 +118,7 @@ describe('a node behind NAT', () => {
     expect(ran?.stdout).toBe('through the tunnel\n')
     const [row] = JSON.parse(await must(asJoe(['recordings', 'ls', '--host=inner', '--format=json'])))
     expect((await asJoe(['play', row.sid, '--format=raw'])).stdout).toBe('through the tunnel\n')
-  }, 30_000)
+  })
 
   it('comes back by itself after the proxy was away', async () => {
     await node.stop()
@@ -128,7 +128,7 @@ describe('a node behind NAT', () => {
       async () => ((await asJoe(['ssh', `${login}@inner`, 'true'])).code === 0 ? true : undefined),
       'the node is reached again',
     )
-  }, 30_000)
+  })
 })
 
 describe('a leaf cluster', () => {
@@ -187,7 +187,7 @@ describe('a leaf cluster', () => {
       ...{success: true, user: 'joe', login, user_cluster_name: 'root.test'},
       server_addr: `127.0.0.1:${target.port}`,
     })
-  }, 30_000)
+  })
 
   it('decides by its own roles, and by labels of its own', async () => {
     const dir = join(directory, 'roles.yaml')
@@ -203,7 +203,7 @@ describe('a leaf cluster', () => {
     expect(refused?.stderr).toContain('denied')
     const [event] = await trail(leaf, 'session.connect')
     expect(event).toMatchObject({success: false, user: 'joe', user_cluster_name: 'root.test'})
-  }, 30_000)
+  })
 
   it('ends what is idle by its own roles, and says so', async () => {
     const path = join(directory, 'brief.yaml')
@@ -218,7 +218,7 @@ describe('a leaf cluster', () => {
     }, 'the tunnel is open again')
     expect(idle?.code).not.toBe(0)
     expect(idle?.stderr).toContain('nothing came or went for 2 s')
-  }, 40_000)
+  })
 
   it('lets who is connected finish before it stops, and leads nobody else', async () => {
     expect(await trust([{remote: 'access', local: ['access']}], ['--force'])).toMatchObject({code: 0})
@@ -257,5 +257,5 @@ describe('a leaf cluster', () => {
     expect((await asJoe(['ssh', '--cluster=leaf.test', ...host(), 'true'])).code).not.toBe(0)
     await must(root.admin(['rm', 'remote_cluster/leaf.test']))
     expect(await clusters()).toHaveLength(1)
-  }, 30_000)
+  })
 })

@@ -1,4 +1,6 @@
 // Runs before each test file.
+import {syncBuiltinESMExports} from 'node:module'
+import os from 'node:os'
 import {vi} from 'vitest'
 
 const {waitFor} = vi
@@ -14,3 +16,7 @@ vi.waitFor = (callback, options) =>
 // Children of ours that are TypeScript, as the helpers of a search are: they inherit the flags of this process, which
 // itself has its modules from vite and would pay for the loader in every test file.
 process.execArgv.push('--import', import.meta.resolve('tsx'))
+
+// Helpers go behind everything else at the processor: here that is all the other tests, until those are through.
+os.setPriority = () => undefined
+syncBuiltinESMExports()

@@ -358,6 +358,11 @@ export interface AuthApi {
   routeHost(request: HostRouteRequest): Promise<Route>
   /** A proxy says where users reach its web port, `https://host[:port]`: links are made for the one that said so last. */
   announceProxy(request: {webUrl: string}): Promise<void>
+  /**
+   * A proxy says whose connection it carries to the port of the auth service, unread, before it passes a byte on: the one
+   * that it has made from its own `port`. `address` is `ip:port`.
+   */
+  vouchConnection(request: {port: number; address: string}): Promise<void>
   /** A proxy says where other proxies reach its SSH front, `host:port`, at least once a day. */
   placeProxy(request: {address: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
@@ -397,6 +402,7 @@ export type SystemApi = Pick<
   | 'listHosts'
   | 'routeHost'
   | 'announceProxy'
+  | 'vouchConnection'
   | 'placeProxy'
   | 'decide'
   | 'checkSessionMfa'

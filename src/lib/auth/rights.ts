@@ -77,6 +77,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   issueNodeHostCertificate: 'system',
   renewHostCertificates: 'system',
   announceProxy: 'system',
+  vouchConnection: 'system',
   placeProxy: 'system',
   heartbeat: 'system',
   routeHost: 'system',
@@ -100,6 +101,7 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'watchTrustedClusters',
   'admitForeign',
   'announceProxy',
+  'vouchConnection',
   'placeProxy',
 ])
 /** And the reverse. */

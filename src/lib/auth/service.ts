@@ -4,6 +4,7 @@ import type {Backend} from '../backend/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
+import {type Carried, createCarried} from './carried.js'
 import {certificateMethods} from './certificates.js'
 import {clusterStateMethods} from './cluster-state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
@@ -66,6 +67,8 @@ export interface AuthServiceOptions {
   /** `host:port` by which other machines reach this service; asked when a token is made. */
   authAddress?: () => string
   establishTrust?: EstablishTrust
+  /** Whose connections proxies carry to the port for other machines. */
+  carried?: Carried
   /** Unix ms. */
   now?: () => number
 }
@@ -99,6 +102,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
     holders: createSessionHolders(backend, now),
+    carried: options.carried ?? createCarried(now),
     emit: input => audit.emit(input),
   }
 }

@@ -64,8 +64,8 @@ export interface ProxyOptions {
   knownLocks?: readonly Lock[]
   /** Where nodes and leaves open their tunnels. */
   tunnelListen: Address
-  /** Connects to the auth service's TLS port. */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's TLS port, as somebody at this `ip:port`. */
+  dialAuth(address: string): Promise<Duplex>
   serveApi: ServeApi
   log: Log
   now: () => number

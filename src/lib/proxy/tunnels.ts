@@ -20,8 +20,8 @@ export interface ProxyTunnelsOptions {
     AuthApi,
     'trustedAuthorities' | 'listRemoteClusters' | 'watchTrustedClusters' | 'admitForeign' | 'emit'
   >
-  /** Connects to the auth service's TLS port. */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's TLS port, as somebody at this `ip:port`. */
+  dialAuth(address: string): Promise<Duplex>
   certificates: HostCertificates
   guard: ConnectionGuard
   running: Set<ServedClient>

@@ -82,6 +82,7 @@ const table: Record<keyof AuthApi, string[]> = {
   issueNodeHostCertificate: ['node'],
   renewHostCertificates: ['node', 'proxy'],
   announceProxy: ['proxy'],
+  vouchConnection: ['proxy'],
   placeProxy: ['proxy'],
   decide: ['node', 'proxy'],
   checkSessionMfa: ['node', 'proxy'],

@@ -134,7 +134,7 @@ export function nodeSettings(wish: WorldOptions = {}) {
     recording: () => mode,
     hostIdentity: () => identity,
     authorities: async () => ({user: [userAuthority.publicBlob], host: [hostAuthority.publicBlob]}),
-    graceMilliseconds: 5000,
+    graceMilliseconds: 60_000,
     keepAliveMilliseconds: 0,
     now: Date.now,
     sessionId: () => `10000000-0000-4000-8000-${String(++sessions).padStart(12, '0')}`,
