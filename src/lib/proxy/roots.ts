@@ -26,7 +26,7 @@ import {routeTarget} from './route.js'
 import {namedTarget} from './target-name.js'
 
 export interface RootsOptions {
-  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'emit'>
+  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'trustedAuthorities' | 'emit'>
   clusterName: string
   proxyId: string
   /** A proxy's certificate for the cluster's name. */
@@ -37,6 +37,7 @@ export interface RootsOptions {
   running: Set<ServedClient>
   /** Nobody is led anywhere any more. */
   draining(): boolean
+  checkHostKeys: boolean
   log: Log
   /** Unix ms. */
   now: () => number
@@ -168,6 +169,7 @@ async function connectUser(
   await passThrough({
     ...{guard: options.guard, running: options.running, log: options.log, now},
     ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
+    hostAuthorities: options.checkHostKeys ? async () => (await auth.trustedAuthorities()).host : undefined,
     fields: {user_cluster_name: root.name, session_recording: 'root'},
     emit: input => auth.emit({...facts, ...input}),
     openChannel() {

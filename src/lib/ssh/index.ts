@@ -20,5 +20,6 @@ export {
 export {openFailure} from './messages.js'
 export {peerText} from './peer-text.js'
 export type {RekeyLimits} from './rekey-policy.js'
+export {type HostKeyReader, readHostKey} from './seen-host-key.js'
 export {type AcceptedConnection, type AcceptOptions, acceptConnection} from './server.js'
 export {nativeCiphersAvailable} from './ssh2-protocol.js'

@@ -34,7 +34,7 @@ async function led(changes: Partial<PassageOptions['options']> = {}, terms?: Way
     options: {...everything, ...changes},
     fields: {user_cluster_name: 'root.test'},
     emit: async input => void events.push(input),
-    openChannel: () => channel,
+    ...{openChannel: () => channel, hostAuthorities: undefined},
     farewell(end: Channel, error) {
       words.push(error.message)
       end.close()
