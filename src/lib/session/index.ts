@@ -27,6 +27,7 @@ export {hostedRecord} from './hosted-record.js'
 export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {
+  askPermit,
   type JoinableHost,
   type JoiningClient,
   parseJoin,

@@ -1,6 +1,6 @@
 import {type Identity, type JoinMode, joinModes} from '../access/index.js'
 import type {AuthApi, JoinPermit, SessionTracker} from '../auth/contract.js'
-import {problem, problemLine} from '../errors/index.js'
+import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Channel} from '../ssh/index.js'
 import {watchConnection} from './connection-watch.js'
 import type {SessionHub} from './hub.js'
@@ -42,6 +42,27 @@ export function parseJoin(words: string): JoinWish {
 
 const isMode = (mode: string): mode is JoinMode => (joinModes as readonly string[]).includes(mode)
 
+/**
+ * Whether somebody may join. While nobody can be asked the answer is no: unlike a login, it is nobody's daily bread.
+ * @throws not_found, access_denied, unavailable
+ */
+export async function askPermit(
+  auth: JoinableHost['auth'],
+  identity: Identity,
+  wish: JoinWish,
+): Promise<JoinPermit> {
+  try {
+    return await auth.permitJoin({identity, ...wish})
+  } catch (thrown) {
+    const error = asProblem(thrown)
+    if (error.code !== 'unavailable' && error.code !== 'timeout') throw error
+    throw problem('unavailable', `nobody can say who may join a session: ${error.message}`, {
+      hint: 'try again when the auth service is there; who has joined already stays',
+      cause: error,
+    })
+  }
+}
+
 /** Where a session can be joined, as seen from a machine: there, nowhere any more, or at another machine. Pure. */
 export function placeOf(
   {heldBy}: Pick<SessionTracker, 'heldBy'>,
@@ -64,7 +85,7 @@ export async function seatClient(
   channel: Channel,
 ): Promise<JoinPermit | undefined> {
   const {sid, mode} = parseJoin(words)
-  const permit = await auth.permitJoin({identity, sid, mode})
+  const permit = await askPermit(auth, identity, {sid, mode})
   const {tracker, user, roles, until} = permit
   const party = hub.find(sid)
   const place = placeOf(tracker, hostId, party !== undefined)
