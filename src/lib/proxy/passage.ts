@@ -107,8 +107,10 @@ function pass(
   const {done, end} = carry({
     ...{channel, stream, running, onOver},
     farewell(error) {
-      note(error.message).catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
-      farewell(channel, error)
+      // On record first: whoever is told may look for it at once.
+      void note(error.message)
+        .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
+        .then(() => farewell(channel, error))
     },
   })
   stream.once('close', () => {
