@@ -6,6 +6,7 @@ import {type ConnectionGuard, followState, identityOf, type Log, type ServedClie
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {
   checkCertificate,
+  isPinned,
   parseAuthorizedKey,
   parseCertificate,
   signerFromKey,
@@ -168,6 +169,7 @@ async function connectUser(
   const {options: limits} = decision
   await passThrough({
     ...{guard: options.guard, running: options.running, log: options.log, now},
+    pinned: isPinned(certificate),
     ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
     hostAuthorities: options.checkHostKeys ? async () => (await auth.trustedAuthorities()).host : undefined,
     fields: {user_cluster_name: root.name, session_recording: 'root'},
