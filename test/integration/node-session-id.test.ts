@@ -2,15 +2,7 @@ import {once} from 'node:events'
 import {readFileSync} from 'node:fs'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
-import {
-  addToAgent,
-  type Event,
-  type Field,
-  login,
-  sshText,
-  startField,
-  type UserKey,
-} from '../support/field.js'
+import {type Event, type Field, login, sshText, startFieldWithKey, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
 
 /** A node whose sessions the proxy records: one ID, one record, wherever somebody looks. */
@@ -18,9 +10,8 @@ let field: Field
 let key: UserKey
 
 beforeAll(async () => {
-  field = await startField({auth_service: {session_recording: 'proxy'}}, {roles: 'auth,proxy,node'})
-  key = await field.userKey()
-  await addToAgent(field.agent, key)
+  const config = {auth_service: {session_recording: 'proxy'}}
+  ;({field, key} = await startFieldWithKey(config, {roles: 'auth,proxy,node'}))
 })
 
 const where = (): string[] => ['-p', String(field.cluster.addresses.node?.port), `${login}@127.0.0.1`]

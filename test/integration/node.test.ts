@@ -8,7 +8,6 @@ import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {sallyport} from '../support/cluster.js'
 import {
-  addToAgent,
   type Event,
   eventually,
   extensionsWithout,
@@ -16,7 +15,7 @@ import {
   login,
   mintAuthorities,
   sshText,
-  startField,
+  startFieldWithKey,
   type UserKey,
 } from '../support/field.js'
 import {createLoginUser, isRoot, type LoginUser} from '../support/login-user.js'
@@ -27,12 +26,8 @@ let key: UserKey
 
 beforeAll(async () => {
   const commands = [{name: 'answer', command: ['echo', '42'], period: '1h'}]
-  field = await startField(
-    {auth_service: {session_recording: 'node'}, ssh_service: {labels: {env: 'test'}, commands}},
-    {roles: 'auth,proxy,node'},
-  )
-  key = await field.userKey()
-  await addToAgent(field.agent, key)
+  const config = {auth_service: {session_recording: 'node'}, ssh_service: {labels: {env: 'test'}, commands}}
+  ;({field, key} = await startFieldWithKey(config, {roles: 'auth,proxy,node'}))
 })
 
 const port = (): number => field.cluster.addresses.node?.port ?? 0
