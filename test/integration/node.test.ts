@@ -18,7 +18,7 @@ import {
   startFieldWithKey,
   type UserKey,
 } from '../support/field.js'
-import {createLoginUser, isRoot, type LoginUser} from '../support/login-user.js'
+import {createLoginUser, isRoot, type LoginUser, needsRoot} from '../support/login-user.js'
 import {type RunOptions, run, start} from '../support/process.js'
 
 let field: Field
@@ -376,7 +376,7 @@ describe('`sallyport` itself', () => {
   })
 })
 
-describe.runIf(isRoot)('a node that runs as somebody else', () => {
+describe.runIf(isRoot)('a node that runs as somebody else', needsRoot, () => {
   it('serves that login alone, and says so', async () => {
     const user = createLoginUser()
     const directory = join(user.home, 'cluster')
@@ -412,7 +412,7 @@ proxy_service: {listen_addr: "127.0.0.1:0", web_listen_addr: "127.0.0.1:0", tunn
 ssh_service: {listen_addr: "127.0.0.1:0"}
 `
 
-describe.runIf(isRoot)('a node that runs as root', () => {
+describe.runIf(isRoot)('a node that runs as root', needsRoot, () => {
   let other: LoginUser
   let theirs: UserKey
   beforeAll(async () => {
