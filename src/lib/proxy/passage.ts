@@ -8,6 +8,7 @@ import {
   type ConnectionGuard,
   guardedTarget,
   type Log,
+  requirePin,
   type ServedClient,
   watchConnection,
 } from '../session/index.js'
@@ -22,6 +23,8 @@ export interface PassageOptions {
   /** Absent where only client and host see it: then it may be any of the certificate. */
   login?: string
   target: Target
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
   /** What those roles say. */
   options: SessionOptions
   /** What the event about the connection says besides. */
@@ -43,6 +46,8 @@ export interface PassageOptions {
 export async function passThrough(passage: PassageOptions): Promise<void> {
   const {identity, login, target, options, emit} = passage
   if (options.oversight && !seesToIt(target, login)) throw unseen()
+  if (options.requireSessionMfa && !seesToIt(target, login)) throw unasked()
+  requirePin(options, passage.pinned)
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -74,7 +79,7 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
   }
 }
 
-/** A node of ours sees to it itself that somebody looks on at the sessions of our users. */
+/** A node of ours sees to it itself that somebody looks on at the sessions of our users, and asks for what they have to show. */
 const seesToIt = ({registered}: Target, login: string | undefined): boolean =>
   registered?.subKind === 'node' && login === undefined
 
@@ -155,6 +160,13 @@ const unseen = (): SallyportError =>
     {
       hint: 'ask an administrator',
     },
+  )
+
+const unasked = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need a second factor, and nobody on the way to this host can ask for it',
+    {hint: 'proxies that record ask (session_recording: proxy), and so do nodes of their own cluster'},
   )
 
 const hungUp = ({host, port}: Target): SallyportError =>

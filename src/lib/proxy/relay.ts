@@ -10,6 +10,8 @@ import {passThrough} from './passage.js'
 export interface RelayOptions {
   context: ProxyContext
   identity: Identity
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
   target: Target
   openChannel: () => Channel
   emit(input: AuditInput): Promise<unknown>

@@ -6,6 +6,7 @@ import {type ConnectionGuard, followState, identityOf, type Log, type ServedClie
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {
   checkCertificate,
+  isPinned,
   parseAuthorizedKey,
   parseCertificate,
   signerFromKey,
@@ -167,6 +168,7 @@ async function connectUser(
   const {options: limits} = decision
   await passThrough({
     ...{guard: options.guard, running: options.running, log: options.log, now},
+    pinned: isPinned(certificate),
     ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
     fields: {user_cluster_name: root.name, session_recording: 'root'},
     emit: input => auth.emit({...facts, ...input}),

@@ -15,7 +15,11 @@ afterEach(() => vi.useRealTimers())
 const hour = 3_600_000
 
 /** Somebody who is led to a host, both ends in hand. */
-async function led(changes: Partial<PassageOptions['options']> = {}, terms?: WayTerms) {
+async function led(
+  changes: Partial<PassageOptions['options']> = {},
+  terms?: WayTerms,
+  facts: Partial<PassageOptions> = {},
+) {
   const [client, channel] = await openChannel(await pair(), 'dial@sallyport')
   const [stream, host] = duplexPair()
   const events: AuditInput[] = []
@@ -40,6 +44,8 @@ async function led(changes: Partial<PassageOptions['options']> = {}, terms?: Way
       end.close()
     },
     log: {warn: vi.fn(), info: vi.fn()},
+    pinned: false,
+    ...facts,
   })
   const closed = new Promise(resolve => client.once('close', resolve))
   return {client, host, stream, events, words, running, guard, closed}
