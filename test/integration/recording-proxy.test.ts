@@ -8,7 +8,6 @@ import {beforeAll, describe, expect, it, vi} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
 import {shareConnection} from '../support/control-master.js'
 import {
-  addToAgent,
   descriptors,
   type Event,
   eventually,
@@ -16,7 +15,7 @@ import {
   login,
   peakMemory,
   sshText,
-  startField,
+  startFieldWithTarget,
   type UserKey,
 } from '../support/field.js'
 import {type PipedProcess, type RunOptions, run, start} from '../support/process.js'
@@ -28,10 +27,7 @@ let target: Sshd
 let joe: UserKey
 
 beforeAll(async () => {
-  field = await startField()
-  target = await field.target()
-  joe = await field.userKey()
-  await addToAgent(field.agent, joe)
+  ;({field, target, key: joe} = await startFieldWithTarget())
 })
 
 const env = (): Record<string, string> => field.agent.env

@@ -175,7 +175,25 @@ describe.each(['proxy', 'node'] as const)(
         {status: 'ok', roles: [{role: 'proxy', auth: 'away', known_seconds: expect.any(Number)}]},
       ])
 
+      const env = {SALLYPORT_HOME: join(here.directory, 'nobody')}
+      const status = await here.proxy.admin(['status', '--format=json'], {env})
+      expect(JSON.parse(status.stdout)).toMatchObject({
+        ...{active: null, cluster: null},
+        service: {status: 'ok', roles: [{role: 'proxy', auth: 'away'}]},
+      })
+      expect((await here.node.admin(['status'], {env})).stdout).toMatch(
+        /^Service on this machine\n {2}Role: {9}node\n {2}Auth service: away\n {2}Decides by: {3}what it knew \d/,
+      )
+
       await here.startAuth()
+      const invited = await here.auth.admin(['nodes', 'add'])
+      const [pin] = /sha256:[0-9a-f]{64}/.exec(invited.stdout) ?? []
+      const shown = await here.auth.admin(['status', '--format=json'], {env})
+      expect(JSON.parse(shown.stdout)).toMatchObject({
+        service: null,
+        cluster: {name: clusterName, session_recording: mode, ca_pins: [pin]},
+      })
+      expect((await here.auth.admin(['status'], {env})).stdout).toContain(`  CA pin:       ${pin}\n`)
       const expected = mode === 'proxy' ? 2 : 1
       const told = () => [...here.sessions().values()].slice(known)
       await eventually(

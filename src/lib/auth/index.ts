@@ -1,5 +1,6 @@
 // The auth service: users, logins, certificates, history. contract.ts is what it does for whom; service.ts does it;
 // http-server.ts and http-client.ts carry the contract over a stream.
+export {type Carried, createCarried} from './carried.js'
 export {type ClusterClient, createClusterClient} from './cluster-client.js'
 export type {Credentials, ServerAddress} from './cluster-connection.js'
 export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster-follower.js'

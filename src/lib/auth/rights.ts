@@ -77,12 +77,14 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   issueNodeHostCertificate: 'system',
   renewHostCertificates: 'system',
   announceProxy: 'system',
+  vouchConnection: 'system',
   placeProxy: 'system',
   heartbeat: 'system',
   routeHost: 'system',
   watchTrustedClusters: 'system',
   admitForeign: 'system',
   decide: 'system',
+  checkSessionMfa: 'system',
   watchLocks: 'system',
   watchCluster: 'system',
   emit: 'system',
@@ -99,6 +101,7 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'watchTrustedClusters',
   'admitForeign',
   'announceProxy',
+  'vouchConnection',
   'placeProxy',
 ])
 /** And the reverse. */

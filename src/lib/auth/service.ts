@@ -4,6 +4,7 @@ import type {Backend} from '../backend/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
+import {type Carried, createCarried} from './carried.js'
 import {certificateMethods} from './certificates.js'
 import {clusterStateMethods} from './cluster-state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
@@ -44,6 +45,7 @@ import {reportingMethods} from './reporting.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createSessionHolders} from './session-holders.js'
+import {sessionMfaMethods} from './session-mfa.js'
 import {proxyPlaceMethods} from './session-ways.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
@@ -65,6 +67,8 @@ export interface AuthServiceOptions {
   /** `host:port` by which other machines reach this service; asked when a token is made. */
   authAddress?: () => string
   establishTrust?: EstablishTrust
+  /** Whose connections proxies carry to the port for other machines. */
+  carried?: Carried
   /** Unix ms. */
   now?: () => number
 }
@@ -83,6 +87,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
   return {
     ...{settings, backend, authorities, audit, recordings, publicUrl, now},
     users: createRecords(backend, 'users', userSchema),
+    knowsSecrets: true,
     invites: createRecords(backend, 'invites', inviteSchema),
     passwords: createPasswords(),
     otp: createOneTimePasswords(createRecords(backend, 'otp', otpUseSchema), settings.clusterName, now),
@@ -97,6 +102,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
     holders: createSessionHolders(backend, now),
+    carried: options.carried ?? createCarried(now),
     emit: input => audit.emit(input),
   }
 }
@@ -137,6 +143,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
     ...clusterStateMethods(context, caller),
+    ...sessionMfaMethods(context, caller),
     ...trackerMethods(context, caller, roles),
     ...proxyPlaceMethods(context, caller),
     ...remoteClusterMethods(context, caller, actor),

@@ -21,6 +21,8 @@ interface JoinOptions {
 
 const ctrlC = 0x03
 const maxLine = 8 * 1024
+/** For a line, before the screen is drawn over it. */
+const readingMilliseconds = 1500
 /** Leaves the alternate screen, and sets modes and colours back. */
 const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
 
@@ -47,7 +49,7 @@ async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
   channel.onRequest = ({type, data, reply}) => {
     if (type === 'exit-status') screen.status = new WireReader(data).u32()
     if (type === 'session-size@sallyport') {
-      if (!screen.shown) compareSizes(readSize(data), options)
+      if (!screen.shown && isSmaller(readSize(data), options)) showLater(channel)
       screen.shown = true
     }
     if (type === 'session-holder@sallyport') holder = readHolder(data)
@@ -61,6 +63,8 @@ async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
   // Without a terminal of its own a session ends lines with LF alone, which a raw terminal takes at its word.
   const shown = show(channel, stdout, data => (terminal && !screen.shown ? withReturns(data) : data))
   const keyboard = terminal ? attach(channel, mode, leave) : undefined
+  // Whoever asks something has to know that nobody answers.
+  if (!terminal) channel.end()
   try {
     await ended
     await shown
@@ -98,11 +102,19 @@ const readSize = (data: Buffer): TerminalSize => {
   return {columns: reader.u32(), rows: reader.u32()}
 }
 
-function compareSizes(size: TerminalSize, {stdout, stderr}: JoinOptions): void {
+/** Whether only a part of the session's screen can be shown here; says so. */
+function isSmaller(size: TerminalSize, {stdout, stderr}: JoinOptions): boolean {
   const {columns = size.columns, rows = size.rows} = stdout
-  if (columns >= size.columns && rows >= size.rows) return
+  if (columns >= size.columns && rows >= size.rows) return false
   const [theirs, ours] = [`${size.columns}x${size.rows}`, `${columns}x${rows}`]
   stderr.write(`sallyport: the session's terminal is ${theirs}, yours is smaller: ${ours}\r\n`)
+  return true
+}
+
+/** The screen would be drawn over what was said before anybody could read it. The session waits for nobody. */
+function showLater(channel: Channel): void {
+  channel.pause()
+  setTimeout(() => channel.resume(), readingMilliseconds).unref()
 }
 
 const withReturns = (data: Buffer): Buffer =>

@@ -20,12 +20,13 @@ export interface ProxyTunnelsOptions {
     AuthApi,
     'trustedAuthorities' | 'listRemoteClusters' | 'watchTrustedClusters' | 'admitForeign' | 'emit'
   >
-  /** Connects to the auth service's TLS port. */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's TLS port, as somebody at this `ip:port`. */
+  dialAuth(address: string): Promise<Duplex>
   certificates: HostCertificates
   guard: ConnectionGuard
   running: Set<ServedClient>
   draining(): boolean
+  checkHostKeys: boolean
   dial: DialSettings
   report(input: AuditInput): void
   maxConnections: number
@@ -69,6 +70,7 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     guard: options.guard,
     running: options.running,
     draining: options.draining,
+    checkHostKeys: options.checkHostKeys,
     log: options.log,
   })
   return {

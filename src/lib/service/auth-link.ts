@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import {connect} from 'node:net'
+import {connect, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import type {Lock} from '../access/index.js'
 import type {AnonymousApi, Caller, SystemApi} from '../auth/index.js'
@@ -32,8 +32,8 @@ export interface AuthLink {
   /** For the web: as somebody without a name. */
   web: {as(caller: Caller & {kind: 'anonymous'}): AnonymousApi}
   serveApi: ServeApi
-  /** Connects to the auth service's port for other machines. @throws unavailable */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's port for other machines, as somebody at this `ip:port`. @throws unavailable */
+  dialAuth(address: string): Promise<Duplex>
   /** Of an auth service elsewhere: the hosts of the inventory, each by its names. */
   hostNames?(): string[][]
   /** Tells an auth service elsewhere where users reach the web port of this proxy. */
@@ -52,13 +52,17 @@ export const localLink = ({config, hostId}: Part, auth: AuthRoom, listen: Addres
   as: role => auth.service.as({kind: 'system', role, hostId}),
   web: auth.service,
   serveApi: auth.serve,
-  dialAuth: () => dial({...listen, host: isWildcard(listen.host) ? '127.0.0.1' : listen.host}),
+  async dialAuth(address) {
+    const socket = await dial({...listen, host: isWildcard(listen.host) ? '127.0.0.1' : listen.host})
+    auth.carried.note(`${socket.localAddress}:${socket.localPort}`, address)
+    return socket
+  },
 })
 
 const connectMilliseconds = 10_000
 
 /** @throws unavailable */
-export async function dial({host, port}: Address): Promise<Duplex> {
+export async function dial({host, port}: Address): Promise<Socket> {
   const socket = connect({host, port, noDelay: true})
   // For good: a reset before anybody uses the connection must not end the process.
   socket.on('error', () => socket.destroy())

@@ -12,10 +12,7 @@ export interface Diagnostics {
  * Plain HTTP for whoever watches the process: `/healthz` is 200 while it lives, `/readyz` 200 while it takes new
  * sessions and 503 otherwise, with how its roles fare where their auth service is elsewhere. Nobody is named there.
  */
-export async function startDiagnostics(
-  listen: Address,
-  health: Pick<Health, 'ready' | 'roles'>,
-): Promise<Diagnostics> {
+export async function startDiagnostics(listen: Address, health: Pick<Health, 'told'>): Promise<Diagnostics> {
   const server = createServer({requestTimeout: 5000, headersTimeout: 5000}, (request, response) => {
     const [status, body] = answer(request.url, health)
     response.writeHead(status, {'content-type': 'application/json'})
@@ -46,10 +43,9 @@ export async function startDiagnostics(
   }
 }
 
-function answer(url: string | undefined, health: Pick<Health, 'ready' | 'roles'>): [number, object] {
+function answer(url: string | undefined, health: Pick<Health, 'told'>): [number, object] {
   if (url === '/healthz') return [200, {status: 'ok'}]
   if (url !== '/readyz') return [404, {status: 'not found'}]
-  const roles = health.roles()
-  const body = {status: health.ready() ? 'ok' : 'not ready', ...(roles.length > 0 && {roles})}
-  return [health.ready() ? 200 : 503, body]
+  const {status, roles} = health.told()
+  return [status === 'ok' ? 200 : 503, {status, ...(roles.length > 0 && {roles})}]
 }

@@ -25,8 +25,9 @@ export interface Health {
   add(report: () => RoleHealth): void
   /** Between being ready and being stopped. */
   open: boolean
-  roles(): RoleHealth[]
   ready(): boolean
+  /** In words for whoever watches the process: nobody is named. */
+  told(): {status: 'ok' | 'not ready'; roles: RoleHealth[]}
 }
 
 export function createHealth(): Health {
@@ -35,8 +36,8 @@ export function createHealth(): Health {
   const health: Health = {
     open: false,
     add: report => void reports.push(report),
-    roles,
     ready: () => health.open && roles().every(({reason}) => reason === undefined),
+    told: () => ({status: health.ready() ? 'ok' : 'not ready', roles: roles()}),
   }
   return health
 }

@@ -1,4 +1,4 @@
-import type {Duplex} from 'node:stream'
+import type {Socket} from 'node:net'
 import {namesOf} from '../access/index.js'
 import type {JoinRole, SystemApi} from '../auth/index.js'
 import type {Address} from '../config/index.js'
@@ -60,7 +60,16 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
     announce(webUrl) {
       void untold.add(() => linkOf('proxy').api.announceProxy({webUrl}))
     },
-    dialAuth: () => dialFirst(config.joining.authServers),
+    async dialAuth(address) {
+      const socket = await dialFirst(config.joining.authServers)
+      try {
+        await linkOf('proxy').api.vouchConnection({port: socket.localPort ?? 0, address})
+        return socket
+      } catch (error) {
+        socket.destroy()
+        throw error
+      }
+    },
     serveApi(stream, _caller, proof) {
       linkOf('proxy')
         .client.passOn(stream, proof)
@@ -72,7 +81,7 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
   }
 }
 
-async function dialFirst(servers: readonly Address[]): Promise<Duplex> {
+async function dialFirst(servers: readonly Address[]): Promise<Socket> {
   let failure: unknown
   for (const server of servers) {
     try {

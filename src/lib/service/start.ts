@@ -113,7 +113,8 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
 }
 
 async function joinAuth(part: Part): Promise<AuthLink> {
-  const presence = await startPresenceSocket(part.config.dataDir)
+  const {config, health} = part
+  const presence = await startPresenceSocket(config.dataDir, () => `${JSON.stringify(health.told())}\n`)
   part.resources.add('presence', presence.close)
   return openRemoteAuth(part)
 }

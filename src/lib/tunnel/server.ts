@@ -2,7 +2,7 @@ import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {asProblem, parseProblemLine, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type Address, endsOf, type Log, listenAt} from '../session/index.js'
+import {type Address, type Ends, endsOf, type Log, listenAt} from '../session/index.js'
 import {
   type AlgorithmChoice,
   acceptConnection,
@@ -11,6 +11,7 @@ import {
   openFailure,
   peerText,
 } from '../ssh/index.js'
+import {createArrivals} from './arrivals.js'
 import {firstProtocol} from './first-bytes.js'
 import {
   type ForeignDial,
@@ -31,8 +32,8 @@ export interface TunnelsOptions {
   hostIdentity(): Promise<HostIdentity>
   /** Whom to believe, as things are now. */
   trust(): Promise<TunnelTrust>
-  /** Connects to the auth service's TLS port, for machines that reach the cluster by this port alone. */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's TLS port, for a machine at this `ip:port` that reaches the cluster by this port alone. */
+  dialAuth(address: string): Promise<Duplex>
   /** Somebody was refused a tunnel; for the audit log. */
   onRefused(event: {username: string; error: SallyportError; remoteAddress: string}): void
   maxConnections: number
@@ -75,25 +76,32 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
   const {log} = options
   const registry = createRegistry()
   const sockets = new Set<Socket>()
+  const arrivals = createArrivals()
   const server = createServer({noDelay: true}, socket => {
+    const ends = endsOf(socket)
+    const arrival = arrivals.admit(ends.remoteIp)
+    if (!arrival.admitted) {
+      if (arrival.first) log.warn({peer: ends.remoteIp}, 'too many connections from one address')
+      socket.destroy()
+      return
+    }
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     // A peer that resets must not end the process.
     socket.on('error', () => socket.destroy())
-    take(socket).catch((error: unknown) => {
+    take(socket, ends).catch((error: unknown) => {
       socket.destroy()
-      log.info({peer: endsOf(socket).remoteAddress, error: problemLine(asProblem(error))}, 'no tunnel')
+      log.info({peer: ends.remoteAddress, error: problemLine(asProblem(error))}, 'no tunnel')
     })
   })
   server.maxConnections = options.maxConnections
-  const take = async (socket: Socket): Promise<void> => {
+  const take = async (socket: Socket, {remoteAddress}: Ends): Promise<void> => {
     const protocol = await firstProtocol(socket, firstByteMilliseconds)
-    if (protocol === 'ssh') return takeTunnel(socket)
-    if (protocol === 'tls') return passToAuth(socket, options.dialAuth)
+    if (protocol === 'ssh') return takeTunnel(socket, remoteAddress)
+    if (protocol === 'tls') return passToAuth(socket, () => options.dialAuth(remoteAddress))
     socket.destroy()
   }
-  const takeTunnel = async (socket: Socket): Promise<void> => {
-    const {remoteAddress} = endsOf(socket)
+  const takeTunnel = async (socket: Socket, remoteAddress: string): Promise<void> => {
     const [identity, trust] = await Promise.all([options.hostIdentity(), options.trust()])
     let peer: TunnelPeer | undefined
     const {connection} = await acceptConnection({

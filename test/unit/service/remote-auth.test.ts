@@ -86,8 +86,8 @@ describe('a machine that starts while the auth service is away', () => {
     const told = lines.find(({msg}) => String(msg).startsWith('the auth service is away: this starts'))
     expect(told).toMatchObject({level: 40, known: expect.stringMatching(/^20.*Z$/)})
     expect(told?.known_seconds).toBeGreaterThanOrEqual(3600)
-    expect(health.roles()).toMatchObject([{role: 'proxy', auth: 'away', outbox: {events: 0}}])
-    expect(health.roles()[0]?.reason).toBeUndefined()
+    expect(health.told().roles).toMatchObject([{role: 'proxy', auth: 'away', outbox: {events: 0}}])
+    expect(health.told().roles[0]?.reason).toBeUndefined()
   })
 
   test('does so until what it knew is twelve hours old', async () => {

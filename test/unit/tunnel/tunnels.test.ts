@@ -217,12 +217,21 @@ describe('the port of tunnels', () => {
     await once(auth, 'listening')
     ends.push(() => new Promise(resolve => auth.close(resolve)))
     const dialAuth = async (): Promise<Socket> => connect((auth.address() as AddressInfo).port, '127.0.0.1')
-    const tunnels = await server({dialAuth})
+    const whose: string[] = []
+    const tunnels = await server({
+      dialAuth(address) {
+        whose.push(address)
+        return dialAuth()
+      },
+    })
     const client = connect(tunnels.address.port, '127.0.0.1')
     client.write(Buffer.from([0x16, 3, 1, 0, 5]))
+    await once(client, 'connect')
+    const own = `127.0.0.1:${client.localPort}`
     const bytes: Buffer[] = []
     for await (const chunk of client) bytes.push(chunk)
     expect(Buffer.concat(bytes)).toEqual(Buffer.from([...Buffer.from('got '), 0x16, 3, 1, 0, 5]))
+    expect(whose).toEqual([own])
   })
 
   it('hangs up on anything else, and asks the auth service for nothing', async () => {
