@@ -63,6 +63,8 @@ async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
   // Without a terminal of its own a session ends lines with LF alone, which a raw terminal takes at its word.
   const shown = show(channel, stdout, data => (terminal && !screen.shown ? withReturns(data) : data))
   const keyboard = terminal ? attach(channel, mode, leave) : undefined
+  // Whoever asks something has to know that nobody answers.
+  if (!terminal) channel.end()
   try {
     await ended
     await shown

@@ -9,10 +9,12 @@ import {
   guardedTarget,
   type Log,
   relay,
+  requirePin,
   type ServedClient,
   watchConnection,
 } from '../session/index.js'
-import type {Channel} from '../ssh/index.js'
+import type {Channel, HostKeyReader} from '../ssh/index.js'
+import {provesNode} from './node-proof.js'
 
 export interface PassageOptions {
   guard: ConnectionGuard
@@ -23,12 +25,16 @@ export interface PassageOptions {
   /** Absent where only client and host see it: then it may be any of the certificate. */
   login?: string
   target: Target
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
   /** What those roles say. */
   options: SessionOptions
   /** What the event about the connection says besides. */
   fields: Record<string, unknown>
   emit(input: AuditInput): Promise<unknown>
   openChannel(): Channel
+  /** How nodes prove that it is they who answer; undefined where nobody has to. */
+  hostAuthorities: (() => Promise<readonly Buffer[]>) | undefined
   /** Says the last word on the channel, and closes it. */
   farewell(channel: Channel, error: SallyportError): void
   log: Log
@@ -43,7 +49,9 @@ export interface PassageOptions {
  */
 export async function passThrough(passage: PassageOptions): Promise<void> {
   const {identity, login, target, options, emit} = passage
-  if (options.oversight && !seesToIt(target, login)) throw unseen()
+  if (options.oversight && !seesToIt(passage)) throw unseen()
+  if (options.requireSessionMfa && !seesToIt(passage)) throw unasked()
+  requirePin(options, passage.pinned)
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -58,6 +66,7 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
   })
   let stream: Duplex | undefined
   try {
+    const proof = await proofOf(passage)
     const dialled = await guardedTarget(target, () => place).dial(login)
     stream = dialled.stream
     const server = {...serverFacts(target), server_addr: dialled.address}
@@ -65,7 +74,8 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
     await emit({event: 'session.connect', ...facts, fields: passage.fields})
     if (over) throw over
     if (stream.destroyed) throw hungUp(target)
-    end = pass(passage, {channel: passage.openChannel(), stream, terms: dialled.terms}, place.leave, reason =>
+    const ends = {channel: passage.openChannel(), stream, terms: dialled.terms, proof}
+    end = pass(passage, ends, place.leave, reason =>
       emit({event: 'client.disconnect', ...facts, fields: {...passage.fields, reason}}),
     )
   } catch (error) {
@@ -75,29 +85,45 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
   }
 }
 
-/** A node of ours sees to it itself that somebody looks on at the sessions of our users. */
-const seesToIt = ({registered}: Target, login: string | undefined): boolean =>
-  registered?.subKind === 'node' && login === undefined
+/**
+ * A node of ours, proven to be it, sees to it itself that somebody looks on at the sessions of our users, and asks for what
+ * they have to show.
+ */
+const seesToIt = ({target: {registered}, login, hostAuthorities}: PassageOptions): boolean =>
+  registered?.subKind === 'node' && login === undefined && hostAuthorities !== undefined
 
 interface Ends {
   channel: Channel
   stream: Duplex
   terms: Awaited<ReturnType<Target['dial']>>['terms']
+  proof: HostKeyReader | undefined
+}
+
+async function proofOf({target, hostAuthorities, now}: PassageOptions): Promise<HostKeyReader | undefined> {
+  const {registered} = target
+  if (registered?.subKind !== 'node' || !hostAuthorities) return undefined
+  return provesNode(registered, {authorities: await hostAuthorities(), now})
 }
 
 /** Returns what ends it, and says why. */
 function pass(
   {identity, options, running, log, now, farewell}: PassageOptions,
-  {channel, stream, terms}: Ends,
+  {channel, stream, terms, proof}: Ends,
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
+  const readAlong = proof && shown(proof, error => end(error))
   const {done, end} = carry({
     ...{channel, stream, running, onOver},
-    onBytes: () => watch.touch(),
+    onBytes(fromStream) {
+      watch.touch()
+      if (fromStream) readAlong?.(fromStream)
+    },
     farewell(error) {
-      note(error.message).catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
-      farewell(channel, error)
+      // On record first: whoever is told may look for it at once.
+      void note(error.message)
+        .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
+        .then(() => farewell(channel, error))
     },
   })
   stream.once('close', () => {
@@ -115,11 +141,25 @@ function pass(
   return end
 }
 
+/** Shows the proof what the server sends, until it has seen enough. */
+function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (chunk: Buffer) => void {
+  let over = false
+  return chunk => {
+    if (over) return
+    try {
+      over = proof.read(chunk)
+    } catch (error) {
+      over = true
+      refuse(asProblem(error))
+    }
+  }
+}
+
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   channel: Channel
   stream: Duplex
-  /** Bytes pass, either way. */
-  onBytes?(): void
+  /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
+  onBytes?(fromStream: Buffer | undefined): void
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -158,6 +198,13 @@ const unseen = (): SallyportError =>
     {
       hint: 'ask an administrator',
     },
+  )
+
+const unasked = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need a second factor, and nobody on the way to this host can ask for it',
+    {hint: 'proxies that record ask (session_recording: proxy), and so do nodes of their own cluster'},
   )
 
 const hungUp = ({host, port}: Target): SallyportError =>
@@ -206,12 +253,13 @@ function splice(
   stream.on('close', hangUp)
   channel.onClosed = () => stream.destroy()
   let apart = false
-  const touch = (): undefined => {
-    onBytes()
-    return undefined
+  /** Nothing that a server says passes any more once it was refused. */
+  const look = (fromStream?: Buffer): false | undefined => {
+    onBytes(fromStream)
+    return apart ? false : undefined
   }
-  void relay(channel, stream, touch).then(() => stream.end())
-  void relay(stream, channel, touch).then(() => apart || channel.end())
+  void relay(channel, stream, () => look()).then(() => stream.end())
+  void relay(stream, channel, look).then(() => apart || channel.end())
   return {
     ended,
     cut() {

@@ -1,7 +1,7 @@
 import {Socket} from 'node:net'
 import type {Readable, Writable} from 'node:stream'
 import {giveBackRoom, takeRoom} from './packet-room.js'
-import {PeerStream} from './peer-stream.js'
+import {lends, PeerStream} from './peer-stream.js'
 
 // Bytes that are lent are the lender's again when the call returns. Whoever wants to keep them copies them. It saves a
 // buffer for each piece of a bulk transfer, which is what the garbage collector would otherwise be busy with.
@@ -16,8 +16,8 @@ let shared: Buffer | undefined
 type Borrower = (bytes: Buffer) => void
 
 /**
- * Has `source` lend its bytes to `take` while it flows, where it can. Bytes that had to wait, and all bytes of a source
- * that cannot lend, still come as `data` events, in their place.
+ * Has `source` lend its bytes to `take`, where it can, while it flows and has one listener for `data`: the one that takes
+ * in their place what had to wait, and all bytes of a source that cannot lend.
  */
 export function borrow(source: Readable, take: Borrower): void {
   if (source instanceof PeerStream) source.onLent = take
@@ -63,7 +63,7 @@ function borrowFromSocket(socket: Socket, take: Borrower): void {
   insides[callback] = (length: number, from: Buffer) => {
     const bytes = from.subarray(0, length)
     // What came before may still wait to be read, as a greeting does that came while nobody listened.
-    if (socket.readableLength > 0 || !socket.readableFlowing) return socket.push(Buffer.from(bytes))
+    if (socket.readableLength > 0 || !lends(socket)) return socket.push(Buffer.from(bytes))
     take(bytes)
     return true
   }

@@ -1,4 +1,4 @@
-import {Duplex} from 'node:stream'
+import {Duplex, type Readable} from 'node:stream'
 import {byteQueue} from './byte-queue.js'
 import {maxPacketSize} from './window.js'
 
@@ -46,7 +46,7 @@ export abstract class PeerStream extends Duplex {
   protected receive(data: Buffer): void {
     if (this.#ending) return
     const empty = this.#waiting.length === 0 && this.readableLength === 0
-    if (empty && this.onLent && this.readableFlowing) this.onLent(data)
+    if (empty && this.onLent && lends(this)) this.onLent(data)
     else if (empty || (this.#waiting.length === 0 && this.#hungry)) this.push(Buffer.from(data))
     else this.#waiting.push(data)
   }
@@ -81,3 +81,7 @@ export abstract class PeerStream extends Duplex {
     this.push(null)
   }
 }
+
+/** While a stream flows to its one reader. Of several each is to see everything, in events. */
+export const lends = (stream: Readable): boolean =>
+  stream.readableFlowing === true && stream.listenerCount('data') === 1

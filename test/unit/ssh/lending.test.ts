@@ -27,7 +27,7 @@ describe('bytes that are lent', () => {
     const buffers = new Set<ArrayBufferLike>()
     const owned = vi.fn()
     reader.on('data', owned)
-    borrow(reader, bytes => {
+    borrow(reader, (bytes: Buffer) => {
       buffers.add(bytes.buffer)
       lent.take(bytes)
     })
@@ -52,6 +52,26 @@ describe('bytes that are lent', () => {
     writer.end('second')
     await new Promise(resolve => reader.once('end', resolve))
     expect(seen.join('')).toBe('first second')
+  })
+
+  test("are nobody's alone where another one listens", async () => {
+    const [writer, reader] = await tcpPair()
+    const {client, server} = await pair()
+    const [near, far] = await openChannel({client, server})
+    for (const [from, to] of [[writer, reader] as const, [far, near] as const]) {
+      const first = borrowed()
+      to.on('data', first.take)
+      borrow(to, first.take)
+      const seen = vi.fn()
+      to.on('data', chunk => seen(chunk.length))
+      const content = randomBytes(100_000)
+      from.end(content)
+      await new Promise(resolve => to.once('end', resolve))
+      expect(first.all().equals(content)).toBe(true)
+      expect(seen.mock.calls.flat().reduce((sum, length) => sum + length, 0)).toBe(content.length)
+    }
+    client.disconnect()
+    await server.closed
   })
 
   test('are not to be had from a stream that passes on what it was given', () => {
