@@ -69,6 +69,8 @@ export async function joinSession(options: JoinOptions): Promise<Holder | undefi
     return terminal && !screen.shown ? text.replace(/\r?\n/g, '\r\n') : text
   })
   const keyboard = terminal ? attach(channel, mode, leave) : undefined
+  // Whoever asks something has to know that nobody answers.
+  if (!terminal) channel.end()
   try {
     await ended
     await shown
