@@ -206,6 +206,7 @@ describe('ports through the recording proxy', () => {
   it('-N -L needs no session', async () => {
     const [port, local] = [await echo(), await free()]
     const before = field.events().length
+    const recordings = field.recordings().length
     const client = start(
       'ssh',
       [...through(), '-N', '-L', `127.0.0.1:${local}:127.0.0.1:${port}`, ...where()],
@@ -217,7 +218,12 @@ describe('ports through the recording proxy', () => {
     expect(digest(answer)).toBe(digest(question))
     client.kill()
     await once(client, 'exit')
-    expect(named(field.events().slice(before), 'session.start')).toEqual([])
+    const since = field.events().slice(before)
+    expect(since.filter(({event}) => event.startsWith('session.')).map(({event}) => event)).toEqual([
+      'session.connect',
+    ])
+    expect(named(since, 'port')).toHaveLength(1)
+    expect(field.recordings()).toHaveLength(recordings)
   })
 
   it('tells the client when nobody listens there', async () => {
