@@ -1,8 +1,11 @@
+import {generateKeyPairSync} from 'node:crypto'
 import {mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {stringify} from 'yaml'
+import {formatAuthorizedKey, formatPrivateKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {type Event, eventually, login, type MintedAuthorities, mintAuthorities} from './field.js'
 import {type Machine, startMachine} from './machines.js'
+import {writePrivateFile} from './openssh.js'
 import {sallyportPath} from './service.js'
 import {temporaryDirectory} from './temporary-directory.js'
 import {startTmux, type Tmux} from './tmux.js'
@@ -29,12 +32,18 @@ export interface Spread {
   /** One that is dialled, or one that is reached by its tunnel to this proxy alone. */
   node(nodename: string, tunnelTo?: Machine): Promise<Machine>
   identityOf(user: string): string
+  /** A key of this user for stock clients, with a certificate as the cluster would give it, or as it never would. */
+  key(user: string, wish?: {until?: number; authorities?: MintedAuthorities}): Promise<string>
+  /** Options of a stock client with this key: `-J jump` leads through the proxy. */
+  stock(key: string, proxy: Machine): string[]
+  /** `host:port` of a node. */
+  addressOf(nodename: string): Promise<{host: string; port: string}>
   /** A command as this user, who knows this proxy alone. */
   as(user: string, proxy: Machine, ...args: string[]): string[]
   inTerminal(words: readonly string[], size?: {columns: number; rows: number}): Tmux
   running(): Promise<Running[]>
-  /** Waits for the session of this user. */
-  sessionOf(user: string): Promise<Running>
+  /** Waits for a session, the newest one that fits. */
+  session(fits: Partial<Pick<Running, 'sid' | 'user' | 'holder' | 'state'>>): Promise<Running>
   /** Of a session, by what the audit log calls them, the oldest first. */
   events(sid: string, ...names: string[]): Promise<Event[]>
 }
@@ -85,6 +94,7 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
     if (code !== 0) throw new Error(stderr)
     return stdout
   }
+  let keys = 0
   const path = join(directory, 'roles.yaml')
   writeFileSync(path, roles.map(one => stringify(one)).join('---\n'))
   await admin('create', '-f', path)
@@ -121,6 +131,48 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
         ...{auth_service: {enabled: 'no'}, proxy_service: {enabled: 'no'}},
         ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
       }),
+    async key(user, {until = Date.now() + 3_600_000, authorities = minted} = {}) {
+      const {privateKey} = generateKeyPairSync('ed25519')
+      const extensions = ['permit-pty', 'permit-port-forwarding', 'permit-agent-forwarding']
+      const names = users[user as keyof typeof users]?.split(',') ?? []
+      const certificate = await authorities.at(Math.min(Date.now(), until) - 60_000).issueUser({
+        publicKey: publicKeyBlob(privateKey),
+        ...{user, principals: [user, login]},
+        validAfter: BigInt(Math.floor((Math.min(Date.now(), until) - 60_000) / 1000)),
+        validBefore: BigInt(Math.floor(until / 1000)),
+        extensions: new Map([
+          ...extensions.map(name => [name, ''] as const),
+          ['teleport-roles', JSON.stringify({version: 'v1', roles: names})],
+        ]),
+        criticalOptions: new Map(),
+      })
+      const path = join(directory, `key-${++keys}`)
+      writePrivateFile(path, formatPrivateKey(privateKey, user))
+      writeFileSync(`${path}-cert.pub`, `${formatAuthorizedKey(certificate)}\n`)
+      return path
+    },
+    stock(key, {addresses: {ssh}}) {
+      const knownHosts = join(directory, 'known_hosts')
+      const [authority = Buffer.alloc(0)] = minted.authorities.publicKeys('host')
+      writeFileSync(knownHosts, `@cert-authority * ${formatAuthorizedKey(authority)}\n`)
+      const path = `${key}.conf`
+      const common = {
+        ...{BatchMode: 'yes', StrictHostKeyChecking: 'yes', UserKnownHostsFile: knownHosts},
+        ...{IdentityFile: key, CertificateFile: `${key}-cert.pub`, IdentitiesOnly: 'yes'},
+      }
+      const lines = Object.entries(common).map(([name, value]) => ` ${name} ${value}\n`)
+      const jump = `Host jump\n HostName 127.0.0.1\n Port ${ssh?.port}\n User anybody\n`
+      writeFileSync(path, `${jump}Host *\n${lines.join('')}`)
+      return ['-F', path]
+    },
+    async addressOf(nodename) {
+      const hosts = JSON.parse(await admin('nodes', 'ls', '--format=json')) as {
+        hostname: string
+        address?: string
+      }[]
+      const [host = '', port = ''] = hosts.find(one => one.hostname === nodename)?.address?.split(':') ?? []
+      return {host, port}
+    },
     as: (user, {addresses: {web, ssh}}, ...args) => [
       ...args,
       `--proxy=127.0.0.1:${web?.port},${ssh?.port}`,
@@ -132,10 +184,15 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
       tmux.type(`clear; ${quoted([sallyportPath, ...words])}; echo "status $?"`)
       return tmux
     },
-    sessionOf: user =>
+    session: fits =>
       eventually(
-        async () => (await running()).find(one => one.user === user),
-        `the session of ${user} is listed`,
+        async () =>
+          (await running())
+            .filter(one =>
+              Object.entries(fits).every(([name, value]) => one[name as keyof Running] === value),
+            )
+            .at(-1),
+        `a session is listed as ${JSON.stringify(fits)}`,
       ),
     async events(sid, ...names) {
       const trail = JSON.parse(await admin('audit', 'ls', '--format=json', '--limit=1000')) as Event[]

@@ -3,7 +3,7 @@ import type {AuditInput} from '../audit/event.js'
 import type {HolderWay, JoinPermit, SessionTracker} from '../auth/contract.js'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
-import {parseJoin, seatClient} from '../session/index.js'
+import {askPermit, parseJoin, seatClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
@@ -47,7 +47,7 @@ export async function joinHere(
 export async function leadToHolder(way: JoinWay, words: string, channel: Channel): Promise<void> {
   const {context, outer, emit} = way
   const wish = parseJoin(words)
-  const permit = await context.auth.permitJoin({identity: outer.identity, ...wish})
+  const permit = await askPermit(context.auth, outer.identity, wish)
   const {tracker} = permit
   if (tracker.heldBy === context.hostId)
     throw problem('invalid_input', 'this proxy holds the session itself', {

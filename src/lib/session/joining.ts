@@ -1,14 +1,16 @@
 import {type Identity, type JoinMode, joinModes} from '../access/index.js'
 import type {AuthApi, JoinPermit, SessionTracker} from '../auth/contract.js'
-import {problem, problemLine} from '../errors/index.js'
+import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Channel} from '../ssh/index.js'
 import {watchConnection} from './connection-watch.js'
 import type {SessionHub} from './hub.js'
+import {askCode} from './join-code.js'
 import {seatOn} from './seat.js'
+import {codeCheck} from './second-factor.js'
 
 /** A machine that holds sessions, its own ones to be joined. */
 export interface JoinableHost {
-  auth: Pick<AuthApi, 'permitJoin'>
+  auth: Pick<AuthApi, 'permitJoin' | 'checkSessionMfa'>
   hub: Pick<SessionHub, 'find'>
   /** UUID of this machine. */
   hostId: string
@@ -42,6 +44,27 @@ export function parseJoin(words: string): JoinWish {
 
 const isMode = (mode: string): mode is JoinMode => (joinModes as readonly string[]).includes(mode)
 
+/**
+ * Whether somebody may join. While nobody can be asked the answer is no: unlike a login, it is nobody's daily bread.
+ * @throws not_found, access_denied, unavailable
+ */
+export async function askPermit(
+  auth: JoinableHost['auth'],
+  identity: Identity,
+  wish: JoinWish,
+): Promise<JoinPermit> {
+  try {
+    return await auth.permitJoin({identity, ...wish})
+  } catch (thrown) {
+    const error = asProblem(thrown)
+    if (error.code !== 'unavailable' && error.code !== 'timeout') throw error
+    throw problem('unavailable', `nobody can say who may join a session: ${error.message}`, {
+      hint: 'try again when the auth service is there; who has joined already stays',
+      cause: error,
+    })
+  }
+}
+
 /** Where a session can be joined, as seen from a machine: there, nowhere any more, or at another machine. Pure. */
 export function placeOf(
   {heldBy}: Pick<SessionTracker, 'heldBy'>,
@@ -64,12 +87,15 @@ export async function seatClient(
   channel: Channel,
 ): Promise<JoinPermit | undefined> {
   const {sid, mode} = parseJoin(words)
-  const permit = await auth.permitJoin({identity, sid, mode})
-  const {tracker, user, roles, until} = permit
-  const party = hub.find(sid)
-  const place = placeOf(tracker, hostId, party !== undefined)
+  const permit = await askPermit(auth, identity, {sid, mode})
+  const {tracker, user, roles, secondFactor, until} = permit
+  const place = placeOf(tracker, hostId, hub.find(sid) !== undefined)
   if (place === 'elsewhere') return permit
-  if (place === 'over' || !party) throw over()
+  if (place === 'over') throw over()
+  if (secondFactor)
+    await askCode(channel, codeCheck(auth, {user, address: remoteAddress, host: tracker.host, sid}))
+  const party = hub.find(sid)
+  if (!party) throw over()
   const seat = seatOn(channel)
   seat.tell(welcome(mode, sid, tracker.user))
   const guest = await party.join({user, roles, mode, address: remoteAddress, seat})
