@@ -25,10 +25,12 @@ export interface RelayOptions {
  */
 export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, target} = options
-  const {guard, forwarders: running, log, now} = context
+  const {auth, guard, forwarders: running, log, now} = context
   const allowed = await decide(context, identity, target)
   const fields = {session_recording: context.mode}
-  await passThrough({...{guard, running, log, now}, ...options, options: allowed, fields})
+  const {checkHostKeys} = context.forwardSettings
+  const hostAuthorities = checkHostKeys ? async () => (await auth.trustedAuthorities()).host : undefined
+  await passThrough({...{guard, running, log, now}, ...options, options: allowed, fields, hostAuthorities})
 }
 
 type Allowed = Extract<AccessDecision, {allowed: true}>

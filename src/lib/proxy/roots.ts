@@ -27,7 +27,7 @@ import {routeTarget} from './route.js'
 import {namedTarget} from './target-name.js'
 
 export interface RootsOptions {
-  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'emit'>
+  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'trustedAuthorities' | 'emit'>
   clusterName: string
   proxyId: string
   /** A proxy's certificate for the cluster's name. */
@@ -38,6 +38,7 @@ export interface RootsOptions {
   running: Set<ServedClient>
   /** Nobody is led anywhere any more. */
   draining(): boolean
+  checkHostKeys: boolean
   log: Log
   /** Unix ms. */
   now: () => number
@@ -170,6 +171,7 @@ async function connectUser(
     ...{guard: options.guard, running: options.running, log: options.log, now},
     pinned: isPinned(certificate),
     ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
+    hostAuthorities: options.checkHostKeys ? async () => (await auth.trustedAuthorities()).host : undefined,
     fields: {user_cluster_name: root.name, session_recording: 'root'},
     emit: input => auth.emit({...facts, ...input}),
     openChannel() {
