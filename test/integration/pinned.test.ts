@@ -6,6 +6,7 @@ import {parseAuthorizedKey, parseCertificate, pinTo} from '../../src/lib/sshcert
 import {sallyport} from '../support/cluster.js'
 import {
   addToAgent,
+  eventually,
   extensionsWithout,
   type Field,
   login,
@@ -13,6 +14,7 @@ import {
   startField,
   type UserKey,
 } from '../support/field.js'
+import {startMachine} from '../support/machines.js'
 import {writePrivateFile} from '../support/openssh.js'
 import type {Sshd} from '../support/sshd.js'
 
@@ -157,6 +159,26 @@ describe('a pinned certificate, where the proxy does not look inside', () => {
     expect(await reach(through(field, key, target.port))).toMatchObject({code: 255, stdout: ''})
     const unpinned = await reach(through(field, await keyPinnedTo(field), target.port))
     expect(unpinned.stderr).toContain('this one is not pinned; log in again')
+  })
+
+  test('leads to a node by its tunnel, where the proxy says who comes', async () => {
+    const made = await admin(field, 'tokens', 'add', '--type=node', '--format=json')
+    const {token, caPins} = JSON.parse(made) as {token: string; caPins: string[]}
+    const {tunnel} = field.cluster.addresses as unknown as {tunnel: {port: number}}
+    await startMachine({
+      ...{directory: join(field.directory, 'inner'), roles: 'node'},
+      config: {
+        teleport: {nodename: 'inner', proxy_server: `127.0.0.1:${tunnel.port}`},
+        auth_service: {enabled: 'no'},
+        proxy_service: {enabled: 'no'},
+        ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
+      },
+      args: [`--token=${token}`, `--ca-pin=${caPins[0]}`],
+    })
+    const key = await keyPinnedTo(field, elsewhere)
+    const way = (from?: string) => reach(through(field, key, 0, from).slice(0, -2), 'inner')
+    await eventually(async () => (await way(elsewhere)).stdout === 'in\n', 'the node was reached')
+    expect(await way()).toMatchObject({code: 255, stderr: expect.stringContaining('comes from 127.0.0.1')})
   })
 
   test('does not lead to a node that cannot tell where its client comes from', async () => {
