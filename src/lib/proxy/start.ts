@@ -29,6 +29,7 @@ import type {DialSettings} from './dial.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
+import {createNamedHosts} from './named-hosts.js'
 import {startProxyTunnels} from './tunnels.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
@@ -99,18 +100,19 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
   const guard = createGuard(locks)
   const dial = dialSettings(state)
+  const named = createNamedHosts({auth: options.auth, dial})
   const closeAll = async (tunnels?: Tunnels): Promise<void> => {
     refusals.flush()
     await Promise.all([tunnels?.close(), locks.close()])
   }
   const tunnels = await startProxyTunnels({
-    ...{...options, certificates, guard, dial, listen: options.tunnelListen},
+    ...{...options, certificates, guard, dial, named, listen: options.tunnelListen},
     ...{report: refusals.report, running: state.forwarders, draining: () => state.draining},
   }).catch(async error => {
     await closeAll()
     throw error
   })
-  const context = createContext(state, {guard, dial, tunnels})
+  const context = createContext(state, {guard, dial, named, tunnels})
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listenAt(server, options.listen, options.log).catch(async error => {
@@ -173,7 +175,7 @@ const dialSettings = (state: ProxyState): DialSettings => ({
 
 function createContext(
   state: ProxyState,
-  ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
+  ways: Pick<ProxyContext, 'guard' | 'dial' | 'named' | 'tunnels'>,
 ): ProxyContext {
   const {options, certificates, forwarders, locks} = state
   const {hub} = options
