@@ -1,13 +1,14 @@
 import {splitAddress} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import type {HolderWay, JoinPermit, SessionTracker} from '../auth/contract.js'
-import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
 import {askPermit, parseJoin, seatClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {dialAddresses, resolveTarget} from './dial.js'
+import {provesNode} from './node-proof.js'
 import {carry} from './passage.js'
 import {dialRegistered, type Router} from './route.js'
 
@@ -53,6 +54,7 @@ export async function leadToHolder(way: JoinWay, words: string, channel: Channel
     throw problem('invalid_input', 'this proxy holds the session itself', {
       hint: `ask it for join:${tracker.sid}`,
     })
+  const {host: authorities} = await context.auth.trustedAuthorities()
   const {stream, address} = await dialHolder(way, permit)
   const facts = {server_id: tracker.heldBy, server_hostname: tracker.holder, server_addr: address}
   // Not as the event's own session: whoever tells of one claims it, and this one is the holder's.
@@ -63,7 +65,17 @@ export async function leadToHolder(way: JoinWay, words: string, channel: Channel
     stream.destroy()
     throw error
   }
-  carry({channel, stream, running: context.forwarders, farewell: error => way.farewell(channel, error)})
+  carry({
+    ...{channel, stream, running: context.forwarders},
+    // A machine says itself where it is.
+    proof: provesNode({id: tracker.heldBy, hostname: tracker.holder}, {authorities, now: context.now}),
+    farewell(error) {
+      emit({event: 'client.disconnect', ...facts, fields: {...fields, reason: error.message}}).catch(lost =>
+        context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),
+      )
+      way.farewell(channel, error)
+    },
+  })
 }
 
 /** @throws unavailable, host_unreachable, dial_forbidden */

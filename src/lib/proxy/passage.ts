@@ -111,9 +111,8 @@ function pass(
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
-  if (proof) readAlong(stream, proof, error => end(error))
   const {done, end} = carry({
-    ...{channel, stream, running, onOver},
+    ...{channel, stream, running, onOver, proof},
     farewell(error) {
       // On record first: whoever is told may look for it at once.
       void note(error.message)
@@ -154,6 +153,8 @@ function readAlong(stream: Duplex, proof: HostKeyReader, refuse: (error: Sallypo
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   channel: Channel
   stream: Duplex
+  /** How the server proves who it is; undefined where nobody has to. */
+  proof: HostKeyReader | undefined
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -165,10 +166,12 @@ export function carry({
   channel,
   stream,
   running,
+  proof,
   onOver = () => undefined,
   farewell,
 }: CarryOptions): ServedClient {
   let over = false
+  if (proof) readAlong(stream, proof, error => served.end(error))
   const passing = splice(channel, stream, onOver)
   const served: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
