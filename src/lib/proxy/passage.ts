@@ -8,6 +8,7 @@ import {
   type ConnectionGuard,
   guardedTarget,
   type Log,
+  relay,
   requirePin,
   type ServedClient,
   watchConnection,
@@ -113,6 +114,7 @@ function pass(
 ): (error: SallyportError) => void {
   const {done, end} = carry({
     ...{channel, stream, running, onOver, proof},
+    onBytes: () => watch.touch(),
     farewell(error) {
       // On record first: whoever is told may look for it at once.
       void note(error.message)
@@ -131,23 +133,22 @@ function pass(
     onOver: end,
   })
   if (terms) watch.tighten(terms.idleTimeoutSeconds)
-  channel.on('data', watch.touch)
-  stream.on('data', watch.touch)
   void done.then(watch.stop)
   return end
 }
 
-/** Before bytes are passed on: nothing that a refused server says is answered any more. */
-function readAlong(stream: Duplex, proof: HostKeyReader, refuse: (error: SallyportError) => void): void {
-  const read = (chunk: Buffer): void => {
+/** Shows the proof what the server sends, until it has seen enough. */
+function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (chunk: Buffer) => void {
+  let over = false
+  return chunk => {
+    if (over) return
     try {
-      if (proof.read(chunk)) stream.off('data', read)
+      over = proof.read(chunk)
     } catch (error) {
-      stream.off('data', read)
+      over = true
       refuse(asProblem(error))
     }
   }
-  stream.on('data', read)
 }
 
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
@@ -155,6 +156,8 @@ export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   stream: Duplex
   /** How the server proves who it is; undefined where nobody has to. */
   proof: HostKeyReader | undefined
+  /** Bytes pass, either way. */
+  onBytes?(): void
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -167,12 +170,19 @@ export function carry({
   stream,
   running,
   proof,
+  onBytes = () => undefined,
   onOver = () => undefined,
   farewell,
 }: CarryOptions): ServedClient {
   let over = false
-  if (proof) readAlong(stream, proof, error => served.end(error))
-  const passing = splice(channel, stream, onOver)
+  const readAlong = proof && shown(proof, error => served.end(error))
+  const passing = splice(channel, stream, {
+    onBytes(fromStream) {
+      onBytes()
+      if (fromStream) readAlong?.(fromStream)
+    },
+    onOver,
+  })
   const served: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
     end(error) {
@@ -229,8 +239,14 @@ interface Passing {
   cut(): void
 }
 
+interface Splicing {
+  /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
+  onBytes(fromStream: Buffer | undefined): void
+  onOver(): void
+}
+
 /** Passes bytes between a channel and a stream until both have ended. */
-function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
+function splice(channel: Channel, stream: Duplex, {onBytes, onOver}: Splicing): Passing {
   const ended = new Promise<void>(resolve => {
     if (stream.closed) resolve()
     else stream.once('close', () => resolve())
@@ -244,11 +260,18 @@ function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
   }
   stream.on('close', hangUp)
   channel.onClosed = () => stream.destroy()
-  channel.pipe(stream)
-  stream.pipe(channel)
+  let apart = false
+  /** Nothing that a server says passes any more once it was refused. */
+  const look = (fromStream?: Buffer): false | undefined => {
+    onBytes(fromStream)
+    return apart ? false : undefined
+  }
+  void relay(channel, stream, () => look()).then(() => stream.end())
+  void relay(stream, channel, look).then(() => apart || channel.end())
   return {
     ended,
     cut() {
+      apart = true
       stream.off('close', hangUp)
       stream.destroy()
     },
