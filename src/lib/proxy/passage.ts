@@ -112,6 +112,11 @@ function pass(
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
   if (proof) readAlong(stream, proof, error => end(error))
+  // Before the channel is told that no more comes: nothing can be said on it after that.
+  stream.once('close', () => {
+    const reason = terms?.ended()
+    if (reason) end(reason)
+  })
   const {done, end} = carry({
     ...{channel, stream, running, onOver},
     farewell(error) {
@@ -120,10 +125,6 @@ function pass(
         .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
         .then(() => farewell(channel, error))
     },
-  })
-  stream.once('close', () => {
-    const reason = terms?.ended()
-    if (reason) end(reason)
   })
   const watch = watchConnection({
     idleSeconds: options.idleTimeoutSeconds,
@@ -233,7 +234,10 @@ function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
     else stream.once('close', () => resolve())
   })
   channel.stderr.resume()
-  const hangUp = (): void => void channel.end(() => channel.close())
+  let isCut = false
+  const hangUp = (): void => {
+    if (!isCut) channel.end(() => channel.close())
+  }
   stream.on('close', onOver)
   if (channel.isClosed) {
     stream.destroy()
@@ -246,7 +250,7 @@ function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
   return {
     ended,
     cut() {
-      stream.off('close', hangUp)
+      isCut = true
       stream.destroy()
     },
   }

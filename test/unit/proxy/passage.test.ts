@@ -40,7 +40,8 @@ async function led(
     emit: async input => void events.push(input),
     ...{openChannel: () => channel, hostAuthorities: undefined},
     farewell(end: Channel, error) {
-      words.push(error.message)
+      // Nothing can be said once it was told that no more comes.
+      words.push(end.writableEnded ? 'too late' : error.message)
       end.close()
     },
     log: {warn: vi.fn(), info: vi.fn()},
