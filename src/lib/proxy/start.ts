@@ -8,12 +8,14 @@ import {
   type Address,
   acceptClient,
   createGuard,
+  createNewcomers,
   drain,
   endsOf,
   type LockWatch,
   type Log,
   limitRefusals,
   listenAt,
+  type Newcomers,
   personOf,
   type RefusalReporter,
   reporter,
@@ -34,6 +36,12 @@ import {startProxyTunnels} from './tunnels.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
+
+/**
+ * Connections of one address, and of all of them, that nobody has logged in on yet: many clients may be behind one, and
+ * begin at the same moment.
+ */
+const newcomersLimits = {perAddress: 1024, inAll: 4096}
 
 export interface ProxyOptions {
   /** Port 0 picks a free one. */
@@ -94,7 +102,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
     ...{options, certificates, locks, refusals},
-    ...{forwarders: new Set(), clients: new Map()},
+    ...{forwarders: new Set(), clients: new Map(), newcomers: createNewcomers(newcomersLimits)},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
   }
@@ -143,6 +151,7 @@ interface ProxyState {
   locks: LockWatch
   refusals: RefusalReporter
   forwarders: Set<ServedClient>
+  newcomers: Newcomers
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
   draining: boolean
@@ -151,12 +160,14 @@ interface ProxyState {
 }
 
 function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): void {
-  const {clients, options} = state
+  const {clients, newcomers, options} = state
   clients.set(socket, undefined)
+  newcomers.arrive(socket, endsOf(socket).remoteIp)
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
   takeIn(socket, options, state).then(
     ({connection, outer, certificate}) => {
+      newcomers.leave(socket)
       if (clients.has(socket)) clients.set(socket, connection)
       serveClient(context, connection, outer, certificate)
     },
