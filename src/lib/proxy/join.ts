@@ -9,7 +9,7 @@ import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {dialAddresses, resolveTarget} from './dial.js'
 import {provesNode} from './node-proof.js'
-import {carry} from './passage.js'
+import {carry, shown} from './passage.js'
 import {dialRegistered, type Router} from './route.js'
 
 export interface JoinWay {
@@ -65,10 +65,12 @@ export async function leadToHolder(way: JoinWay, words: string, channel: Channel
     stream.destroy()
     throw error
   }
-  carry({
+  // A machine says itself where it is.
+  const proof = provesNode({id: tracker.heldBy, hostname: tracker.holder}, {authorities, now: context.now})
+  const readAlong = shown(proof, error => carried.end(error))
+  const carried = carry({
     ...{channel, stream, running: context.forwarders},
-    // A machine says itself where it is.
-    proof: provesNode({id: tracker.heldBy, hostname: tracker.holder}, {authorities, now: context.now}),
+    onBytes: fromStream => fromStream && readAlong(fromStream),
     farewell(error) {
       emit({event: 'client.disconnect', ...facts, fields: {...fields, reason: error.message}}).catch(lost =>
         context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),

@@ -112,19 +112,23 @@ function pass(
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
+  const readAlong = proof && shown(proof, error => end(error))
   const {done, end} = carry({
-    ...{channel, stream, running, onOver, proof},
-    onBytes: () => watch.touch(),
+    ...{channel, stream, running, onOver},
+    onBytes(fromStream) {
+      watch.touch()
+      if (fromStream) readAlong?.(fromStream)
+    },
+    onEnd() {
+      const reason = terms?.ended()
+      if (reason) end(reason)
+    },
     farewell(error) {
       // On record first: whoever is told may look for it at once.
       void note(error.message)
         .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
         .then(() => farewell(channel, error))
     },
-  })
-  stream.once('close', () => {
-    const reason = terms?.ended()
-    if (reason) end(reason)
   })
   const watch = watchConnection({
     idleSeconds: options.idleTimeoutSeconds,
@@ -138,7 +142,10 @@ function pass(
 }
 
 /** Shows the proof what the server sends, until it has seen enough. */
-function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (chunk: Buffer) => void {
+export function shown(
+  proof: HostKeyReader,
+  refuse: (error: SallyportError) => void,
+): (chunk: Buffer) => void {
   let over = false
   return chunk => {
     if (over) return
@@ -154,10 +161,10 @@ function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   channel: Channel
   stream: Duplex
-  /** How the server proves who it is; undefined where nobody has to. */
-  proof: HostKeyReader | undefined
-  /** Bytes pass, either way. */
-  onBytes?(): void
+  /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
+  onBytes?(fromStream: Buffer | undefined): void
+  /** The stream says no more. The channel is not told so yet: after that nothing can be said on it. */
+  onEnd?(): void
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -169,20 +176,13 @@ export function carry({
   channel,
   stream,
   running,
-  proof,
   onBytes = () => undefined,
+  onEnd = () => undefined,
   onOver = () => undefined,
   farewell,
 }: CarryOptions): ServedClient {
   let over = false
-  const readAlong = proof && shown(proof, error => served.end(error))
-  const passing = splice(channel, stream, {
-    onBytes(fromStream) {
-      onBytes()
-      if (fromStream) readAlong?.(fromStream)
-    },
-    onOver,
-  })
+  const passing = splice(channel, stream, {onBytes, onEnd, onOver})
   const served: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
     end(error) {
@@ -239,20 +239,23 @@ interface Passing {
   cut(): void
 }
 
-interface Splicing {
-  /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
-  onBytes(fromStream: Buffer | undefined): void
-  onOver(): void
-}
-
 /** Passes bytes between a channel and a stream until both have ended. */
-function splice(channel: Channel, stream: Duplex, {onBytes, onOver}: Splicing): Passing {
+function splice(
+  channel: Channel,
+  stream: Duplex,
+  {onBytes, onEnd, onOver}: Required<Pick<CarryOptions, 'onBytes' | 'onEnd' | 'onOver'>>,
+): Passing {
   const ended = new Promise<void>(resolve => {
     if (stream.closed) resolve()
     else stream.once('close', () => resolve())
   })
   channel.stderr.resume()
-  const hangUp = (): void => void channel.end(() => channel.close())
+  let apart = false
+  const tellEnd = (told?: () => void): void => {
+    onEnd()
+    if (!apart) channel.end(told)
+  }
+  const hangUp = (): void => tellEnd(() => channel.close())
   stream.on('close', onOver)
   if (channel.isClosed) {
     stream.destroy()
@@ -260,14 +263,13 @@ function splice(channel: Channel, stream: Duplex, {onBytes, onOver}: Splicing): 
   }
   stream.on('close', hangUp)
   channel.onClosed = () => stream.destroy()
-  let apart = false
   /** Nothing that a server says passes any more once it was refused. */
   const look = (fromStream?: Buffer): false | undefined => {
     onBytes(fromStream)
     return apart ? false : undefined
   }
   void relay(channel, stream, () => look()).then(() => stream.end())
-  void relay(stream, channel, look).then(() => apart || channel.end())
+  void relay(stream, channel, look).then(() => tellEnd())
   return {
     ended,
     cut() {
