@@ -21,7 +21,7 @@ beforeAll(async () => {
   ours = await spread.proxy('proxy-2')
   await spread.node('far1')
   port = (await spread.addressOf('far1')).port
-}, 120_000)
+})
 
 async function session(words: string[], user = 'joe'): Promise<{tmux: Tmux; sid: string}> {
   const tmux = startTmux()
