@@ -142,7 +142,10 @@ function pass(
 }
 
 /** Shows the proof what the server sends, until it has seen enough. */
-function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (chunk: Buffer) => void {
+export function shown(
+  proof: HostKeyReader,
+  refuse: (error: SallyportError) => void,
+): (chunk: Buffer) => void {
   let over = false
   return chunk => {
     if (over) return
