@@ -11,6 +11,8 @@ import type {NodeSettings} from './types.js'
 export interface Joiner {
   connection: SshConnection
   identity: Identity
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
 }
 
 /** More windows than anybody looks at. */
@@ -32,11 +34,11 @@ const subjectOf = ({hostId, nodename}: NodeSettings, identity: Identity): LockSu
 /** Serves somebody who has come to join sessions of this node: channels for that, and nothing else. */
 export function serveJoiner(
   settings: NodeSettings,
-  {connection, identity}: Joiner,
+  {connection, identity, pinned}: Joiner,
   peer: Pick<Ends, 'remoteAddress'>,
 ): ServedClient {
   const {locks, log, graceMilliseconds} = settings
-  const client = {identity, remoteAddress: peer.remoteAddress}
+  const client = {identity, pinned, remoteAddress: peer.remoteAddress}
   const work = trackWork()
   const seats = new Set<Channel>()
   let ended: SallyportError | undefined
@@ -56,9 +58,9 @@ export function serveJoiner(
     for (const stream of [channel, channel.stderr]) stream.resume()
     explainOn(channel, error)
   }
-  const seat = async (channel: Channel, subsystem: string): Promise<void> => {
+  const seat = async (channel: Channel, subsystem: Buffer | undefined): Promise<void> => {
     if (ended) throw ended
-    const [, words] = /^join:(.*)$/s.exec(subsystem) ?? []
+    const [, words] = /^join:(.*)$/s.exec(subsystem ? new WireReader(subsystem).text() : '') ?? []
     if (words === undefined) throw joinsOnly()
     // A session of another machine is none that this one could show.
     if (await seatClient({...settings, track: work.track}, client, words, channel)) throw notHere()
@@ -84,8 +86,8 @@ export function serveJoiner(
       if (asked || (type !== 'subsystem' && type !== 'shell' && type !== 'exec')) return reply(false)
       asked = true
       reply(true)
-      const subsystem = type === 'subsystem' ? new WireReader(data).text() : ''
-      work.track(seat(channel, subsystem).catch(error => refuse(channel, asProblem(error))))
+      const asks = type === 'subsystem' ? data : undefined
+      work.track(seat(channel, asks).catch(error => refuse(channel, asProblem(error))))
     }
   }
   connection.onGlobalRequest = () => false
