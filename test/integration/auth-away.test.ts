@@ -208,7 +208,7 @@ describe('the auth service is killed while a session runs', () => {
     await next.ended
     await eventually(() => names(here.events(next.sid)).includes('session.end'), 'the next one is on record')
     expect(names(here.events(next.sid))).toEqual(whole)
-  }, 90_000)
+  })
 
   it('a restart of auth alone ends no session of the proxy', async () => {
     const here = await place()
@@ -223,7 +223,7 @@ describe('the auth service is killed while a session runs', () => {
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
     expect(names(here.events(session.sid))).toEqual(whole)
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
-  }, 90_000)
+  })
 
   it('and the proxy is killed as well: at most a second is lost, and the session gets its one end', async () => {
     const here = await place()
@@ -250,7 +250,7 @@ describe('the auth service is killed while a session runs', () => {
     await here.proxy.stop()
     await here.startProxy()
     expect(here.events(session.sid).filter(({event}) => event === 'session.end')).toHaveLength(1)
-  }, 90_000)
+  })
 
   it('and the proxy is stopped in order: what it kept is delivered after its next start', async () => {
     const here = await place()
@@ -267,7 +267,7 @@ describe('the auth service is killed while a session runs', () => {
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
     expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(whole)
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
-  }, 90_000)
+  })
 
   it('and what a node records is kept by the node', async () => {
     const here = await place('node')
@@ -284,7 +284,7 @@ describe('the auth service is killed while a session runs', () => {
     const id = readFileSync(join(here.directory, 'node', 'data', 'host_uuid'), 'utf8').trim()
     expect(start).toMatchObject({reported_by: id, server_id: id})
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
-  }, 90_000)
+  })
 
   it.each(['proxy-sync', 'node-sync'] as const)(
     'in %s the session ends with the reason, and no other one begins',
@@ -309,6 +309,5 @@ describe('the auth service is killed while a session runs', () => {
       ).toBe(true)
       expect(names(here.events(session.sid)).filter(name => name === 'session.end')).toHaveLength(1)
     },
-    90_000,
   )
 })

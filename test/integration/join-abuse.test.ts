@@ -27,7 +27,7 @@ beforeAll(async () => {
   inner = await spread.node('inner', proxy)
   owner = spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@far1`))
   sid = (await spread.session({user: 'joe', state: 'running'})).sid
-}, 120_000)
+})
 
 const asked = async (subsystem: string, key: string) => {
   const port = String(proxy.addresses.ssh?.port)

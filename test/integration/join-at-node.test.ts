@@ -23,7 +23,7 @@ beforeAll(async () => {
   proxy = await spread.proxy('proxy-1')
   await spread.node('far1')
   await spread.node('inner', proxy)
-}, 120_000)
+})
 
 /** joe's shell on a host, in a terminal. */
 async function ownSession(host: string): Promise<{tmux: Tmux; sid: string}> {

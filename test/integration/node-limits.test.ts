@@ -196,7 +196,7 @@ describe('without descriptors', () => {
         .sort()
     await eventually(() => ids('session.end').length === ids('session.start').length, 'each has its end')
     expect(ids('session.end')).toEqual(ids('session.start'))
-  }, 60_000)
+  })
 })
 
 describe('options of a role', () => {
@@ -274,5 +274,5 @@ describe('SIGTERM', () => {
       4,
       'the node is shutting down',
     ])
-  }, 30_000)
+  })
 })

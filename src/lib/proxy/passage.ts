@@ -8,6 +8,7 @@ import {
   type ConnectionGuard,
   guardedTarget,
   type Log,
+  relay,
   requirePin,
   type ServedClient,
   watchConnection,
@@ -111,19 +112,23 @@ function pass(
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
-  if (proof) readAlong(stream, proof, error => end(error))
+  const readAlong = proof && shown(proof, error => end(error))
   const {done, end} = carry({
     ...{channel, stream, running, onOver},
+    onBytes(fromStream) {
+      watch.touch()
+      if (fromStream) readAlong?.(fromStream)
+    },
+    onEnd() {
+      const reason = terms?.ended()
+      if (reason) end(reason)
+    },
     farewell(error) {
       // On record first: whoever is told may look for it at once.
       void note(error.message)
         .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
         .then(() => farewell(channel, error))
     },
-  })
-  stream.once('close', () => {
-    const reason = terms?.ended()
-    if (reason) end(reason)
   })
   const watch = watchConnection({
     idleSeconds: options.idleTimeoutSeconds,
@@ -132,28 +137,34 @@ function pass(
     onOver: end,
   })
   if (terms) watch.tighten(terms.idleTimeoutSeconds)
-  channel.on('data', watch.touch)
-  stream.on('data', watch.touch)
   void done.then(watch.stop)
   return end
 }
 
-/** Before bytes are passed on: nothing that a refused server says is answered any more. */
-function readAlong(stream: Duplex, proof: HostKeyReader, refuse: (error: SallyportError) => void): void {
-  const read = (chunk: Buffer): void => {
+/** Shows the proof what the server sends, until it has seen enough. */
+export function shown(
+  proof: HostKeyReader,
+  refuse: (error: SallyportError) => void,
+): (chunk: Buffer) => void {
+  let over = false
+  return chunk => {
+    if (over) return
     try {
-      if (proof.read(chunk)) stream.off('data', read)
+      over = proof.read(chunk)
     } catch (error) {
-      stream.off('data', read)
+      over = true
       refuse(asProblem(error))
     }
   }
-  stream.on('data', read)
 }
 
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   channel: Channel
   stream: Duplex
+  /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
+  onBytes?(fromStream: Buffer | undefined): void
+  /** The stream says no more. The channel is not told so yet: after that nothing can be said on it. */
+  onEnd?(): void
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -165,11 +176,13 @@ export function carry({
   channel,
   stream,
   running,
+  onBytes = () => undefined,
+  onEnd = () => undefined,
   onOver = () => undefined,
   farewell,
 }: CarryOptions): ServedClient {
   let over = false
-  const passing = splice(channel, stream, onOver)
+  const passing = splice(channel, stream, {onBytes, onEnd, onOver})
   const served: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
     end(error) {
@@ -227,13 +240,22 @@ interface Passing {
 }
 
 /** Passes bytes between a channel and a stream until both have ended. */
-function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
+function splice(
+  channel: Channel,
+  stream: Duplex,
+  {onBytes, onEnd, onOver}: Required<Pick<CarryOptions, 'onBytes' | 'onEnd' | 'onOver'>>,
+): Passing {
   const ended = new Promise<void>(resolve => {
     if (stream.closed) resolve()
     else stream.once('close', () => resolve())
   })
   channel.stderr.resume()
-  const hangUp = (): void => void channel.end(() => channel.close())
+  let apart = false
+  const tellEnd = (told?: () => void): void => {
+    onEnd()
+    if (!apart) channel.end(told)
+  }
+  const hangUp = (): void => tellEnd(() => channel.close())
   stream.on('close', onOver)
   if (channel.isClosed) {
     stream.destroy()
@@ -241,11 +263,17 @@ function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
   }
   stream.on('close', hangUp)
   channel.onClosed = () => stream.destroy()
-  channel.pipe(stream)
-  stream.pipe(channel)
+  /** Nothing that a server says passes any more once it was refused. */
+  const look = (fromStream?: Buffer): false | undefined => {
+    onBytes(fromStream)
+    return apart ? false : undefined
+  }
+  void relay(channel, stream, () => look()).then(() => stream.end())
+  void relay(stream, channel, look).then(() => tellEnd())
   return {
     ended,
     cut() {
+      apart = true
       stream.off('close', hangUp)
       stream.destroy()
     },
