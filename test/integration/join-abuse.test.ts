@@ -10,7 +10,7 @@ import {type Spread, startSpread} from '../support/spread.js'
 import type {Tmux} from '../support/tmux.js'
 
 /** Joining a session that a node holds, by those who may not, and in ways that are not meant. */
-vi.setConfig({testTimeout: 60_000})
+vi.setConfig({testTimeout: 120_000})
 
 const joinLogin = 'sallyport:join'
 let spread: Spread

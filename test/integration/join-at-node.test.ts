@@ -13,7 +13,7 @@ import {startTmux, type Tmux} from '../support/tmux.js'
  * Sessions that nodes hold, each on a machine of its own, joined by clients that know their proxy and nothing else. The
  * cluster records at its nodes: the proxy passes on what it cannot read.
  */
-vi.setConfig({testTimeout: 90_000})
+vi.setConfig({testTimeout: 120_000})
 
 let spread: Spread
 let proxy: Machine

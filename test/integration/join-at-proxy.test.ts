@@ -8,7 +8,7 @@ import {quoted, type Spread, startSpread} from '../support/spread.js'
 import {startTmux, type Tmux} from '../support/tmux.js'
 
 /** Sessions that one proxy records, joined by people who know another one, on another machine. */
-vi.setConfig({testTimeout: 60_000})
+vi.setConfig({testTimeout: 120_000})
 
 let spread: Spread
 let theirs: Machine
