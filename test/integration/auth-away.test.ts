@@ -1,4 +1,4 @@
-import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
@@ -7,6 +7,7 @@ import {type Event, eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
+import {trail, wholeTrail} from '../support/trail.js'
 
 /** Auth on one machine, the proxy on another, a real sshd: the auth service, or both, are killed while a session runs. */
 interface Place {
@@ -137,22 +138,6 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Prom
   return here
 }
 
-function trail(directory: string): Event[] {
-  if (!existsSync(directory)) return []
-  return readdirSync(directory)
-    .filter(name => name.endsWith('.jsonl'))
-    .sort()
-    .flatMap(name => readFileSync(join(directory, name), 'utf8').split('\n'))
-    .flatMap(line => {
-      try {
-        return [JSON.parse(line) as Event]
-      } catch {
-        // A line that is being written.
-        return []
-      }
-    })
-}
-
 async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
   const out = join(directory, 'target')
   await auth.admin(['auth', 'sign', '--host=127.0.0.1', '--format=openssh', `--out=${out}`])
@@ -166,7 +151,6 @@ async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
   })
 }
 
-const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
 const names = (events: Event[]): string[] => events.map(({event}) => event)
 const more = async ({said}: Counting): Promise<void> => {
   const length = said.stdout.length
@@ -191,7 +175,7 @@ describe('the auth service is killed while a session runs', () => {
 
     await here.startAuth()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid))).toEqual(whole)
+    expect(names(here.events(session.sid))).toEqual(wholeTrail)
     for (const event of here.events(session.sid)) expect(event.reported_by).toMatch(/^[0-9a-f-]{36}$/)
     const played = await here.auth.admin(['play', session.sid, '--format=raw'])
     expect(played.stdout).toBe(session.said.stdout)
@@ -204,7 +188,7 @@ describe('the auth service is killed while a session runs', () => {
     next.finish()
     await next.ended
     await eventually(() => names(here.events(next.sid)).includes('session.end'), 'the next one is on record')
-    expect(names(here.events(next.sid))).toEqual(whole)
+    expect(names(here.events(next.sid))).toEqual(wholeTrail)
   })
 
   it('a restart of auth alone ends no session of the proxy', async () => {
@@ -218,7 +202,7 @@ describe('the auth service is killed while a session runs', () => {
     session.finish()
     expect(await session.ended).toBe(0)
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid))).toEqual(whole)
+    expect(names(here.events(session.sid))).toEqual(wholeTrail)
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   })
 
@@ -262,7 +246,7 @@ describe('the auth service is killed while a session runs', () => {
     await here.startAuth()
     await here.startProxy()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(whole)
+    expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(wholeTrail)
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   })
 
@@ -276,7 +260,7 @@ describe('the auth service is killed while a session runs', () => {
     await eventually(() => here.node?.log().includes('are kept until it can'), 'it is logged')
     await here.startAuth()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid))).toEqual(whole)
+    expect(names(here.events(session.sid))).toEqual(wholeTrail)
     const [start] = here.events(session.sid)
     const id = readFileSync(join(here.directory, 'node', 'data', 'host_uuid'), 'utf8').trim()
     expect(start).toMatchObject({reported_by: id, server_id: id})

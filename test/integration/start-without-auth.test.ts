@@ -1,12 +1,13 @@
-import {existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
-import {type Event, eventually, login, text} from '../support/field.js'
+import {eventually, login, text} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Agent, ssh, sshAdd, startAgent} from '../support/openssh.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
+import {trail, wholeTrail} from '../support/trail.js'
 
 /** Auth, proxy and node on machines of their own, a plain sshd, and a stock client with a certificate that exists already. */
 interface Place {
@@ -143,23 +144,6 @@ async function stockClient(directory: string, auth: Machine, port: number) {
     text(await ssh(['-F', config, '-A', '-J', 'jump', ...words], {env: agent.env, deadline: 60_000}))
 }
 
-function trail(directory: string): Event[] {
-  if (!existsSync(directory)) return []
-  return readdirSync(directory)
-    .filter(name => name.endsWith('.jsonl'))
-    .sort()
-    .flatMap(name => readFileSync(join(directory, name), 'utf8').split('\n'))
-    .flatMap(line => {
-      try {
-        return [JSON.parse(line) as Event]
-      } catch {
-        // A line that is being written.
-        return []
-      }
-    })
-}
-
-const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
 const said = (stdout: string) => ({code: 0, stdout: `${stdout}\n`, stderr: ''})
 /** A tunnel takes a moment; until it is open nobody gets as far as a session. */
 const reached = (here: Place) =>
@@ -218,7 +202,7 @@ describe.each(['proxy', 'node'] as const)(
         () => told().filter(names => names.includes('session.end')).length === expected,
         'all of it is delivered',
       )
-      for (const names of told()) expect(names).toEqual(whole)
+      for (const names of told()) expect(names).toEqual(wholeTrail)
       for (const sid of [...here.sessions().keys()].slice(known))
         expect(await here.auth.admin(['recordings', 'verify', sid])).toMatchObject({code: 0})
       const played = await Promise.all(
