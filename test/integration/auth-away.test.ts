@@ -2,7 +2,7 @@ import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {startTarget, trail} from '../support/apart.js'
-import {sallyport, startSallyport} from '../support/cluster.js'
+import {sallyport, startSallyport, type TextResult} from '../support/cluster.js'
 import {type Event, eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
@@ -19,6 +19,8 @@ interface Place {
   events(sid: string): Event[]
   outboxFiles(): string[]
   counting(): Promise<Counting>
+  /** Runs a command on the host. */
+  ssh(command: string): Promise<TextResult>
 }
 
 interface Counting {
@@ -31,7 +33,7 @@ interface Counting {
   ended: Promise<number | null>
 }
 
-async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Promise<Place> {
+async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 'proxy'): Promise<Place> {
   const directory = temporaryDirectory()
   const passwordFile = join(directory, 'password')
   writeFileSync(passwordFile, 'correct horse battery\n')
@@ -89,7 +91,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Prom
         ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
       },
     })
-  const node = recording === 'node' ? await startNode(await joining('node')) : undefined
+  const node = recording.startsWith('node') ? await startNode(await joining('node')) : undefined
   const host = node
     ? [`${login}@far1`]
     : ['-p', String((await startTarget(directory, auth)).port), `${login}@127.0.0.1`]
@@ -98,6 +100,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Prom
     trail(join(auth.dataDir, 'audit')).filter(event => event.sid === sid)
   const here: Place = {
     ...{directory, auth, proxy, events, ...(node && {node})},
+    ssh: command => sallyport(['ssh', ...host, command], {env}),
     async startAuth() {
       here.auth = await startAuth(authPort)
     },
@@ -253,21 +256,28 @@ describe('the auth service is killed while a session runs', () => {
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   })
 
-  it('in proxy-sync the session ends with the reason, and no other one begins', async () => {
-    const here = await place('proxy-sync')
-    const session = await here.counting()
-    const killed = Date.now()
-    await here.auth.stop('SIGKILL')
-    expect(await session.ended).toBe(255)
-    expect(Date.now() - killed).toBeLessThan(5000)
-    expect(session.said.stderr).toContain('[recording_unavailable]')
-    await here.startAuth()
-    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    await eventually(() => names(here.events(session.sid)).includes('session.upload'), 'it is closed')
-    const played = await here.auth.admin(['play', session.sid, '--format=raw'])
-    expect(
-      session.said.stdout.startsWith(played.stdout) || played.stdout.startsWith(session.said.stdout),
-    ).toBe(true)
-    expect(names(here.events(session.sid)).filter(name => name === 'session.end')).toHaveLength(1)
-  })
+  it.each(['proxy-sync', 'node-sync'] as const)(
+    'in %s the session ends with the reason, and no other one begins',
+    async mode => {
+      const here = await place(mode)
+      const session = await here.counting()
+      const killed = Date.now()
+      await here.auth.stop('SIGKILL')
+      expect(await session.ended).toBe(255)
+      expect(Date.now() - killed).toBeLessThan(5000)
+      expect(session.said.stderr).toContain('[recording_unavailable]')
+      const refused = await here.ssh('echo in')
+      expect(refused.code).not.toBe(0)
+      expect(refused.stdout).toBe('')
+      expect(refused.stderr).toContain('[unavailable]')
+      await here.startAuth()
+      await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+      await eventually(() => names(here.events(session.sid)).includes('session.upload'), 'it is closed')
+      const played = await here.auth.admin(['play', session.sid, '--format=raw'])
+      expect(
+        session.said.stdout.startsWith(played.stdout) || played.stdout.startsWith(session.said.stdout),
+      ).toBe(true)
+      expect(names(here.events(session.sid)).filter(name => name === 'session.end')).toHaveLength(1)
+    },
+  )
 })
