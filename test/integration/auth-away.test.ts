@@ -1,13 +1,11 @@
-import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
-import {sallyport, startSallyport} from '../support/cluster.js'
+import {startTarget, trail} from '../support/apart.js'
+import {sallyport, startSallyport, type TextResult} from '../support/cluster.js'
 import {type Event, eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
-import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
-import {trail, wholeTrail} from '../support/trail.js'
 
 /** Auth on one machine, the proxy on another, a real sshd: the auth service, or both, are killed while a session runs. */
 interface Place {
@@ -21,6 +19,8 @@ interface Place {
   events(sid: string): Event[]
   outboxFiles(): string[]
   counting(): Promise<Counting>
+  /** Runs a command on the host. */
+  ssh(command: string): Promise<TextResult>
 }
 
 interface Counting {
@@ -33,7 +33,7 @@ interface Counting {
   ended: Promise<number | null>
 }
 
-async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Promise<Place> {
+async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 'proxy'): Promise<Place> {
   const directory = temporaryDirectory()
   const passwordFile = join(directory, 'password')
   writeFileSync(passwordFile, 'correct horse battery\n')
@@ -91,7 +91,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Prom
         ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
       },
     })
-  const node = recording === 'node' ? await startNode(await joining('node')) : undefined
+  const node = recording.startsWith('node') ? await startNode(await joining('node')) : undefined
   const host = node
     ? [`${login}@far1`]
     : ['-p', String((await startTarget(directory, auth)).port), `${login}@127.0.0.1`]
@@ -100,6 +100,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Prom
     trail(join(auth.dataDir, 'audit')).filter(event => event.sid === sid)
   const here: Place = {
     ...{directory, auth, proxy, events, ...(node && {node})},
+    ssh: command => sallyport(['ssh', ...host, command], {env}),
     async startAuth() {
       here.auth = await startAuth(authPort)
     },
@@ -138,19 +139,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' = 'proxy'): Prom
   return here
 }
 
-async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
-  const out = join(directory, 'target')
-  await auth.admin(['auth', 'sign', '--host=127.0.0.1', '--format=openssh', `--out=${out}`])
-  const userCa = (await auth.admin(['auth', 'export', '--type=user'])).stdout.replace('cert-authority ', '')
-  mkdirSync(join(directory, 'sshd'))
-  return startSshd({
-    directory: join(directory, 'sshd'),
-    hostKey: parsePrivateKey(readFileSync(out, 'utf8')),
-    hostCertificate: parseAuthorizedKey(readFileSync(`${out}-cert.pub`, 'utf8')).blob,
-    trustedUserCa: parseAuthorizedKey(userCa).blob,
-  })
-}
-
+const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
 const names = (events: Event[]): string[] => events.map(({event}) => event)
 const more = async ({said}: Counting): Promise<void> => {
   const length = said.stdout.length
@@ -175,7 +164,7 @@ describe('the auth service is killed while a session runs', () => {
 
     await here.startAuth()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid))).toEqual(wholeTrail)
+    expect(names(here.events(session.sid))).toEqual(whole)
     for (const event of here.events(session.sid)) expect(event.reported_by).toMatch(/^[0-9a-f-]{36}$/)
     const played = await here.auth.admin(['play', session.sid, '--format=raw'])
     expect(played.stdout).toBe(session.said.stdout)
@@ -188,7 +177,7 @@ describe('the auth service is killed while a session runs', () => {
     next.finish()
     await next.ended
     await eventually(() => names(here.events(next.sid)).includes('session.end'), 'the next one is on record')
-    expect(names(here.events(next.sid))).toEqual(wholeTrail)
+    expect(names(here.events(next.sid))).toEqual(whole)
   })
 
   it('a restart of auth alone ends no session of the proxy', async () => {
@@ -202,7 +191,7 @@ describe('the auth service is killed while a session runs', () => {
     session.finish()
     expect(await session.ended).toBe(0)
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid))).toEqual(wholeTrail)
+    expect(names(here.events(session.sid))).toEqual(whole)
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   })
 
@@ -246,7 +235,7 @@ describe('the auth service is killed while a session runs', () => {
     await here.startAuth()
     await here.startProxy()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(wholeTrail)
+    expect(names(here.events(session.sid)).filter(name => name !== 'client.disconnect')).toEqual(whole)
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   })
 
@@ -260,28 +249,35 @@ describe('the auth service is killed while a session runs', () => {
     await eventually(() => here.node?.log().includes('are kept until it can'), 'it is logged')
     await here.startAuth()
     await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    expect(names(here.events(session.sid))).toEqual(wholeTrail)
+    expect(names(here.events(session.sid))).toEqual(whole)
     const [start] = here.events(session.sid)
     const id = readFileSync(join(here.directory, 'node', 'data', 'host_uuid'), 'utf8').trim()
     expect(start).toMatchObject({reported_by: id, server_id: id})
     expect((await here.auth.admin(['play', session.sid, '--format=raw'])).stdout).toBe(session.said.stdout)
   })
 
-  it('in proxy-sync the session ends with the reason, and no other one begins', async () => {
-    const here = await place('proxy-sync')
-    const session = await here.counting()
-    const killed = Date.now()
-    await here.auth.stop('SIGKILL')
-    expect(await session.ended).toBe(255)
-    expect(Date.now() - killed).toBeLessThan(5000)
-    expect(session.said.stderr).toContain('[recording_unavailable]')
-    await here.startAuth()
-    await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
-    await eventually(() => names(here.events(session.sid)).includes('session.upload'), 'it is closed')
-    const played = await here.auth.admin(['play', session.sid, '--format=raw'])
-    expect(
-      session.said.stdout.startsWith(played.stdout) || played.stdout.startsWith(session.said.stdout),
-    ).toBe(true)
-    expect(names(here.events(session.sid)).filter(name => name === 'session.end')).toHaveLength(1)
-  })
+  it.each(['proxy-sync', 'node-sync'] as const)(
+    'in %s the session ends with the reason, and no other one begins',
+    async mode => {
+      const here = await place(mode)
+      const session = await here.counting()
+      const killed = Date.now()
+      await here.auth.stop('SIGKILL')
+      expect(await session.ended).toBe(255)
+      expect(Date.now() - killed).toBeLessThan(5000)
+      expect(session.said.stderr).toContain('[recording_unavailable]')
+      const refused = await here.ssh('echo in')
+      expect(refused.code).not.toBe(0)
+      expect(refused.stdout).toBe('')
+      expect(refused.stderr).toContain('[unavailable]')
+      await here.startAuth()
+      await eventually(() => names(here.events(session.sid)).includes('session.end'), 'it is delivered')
+      await eventually(() => names(here.events(session.sid)).includes('session.upload'), 'it is closed')
+      const played = await here.auth.admin(['play', session.sid, '--format=raw'])
+      expect(
+        session.said.stdout.startsWith(played.stdout) || played.stdout.startsWith(session.said.stdout),
+      ).toBe(true)
+      expect(names(here.events(session.sid)).filter(name => name === 'session.end')).toHaveLength(1)
+    },
+  )
 })

@@ -1,13 +1,11 @@
-import {mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
+import {startTarget, trail} from '../support/apart.js'
 import {eventually, login, text} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Agent, ssh, sshAdd, startAgent} from '../support/openssh.js'
-import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
-import {trail, wholeTrail} from '../support/trail.js'
 
 /** Auth, proxy and node on machines of their own, a plain sshd, and a stock client with a certificate that exists already. */
 interface Place {
@@ -108,19 +106,6 @@ async function place(recording: 'proxy' | 'node', behindNat = false): Promise<Pl
   return here
 }
 
-async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
-  const out = join(directory, 'target')
-  await auth.admin(['auth', 'sign', '--host=127.0.0.1', '--format=openssh', `--out=${out}`])
-  const userCa = (await auth.admin(['auth', 'export', '--type=user'])).stdout.replace('cert-authority ', '')
-  mkdirSync(join(directory, 'sshd'))
-  return startSshd({
-    directory: join(directory, 'sshd'),
-    hostKey: parsePrivateKey(readFileSync(out, 'utf8')),
-    hostCertificate: parseAuthorizedKey(readFileSync(`${out}-cert.pub`, 'utf8')).blob,
-    trustedUserCa: parseAuthorizedKey(userCa).blob,
-  })
-}
-
 /** Stock `ssh -A -J`, with a certificate of joe. */
 async function stockClient(directory: string, auth: Machine, port: number) {
   const added = await auth.admin(['users', 'add', 'joe', `joe,${login}`])
@@ -144,6 +129,7 @@ async function stockClient(directory: string, auth: Machine, port: number) {
     text(await ssh(['-F', config, '-A', '-J', 'jump', ...words], {env: agent.env, deadline: 60_000}))
 }
 
+const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
 const said = (stdout: string) => ({code: 0, stdout: `${stdout}\n`, stderr: ''})
 /** A tunnel takes a moment; until it is open nobody gets as far as a session. */
 const reached = (here: Place) =>
@@ -202,7 +188,7 @@ describe.each(['proxy', 'node'] as const)(
         () => told().filter(names => names.includes('session.end')).length === expected,
         'all of it is delivered',
       )
-      for (const names of told()) expect(names).toEqual(wholeTrail)
+      for (const names of told()) expect(names).toEqual(whole)
       for (const sid of [...here.sessions().keys()].slice(known))
         expect(await here.auth.admin(['recordings', 'verify', sid])).toMatchObject({code: 0})
       const played = await Promise.all(
