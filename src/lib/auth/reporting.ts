@@ -12,7 +12,7 @@ type ReportingMethods = Pick<
 
 /** What happens at proxies and nodes. Whatever else there is in the log is of the auth service's own knowledge. */
 const reportable =
-  /^(session\.(start|join|leave|end|upload|data|connect|rejected|transfer\.lost|recording\.(failed|damaged))|resize|subsystem|exec|port|client\.disconnect|auth|x11|spool\.damaged|(scp|sftp|rsync)\.[a-z]+)$/
+  /^(session\.(start|join|leave|end|upload|data|connect|rejected|transfer\.(open|lost)|recording\.(failed|damaged))|resize|subsystem|exec|port|client\.disconnect|auth|x11|spool\.damaged|(scp|sftp|rsync)\.[a-z]+)$/
 
 /** What the roles tell of their sessions. Another machine is named in what it tells, and tells of its own sessions alone. */
 export function reportingMethods(context: AuthContext, caller: Caller): ReportingMethods {
