@@ -1,11 +1,22 @@
-// `npm test`: everything that must hold, in order; the last line counts it. `npm test -- <filter>` runs the test files
-// whose path holds the filter; words that begin with a dash go to vitest.
+// `npm test`: everything that must hold, in order; the last line counts it, and the lines before it name what failed,
+// as a log may be cut to its end. `npm test -- <filter>` runs the test files whose path holds the filter; words that
+// begin with a dash go to vitest.
 import {spawnSync} from 'node:child_process'
 import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {add, countTests, none, step, summary, type Tally} from './tally.js'
+import {
+  add,
+  countTests,
+  none,
+  type Outcome,
+  step,
+  summary,
+  type Tally,
+  tellFailures,
+  tellSkipped,
+} from './tally.js'
 import {ensureTools} from './tools.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -13,6 +24,10 @@ const words = process.argv.slice(2)
 const filters = words.filter(word => !word.startsWith('-'))
 const vitestFlags = words.filter(word => word.startsWith('-'))
 const failures: string[] = []
+const outcomes: Outcome[] = []
+
+/** Lines that are kept of a log that is cut. */
+const endOfLog = 25
 
 function runs(title: string, script: string, ...args: string[]): Tally {
   process.stdout.write(`\n== ${title}\n`)
@@ -68,22 +83,23 @@ function tests(kind: 'unit' | 'integration' | 'e2e'): Tally {
         `${root}node_modules/vitest/vitest.mjs`,
         'run',
         '--reporter=default',
-        '--reporter=json',
-        `--outputFile.json=${output}`,
+        '--reporter=./scripts/reporter.ts',
         ...vitestFlags,
         ...files,
       ],
-      {cwd: root, stdio: 'inherit'},
+      {cwd: root, stdio: 'inherit', env: {...process.env, SALLYPORT_TEST_REPORT: output}},
     )
-    return judge(`${kind} tests`, countTests(readReport(output), status))
+    const report = readReport(output)
+    outcomes.push(...(report ?? []))
+    return judge(`${kind} tests`, countTests(report, status))
   } finally {
     rmSync(directory, {recursive: true, force: true})
   }
 }
 
-const readReport = (path: string): Parameters<typeof countTests>[0] => {
+const readReport = (path: string): Outcome[] | undefined => {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'))
+    return JSON.parse(readFileSync(path, 'utf8')) as Outcome[]
   } catch {
     return undefined
   }
@@ -107,6 +123,12 @@ if (results.slice(-3).every(({passed, failed}) => passed + failed === 0))
     ),
   )
 const total = results.reduce(add, none)
-for (const failure of failures) process.stdout.write(`\nFAILED ${failure}`)
-process.stdout.write(`\n${summary(total)}\n`)
+const account = [...failures.map(failure => `FAILED ${failure}`), summary(total)]
+for (const line of [
+  '',
+  ...tellSkipped(outcomes, 10),
+  ...tellFailures(outcomes, endOfLog - account.length),
+  ...account,
+])
+  process.stdout.write(`${line}\n`)
 process.exitCode = total.failed === 0 ? 0 : 1

@@ -93,101 +93,117 @@ const failedAt = (cluster: Cluster, sid: string): number => {
   return Date.parse((JSON.parse(line ?? '{}') as {time: string}).time)
 }
 
-describe.skipIf(lack !== undefined)('when the disk of the recordings is full', () => {
-  it('a strict session ends at once, and nothing unrecorded is delivered after that', async () => {
-    const {cluster, disk, ssh, counting, named} = await ready('recordings', 'proxy-sync')
-    const session = await counting()
-    const filled = Date.now()
-    disk.fill()
-    expect(await session.ended).toBe(255)
-    expect(Date.now() - filled).toBeLessThan(2000)
-    const failed = failedAt(cluster, session.sid)
-    expect(Date.now() - failed).toBeLessThan(1000)
-    // A moment for what was on its way from the proxy to here.
-    expect(session.last() - failed).toBeLessThan(50)
-    expect(session.said.stderr).toMatch(
-      /^sallyport: the session cannot be recorded: .*no space left on device \[recording_unavailable\]\r\n/,
-    )
-    const refused = await ssh('echo not to be seen')
-    expect(refused).toMatchObject({code: 255, stdout: ''})
-    expect(refused.stderr).toContain('no space left on device [recording_unavailable]')
+describe.skipIf(lack !== undefined)(
+  'when the disk of the recordings is full',
+  {meta: {lack: lack ?? ''}},
+  () => {
+    it('a strict session ends at once, and nothing unrecorded is delivered after that', async () => {
+      const {cluster, disk, ssh, counting, named} = await ready('recordings', 'proxy-sync')
+      const session = await counting()
+      const filled = Date.now()
+      disk.fill()
+      expect(await session.ended).toBe(255)
+      expect(Date.now() - filled).toBeLessThan(2000)
+      const failed = failedAt(cluster, session.sid)
+      expect(Date.now() - failed).toBeLessThan(1000)
+      // A moment for what was on its way from the proxy to here.
+      expect(session.last() - failed).toBeLessThan(50)
+      expect(session.said.stderr).toMatch(
+        /^sallyport: the session cannot be recorded: .*no space left on device \[recording_unavailable\]\r\n/,
+      )
+      const refused = await ssh('echo not to be seen')
+      expect(refused).toMatchObject({code: 255, stdout: ''})
+      expect(refused.stderr).toContain('no space left on device [recording_unavailable]')
 
-    disk.free()
-    expect(await ssh('echo recorded again')).toMatchObject({code: 0, stdout: 'recorded again\n', stderr: ''})
-    await eventually(() => named('session.upload', session.sid)[0], 'the recording is completed')
-    const {[session.sid]: cut, ...others} = await states(cluster)
-    expect(cut).toBe('truncated')
-    expect(Object.values(others)).toContain('sealed')
-    expect(named('session.end', session.sid)).toMatchObject([{recorded: false}])
-    expect(named('session.upload', session.sid)).toMatchObject([{truncated: true}])
-    const verified = await cluster.admin(['recordings', 'verify', session.sid])
-    expect(verified.stdout).toContain(
-      'It is not all of the session: the recording could no longer be written',
-    )
-  }, 60_000)
+      disk.free()
+      expect(await ssh('echo recorded again')).toMatchObject({
+        code: 0,
+        stdout: 'recorded again\n',
+        stderr: '',
+      })
+      await eventually(() => named('session.upload', session.sid)[0], 'the recording is completed')
+      const {[session.sid]: cut, ...others} = await states(cluster)
+      expect(cut).toBe('truncated')
+      expect(Object.values(others)).toContain('sealed')
+      expect(named('session.end', session.sid)).toMatchObject([{recorded: false}])
+      expect(named('session.upload', session.sid)).toMatchObject([{truncated: true}])
+      const verified = await cluster.admin(['recordings', 'verify', session.sid])
+      expect(verified.stdout).toContain(
+        'It is not all of the session: the recording could no longer be written',
+      )
+    }, 60_000)
 
-  it('a session by best effort goes on: its user is told once, and the audit log knows', async () => {
-    const {field, cluster, disk, ssh, counting, named} = await ready('recordings', 'proxy')
-    const enough = join(field.directory, 'enough')
-    const session = await counting(enough)
-    disk.fill()
-    await eventually(() => session.said.stderr.includes('\n'), 'the user is told')
-    const lines = session.said.stdout.length
-    await eventually(() => session.said.stdout.length > lines, 'it goes on')
-    const unrecorded = await ssh('echo unrecorded; exit 3')
-    expect(unrecorded).toMatchObject({code: 3, stdout: 'unrecorded\n'})
-    expect(unrecorded.stderr).toContain('goes on unrecorded')
+    it('a session by best effort goes on: its user is told once, and the audit log knows', async () => {
+      const {field, cluster, disk, ssh, counting, named} = await ready('recordings', 'proxy')
+      const enough = join(field.directory, 'enough')
+      const session = await counting(enough)
+      disk.fill()
+      await eventually(() => session.said.stderr.includes('\n'), 'the user is told')
+      const lines = session.said.stdout.length
+      await eventually(() => session.said.stdout.length > lines, 'it goes on')
+      const unrecorded = await ssh('echo unrecorded; exit 3')
+      expect(unrecorded).toMatchObject({code: 3, stdout: 'unrecorded\n'})
+      expect(unrecorded.stderr).toContain('goes on unrecorded')
 
-    disk.free()
-    expect(await ssh('echo recorded again')).toMatchObject({code: 0, stdout: 'recorded again\n', stderr: ''})
-    writeFileSync(enough, '')
-    expect(await session.ended).toBe(0)
-    expect(session.said.stderr).toMatch(
-      /^sallyport: the session goes on unrecorded: .*no space left on device \[recording_unavailable\]\r\n$/,
-    )
-    expect(named('session.recording.failed', session.sid)).toMatchObject([
-      {code: 'TSR00W', success: false, user: 'joe', error: expect.stringContaining('no space left')},
-    ])
-    expect(named('session.end', session.sid)).toMatchObject([{recorded: false, exit_code: 0}])
-    await eventually(() => named('session.upload', session.sid)[0], 'the recording is completed')
-    const {[session.sid]: cut, ...others} = await states(cluster)
-    expect(cut).toBe('truncated')
-    expect(Object.values(others)).toContain('sealed')
-    expect(named('session.start')).toHaveLength(3)
-    expect(named('session.end')).toHaveLength(3)
-  }, 60_000)
-})
+      disk.free()
+      expect(await ssh('echo recorded again')).toMatchObject({
+        code: 0,
+        stdout: 'recorded again\n',
+        stderr: '',
+      })
+      writeFileSync(enough, '')
+      expect(await session.ended).toBe(0)
+      expect(session.said.stderr).toMatch(
+        /^sallyport: the session goes on unrecorded: .*no space left on device \[recording_unavailable\]\r\n$/,
+      )
+      expect(named('session.recording.failed', session.sid)).toMatchObject([
+        {code: 'TSR00W', success: false, user: 'joe', error: expect.stringContaining('no space left')},
+      ])
+      expect(named('session.end', session.sid)).toMatchObject([{recorded: false, exit_code: 0}])
+      await eventually(() => named('session.upload', session.sid)[0], 'the recording is completed')
+      const {[session.sid]: cut, ...others} = await states(cluster)
+      expect(cut).toBe('truncated')
+      expect(Object.values(others)).toContain('sealed')
+      expect(named('session.start')).toHaveLength(3)
+      expect(named('session.end')).toHaveLength(3)
+    }, 60_000)
+  },
+)
 
-describe.skipIf(lack !== undefined)('when the disk of the audit log is full', () => {
-  it('nobody gets in, running sessions get their end later, and no restart is needed', async () => {
-    const {field, cluster, disk, ssh, counting, named} = await ready('audit', 'proxy')
-    const {ann, env} = await signUp(field, cluster)
-    expect(await ann()).toMatchObject({code: 0})
-    const enough = join(field.directory, 'enough')
-    const session = await counting(enough)
+describe.skipIf(lack !== undefined)(
+  'when the disk of the audit log is full',
+  {meta: {lack: lack ?? ''}},
+  () => {
+    it('nobody gets in, running sessions get their end later, and no restart is needed', async () => {
+      const {field, cluster, disk, ssh, counting, named} = await ready('audit', 'proxy')
+      const {ann, env} = await signUp(field, cluster)
+      expect(await ann()).toMatchObject({code: 0})
+      const enough = join(field.directory, 'enough')
+      const session = await counting(enough)
 
-    disk.fill()
-    const refused = await untilRefused(() => ssh('echo not to be seen'))
-    expect(refused).toMatchObject({code: 255, stdout: ''})
-    expect(refused.stderr).toContain('the audit log cannot be written: no space left on device')
-    const failed = await untilRefused(ann)
-    expect(failed.stderr).toContain('the server cannot store what has to be on record')
-    expect(failed.code).toBe(36)
-    writeFileSync(enough, '')
-    expect(await session.ended).toBe(0)
-    expect(named('session.end', session.sid)).toEqual([])
+      disk.fill()
+      const refused = await untilRefused(() => ssh('echo not to be seen'))
+      expect(refused).toMatchObject({code: 255, stdout: ''})
+      expect(refused.stderr).toContain('the audit log cannot be written: no space left on device')
+      const failed = await untilRefused(ann)
+      expect(failed.stderr).toContain('the server cannot store what has to be on record')
+      expect(failed.code).toBe(36)
+      writeFileSync(enough, '')
+      expect(await session.ended).toBe(0)
+      expect(named('session.end', session.sid)).toEqual([])
 
-    disk.free()
-    expect(await ssh('echo in again')).toMatchObject({code: 0, stdout: 'in again\n'})
-    expect(await ann()).toMatchObject({code: 0})
-    expect((await sallyport(['status'], {env})).stdout).toContain('ann')
-    await eventually(() => named('session.end', session.sid)[0], 'the end is on record')
-    await cluster.stop()
-    for (const name of ['session.start', 'session.upload', 'exec', 'session.data', 'session.end'])
-      expect([name, named(name, session.sid).length]).toEqual([name, 1])
-    expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
-  }, 60_000)
-})
+      disk.free()
+      expect(await ssh('echo in again')).toMatchObject({code: 0, stdout: 'in again\n'})
+      expect(await ann()).toMatchObject({code: 0})
+      expect((await sallyport(['status'], {env})).stdout).toContain('ann')
+      await eventually(() => named('session.end', session.sid)[0], 'the end is on record')
+      await cluster.stop()
+      for (const name of ['session.start', 'session.upload', 'exec', 'session.data', 'session.end'])
+        expect([name, named(name, session.sid).length]).toEqual([name, 1])
+      expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
+    }, 60_000)
+  },
+)
 
 /** The log may still have the rest of its last block. */
 async function untilRefused<Result extends {code: number}>(attempt: () => Promise<Result>): Promise<Result> {

@@ -1,18 +1,23 @@
 import {type HostRecord, hostOfAddress} from '../access/index.js'
 import type {AccessState} from './access-state.js'
 import type {AuthContext} from './context.js'
-import type {AuthApi, ClusterState} from './contract.js'
+import type {AuthApi, Caller, ClusterState} from './contract.js'
 import {userKey} from './names.js'
+import {stateForNode} from './node-state.js'
 import {roleOf} from './stored-roles.js'
 import {toWire} from './wire.js'
 
 /** The whole state is sent each time, so changes that come together are sent together. */
 const pauseMilliseconds = 1000
-const prefixes = ['users/', 'roles/', 'locks/', 'hosts/']
+const prefixes = ['users/', 'roles/', 'locks/']
 
 /** What roles on other machines know of the cluster, in case they lose the auth service. */
-export function clusterStateMethods(context: AuthContext): Pick<AuthApi, 'watchCluster'> {
-  return {watchCluster: async ({signal}) => watch(context, signal)}
+export function clusterStateMethods(context: AuthContext, caller: Caller): Pick<AuthApi, 'watchCluster'> {
+  const node = caller.kind === 'system' && caller.role === 'node' ? caller : undefined
+  const see = (state: ClusterState): ClusterState => (node ? stateForNode(state, node.hostId) : state)
+  // Of the beats of thousands of others a node need not even be woken.
+  const hosts = node ? `hosts/${node.hostId}` : 'hosts/'
+  return {watchCluster: async ({signal}) => watch(context, {see, hosts, signal})}
 }
 
 async function read({
@@ -45,20 +50,28 @@ async function read({
 /** Who was heard of when changes all the time, and means nothing to whoever hears of nobody. */
 const lasting = ({lastSeen: _seen, expires: _expires, ...host}: HostRecord): HostRecord => host
 
-async function* watch(context: AuthContext, signal: AbortSignal): AsyncGenerator<ClusterState> {
+interface Watching {
+  /** What whoever watches may see of it. */
+  see(state: ClusterState): ClusterState
+  /** Prefix of the hosts whose changes can be seen. */
+  hosts: string
+  signal: AbortSignal
+}
+
+async function* watch(context: AuthContext, {see, hosts, signal}: Watching): AsyncGenerator<ClusterState> {
   let changed = true
   let wake = (): void => undefined
   const change = (): void => {
     changed = true
     wake()
   }
-  const stops = prefixes.map(prefix => context.backend.watch(prefix, change))
+  const stops = [...prefixes, hosts].map(prefix => context.backend.watch(prefix, change))
   signal.addEventListener('abort', change)
   try {
     for (let last = ''; !signal.aborted; ) {
       if (changed) {
         changed = false
-        const state = await read(context)
+        const state = see(await read(context))
         const text = toWire(state)
         if (text !== last) yield state
         last = text

@@ -80,7 +80,11 @@ export async function decideCurrent(
   const request = own === undefined ? asked : {...asked, hostId: own}
   const {identity, login} = request
   const user = (await context.users.get(userKey(identity.user)))?.value
-  if (!user) return {allowed: false, reason: `there is no longer a user ${identity.user}`}
+  if (!user) {
+    // A node by itself knows no others, see `stateForNode`.
+    const who = own === undefined ? 'no longer a user' : 'nobody who may log in here by the name of'
+    return {allowed: false, reason: `there is ${who} ${identity.user}`}
+  }
   if (identity.logins.includes(login) && !user.logins.includes(login))
     return {allowed: false, reason: `${user.name} may no longer log in as ${login}`}
   const judge = request.cluster === undefined ? decide : decideElsewhere

@@ -102,8 +102,8 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
 ])
 /** And the reverse. */
 const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])
-/** For users and administrators, and the roles of the cluster as well. */
-const systemToo: ReadonlySet<keyof AuthApi> = new Set(['listHosts', 'listRemoteClusters'])
+/** For users and administrators, and for proxies as well. */
+const proxyToo: ReadonlySet<keyof AuthApi> = new Set(['listHosts', 'listRemoteClusters'])
 
 /** Decides whether `caller`, who as a user has these roles, may call `method` at all. Pure. */
 export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly Role[]): boolean {
@@ -115,7 +115,7 @@ export function mayCall(caller: Caller, method: keyof AuthApi, roles: readonly R
     case 'admin':
       return right !== 'system'
     case 'system':
-      if (systemToo.has(method)) return true
+      if (proxyToo.has(method)) return caller.role === 'proxy'
       return right === 'system' && !(caller.role === 'proxy' ? nodeOnly : proxyOnly).has(method)
     case 'user':
       if (right === 'known') return true

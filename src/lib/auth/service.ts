@@ -135,7 +135,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
-    ...clusterStateMethods(context),
+    ...clusterStateMethods(context, caller),
     ...trackerMethods(context, caller, roles),
     ...remoteClusterMethods(context, caller, actor),
     ...trustedClusterMethods(context, actor),

@@ -2,16 +2,9 @@ import type {Duplex} from 'node:stream'
 import {namesOf} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {
-  type ConnectionWatch,
-  type GuardedPlace,
-  guardedTarget,
-  remotePortRequests,
-  trackWork,
-  watchConnection,
-} from '../session/index.js'
+import {type AdmittedClient, clientConnection, guardedTarget, type ServedClient} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
-import {type Admitted, admit, type Prepared} from './admit.js'
+import {admit, type Prepared} from './admit.js'
 import {agentSource} from './agent-source.js'
 import {forwardPort, forwardRemotePort, joinOpened} from './ports.js'
 import {serverFacts} from './server-facts.js'
@@ -19,18 +12,6 @@ import {createSessions} from './sessions.js'
 import type {TargetConnection} from './target.js'
 import {createTargetLink} from './target-link.js'
 import type {ForwardSettings, Ingress, Target} from './types.js'
-
-/** Requests for ports at the target that wait for their answer, wanted or not. */
-const maxPortRequests = 64
-/** What a locked user's sessions have for their last words and records before the connection is cut. */
-const lockedMilliseconds = 1000
-
-export interface Forwarder {
-  /** Resolves when the connection is over and everything about it is on record. Never rejects. */
-  done: Promise<void>
-  /** Ends every session, telling its user why, and then the connection. */
-  end(error: SallyportError): void
-}
 
 /**
  * The recording forwarder: ends the client's SSH connection on `stream`, begins another to the target, and records
@@ -43,8 +24,8 @@ export function forward(
   target: Target,
   prepared: Prepared,
   stream: Duplex,
-): Forwarder {
-  let client: ForwardedClient | undefined
+): ServedClient {
+  let client: ServedClient | undefined
   let ending: SallyportError | undefined
   const run = async (): Promise<void> => {
     const admitted = await admit(settings, ingress, target, prepared, stream)
@@ -64,47 +45,40 @@ export function forward(
   }
 }
 
-interface ForwardedClient {
-  done: Promise<void>
-  end(error: SallyportError): void
-}
-
 /** Serves the client's channels until its connection ends. */
 function serve(
   settings: ForwardSettings,
   ingress: Ingress,
   target: Target,
-  admitted: Admitted,
-): ForwardedClient {
+  admitted: AdmittedClient,
+): ServedClient {
   const {connection: client, options} = admitted
+  const {guard, now} = settings
+  const {host, registered} = target
   const consent: Consent = {agent: false, ports: false, x11: false}
-  const work = trackWork()
   const facts = factsOf(settings, ingress, target, admitted)
   const emit = (input: AuditInput): Promise<unknown> => settings.auth.emit({...facts, proto: 'ssh', ...input})
   const agents = agentSource(ingress, client)
-  const noteEnd = (error: SallyportError): void =>
-    work.track(emit({event: 'client.disconnect', fields: {reason: error.message}}))
-  const watch = watchClient(settings, admitted, error => {
-    noteEnd(error)
-    end(error)
+  const connection = clientConnection({
+    ...{admitted, guard, host, aliases: registered ? namesOf(registered) : []},
+    ...{emit, emitEnd: emit, now},
   })
-  let place: GuardedPlace | undefined
-  const onActivity = watch.touch
+  const {onActivity, track} = connection
 
   const link = createTargetLink({
     ...{settings, emit},
-    target: guardedTarget(target, () => place),
+    target: guardedTarget(target, connection.place),
     login: admitted.login,
     certificate: admitted.certificate,
     openAgent: agents.open,
     abandoned: client.closed,
-    onConnected: ({connection}) => {
-      connection.onChannelOpen = open =>
-        work.track(fromTarget(open, {consent, onActivity, openChannel: client.openChannel}))
-      void client.closed.then(() => connection.disconnect())
-      void connection.closed.then(() => {
+    onConnected: ({connection: remote}) => {
+      remote.onChannelOpen = open =>
+        track(fromTarget(open, {consent, onActivity, openChannel: client.openChannel}))
+      void client.closed.then(() => remote.disconnect())
+      void remote.closed.then(() => {
         sessions.targetLost(connectionLost(target))
-        return hangUp()
+        return connection.hangUp()
       })
     },
   })
@@ -122,86 +96,14 @@ function serve(
     return link.reach()
   }
   const ports = {allowed: options.portForwarding, reach: reachForPort, emit, onActivity}
-  /** What the sessions still have to deliver and to record comes first. */
-  const hangUp = (): Promise<void> => sessions.idle().then(() => client.disconnect())
-  const end = (error: SallyportError): void => {
-    sessions.end(error)
-    void hangUp()
-  }
-
-  const cut = (error: SallyportError): void => {
-    sessions.end(error)
-    const timer = setTimeout(() => client.fail(error), lockedMilliseconds)
-    void sessions
-      .idle()
-      .then(() => client.fail(error))
-      .finally(() => clearTimeout(timer))
-  }
-  try {
-    const {identity, login} = admitted
-    const {lock, maxConnections} = options
-    const onLocked = (error: SallyportError): void => {
-      noteEnd(error)
-      cut(error)
-    }
-    place = settings.guard.enter({
-      identity,
-      logins: [login],
-      host: target.host,
-      ...(target.registered && {aliases: namesOf(target.registered)}),
-      lock,
-      maxConnections,
-      onLocked,
-    })
-  } catch (thrown) {
-    const error = asProblem(thrown)
-    work.track(emit({event: 'session.rejected', success: false, error: error.message}))
-    cut(error)
-  }
-
-  client.onChannelOpen = open => {
-    if (open.type === 'session') return work.track(sessions.open(open))
-    if (open.type === 'direct-tcpip' || open.type === 'direct-streamlocal@openssh.com') {
-      return work.track(forwardPort(open, ports))
-    }
-    open.reject(openFailure.unknownChannelType, `${open.type.slice(0, 64)} channels are not served here`)
-  }
-  let portRequests = 0
-  client.onGlobalRequest = async request => {
-    if (request.type === 'recording-proxy@teleport.com') return Buffer.from('true')
-    if (request.type === 'no-more-sessions@openssh.com') {
-      sessions.allowNoMore()
-      return true
-    }
-    if (!remotePortRequests.has(request.type)) return false
-    if (portRequests >= maxPortRequests) return false
-    consent.ports ||= options.portForwarding
-    portRequests++
-    const answering = forwardRemotePort(request, ports).finally(() => portRequests--)
-    work.track(answering)
-    return answering
-  }
-
-  return {
-    done: client.closed.then(() => {
-      watch.stop()
-      place?.leave()
-      return work.idle()
-    }),
-    end,
-  }
-}
-
-function watchClient(
-  settings: ForwardSettings,
-  {certificate, options}: Admitted,
-  onOver: (error: SallyportError) => void,
-): ConnectionWatch {
-  return watchConnection({
-    idleSeconds: options.idleTimeoutSeconds,
-    ...(options.disconnectExpiredCert && {expires: Number(certificate.validBefore) * 1000}),
-    now: settings.now,
-    onOver,
+  return connection.serve({
+    sessions: {...sessions, open: open => track(sessions.open(open))},
+    forwardPort: open => forwardPort(open, ports),
+    requestPort(request) {
+      consent.ports ||= options.portForwarding
+      return forwardRemotePort(request, ports)
+    },
+    answerOther: ({type}) => (type === 'recording-proxy@teleport.com' ? Buffer.from('true') : undefined),
   })
 }
 
@@ -236,7 +138,7 @@ async function fromTarget(open: ChannelOpen, {consent, openChannel, onActivity}:
 const connectionLost = ({host}: Target): SallyportError =>
   problem('host_unreachable', `the connection to ${host} was lost`, {hint: 'see whether its sshd still runs'})
 
-const factsOf = (settings: ForwardSettings, ingress: Ingress, target: Target, admitted: Admitted) => ({
+const factsOf = (settings: ForwardSettings, ingress: Ingress, target: Target, admitted: AdmittedClient) => ({
   user: admitted.identity.user,
   login: admitted.login,
   ...serverFacts(target),

@@ -1,6 +1,8 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
+  type AdmittedClient,
+  type ClientSessions,
   createSessionRecord,
   type HostSession,
   hostedRecord,
@@ -11,7 +13,6 @@ import {
   watchTransfer,
 } from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
-import type {Admitted} from './admit.js'
 import type {AgentSource} from './agent-source.js'
 import {type ForwardedSession, forwardSession} from './session.js'
 import type {TargetLink} from './target-link.js'
@@ -20,7 +21,7 @@ import type {ForwardSettings, Ingress} from './types.js'
 export interface SessionsOptions {
   settings: ForwardSettings
   ingress: Ingress
-  options: Admitted['options']
+  options: AdmittedClient['options']
   /** What all sessions of the connection have in common. */
   facts: Omit<SessionFacts, 'sid'>
   emit(input: AuditInput): Promise<unknown>
@@ -33,15 +34,10 @@ export interface SessionsOptions {
 }
 
 /** The sessions of one connection. */
-export interface Sessions {
+export interface Sessions extends ClientSessions {
   /** Accepts or refuses; resolves when the session that was opened is over and on record. */
   open(open: ChannelOpen): Promise<void>
-  /** The client promises to open no more; held to it. */
-  allowNoMore(): void
-  end(error: SallyportError): void
   targetLost(error: SallyportError): void
-  /** Resolves when those that run now are over. */
-  idle(): Promise<void>
 }
 
 export function createSessions(parameters: SessionsOptions): Sessions {

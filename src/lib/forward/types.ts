@@ -1,16 +1,15 @@
 import type {Duplex} from 'node:stream'
 import type {HostRecord} from '../access/hosts.js'
 import type {Identity} from '../access/types.js'
-import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
-import type {ConnectionGuard, Log, SessionAuth, SessionHub} from '../session/index.js'
-import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+import type {ConnectionGuard, DoorSettings, Ends, Log, SessionAuth, SessionHub} from '../session/index.js'
+import type {HostIdentity} from '../ssh/index.js'
 
 /** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
 export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'decide'>
 
 /** What is the same for every connection that a proxy forwards. */
-export interface ForwardSettings {
+export interface ForwardSettings extends DoorSettings {
   auth: ForwardAuth
   guard: ConnectionGuard
   /** Where sessions can be joined. */
@@ -20,16 +19,9 @@ export interface ForwardSettings {
   proxyId: string
   /** Require a host certificate of the host CA from targets. */
   checkHostKeys: boolean
-  algorithms?: AlgorithmChoice
-  graceMilliseconds: number
-  keepAliveMilliseconds: number
-  /** Unix milliseconds. */
-  now: () => number
   sessionId: () => string
   /** The host certificate by which we stand in for `name`. */
   hostIdentity(name: string): Promise<HostIdentity>
-  /** Writes an event that nobody can wait for; a failure is logged. */
-  report(input: AuditInput): void
   log: Log
 }
 
@@ -47,13 +39,8 @@ export interface Target {
 }
 
 /** A client's own connection to the proxy, already authenticated. */
-export interface OuterConnection {
+export interface OuterConnection extends Ends {
   identity: Identity
-  /** `ip:port` of the client, and of the proxy as the client reached it. */
-  remoteAddress: string
-  localAddress: string
-  /** The client's address alone, for source-address checks. */
-  remoteIp: string
   /** Opens the agent at the other end of the outer connection. */
   openAgent(): Promise<Duplex>
 }

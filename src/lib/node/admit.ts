@@ -1,61 +1,21 @@
 import type {Duplex} from 'node:stream'
-import type {AccessDecision} from '../access/types.js'
-import {problem} from '../errors/index.js'
-import {identityOf, permitted} from '../session/index.js'
-import {acceptConnection} from '../ssh/index.js'
-import {type Certificate, checkCertificate} from '../sshcert/index.js'
-import type {Admitted, NodeSettings, Peer} from './types.js'
+import {admitClient, type Ends} from '../session/index.js'
+import type {Admitted, NodeSettings} from './types.js'
 
-type Allowed = Extract<AccessDecision, {allowed: true}>
-
-/**
- * Authenticates a client by its certificate, and has the auth service decide whether it may have the login it asks for.
- * Both happen in the judge of the connection, so nobody is connected who was not decided about.
- */
-export async function admit(settings: NodeSettings, peer: Peer, stream: Duplex): Promise<Admitted> {
+/** Lets a client in that may have the login it asks for on this host. */
+export async function admit(settings: NodeSettings, ends: Ends, stream: Duplex): Promise<Admitted> {
   const {auth, hostId, nodename} = settings
   const [hostIdentity, authorities] = await Promise.all([settings.hostIdentity(), settings.authorities()])
-  const judge = async (login: string, certificate: Certificate): Promise<Allowed> => {
-    checkCertificate(certificate, {
-      kind: 'user',
-      authorities: authorities.user,
-      principal: login,
-      now: settings.now(),
-      remoteAddress: peer.remoteIp,
-    })
-    const decision = await auth.decide({identity: identityOf(certificate), login, host: nodename, hostId})
-    if (decision.allowed) return decision
-    throw problem('access_denied', `access to ${nodename} as ${login} denied: ${decision.reason}`)
-  }
-  let access: Allowed | undefined
-  const {connection, user} = await acceptConnection({
-    stream,
-    hostKeys: [hostIdentity],
-    graceMilliseconds: settings.graceMilliseconds,
-    keepAliveMilliseconds: settings.keepAliveMilliseconds,
-    ...(settings.algorithms && {algorithms: settings.algorithms}),
-    judge: async (login, certificate) => {
-      access = await judge(login, certificate)
+  const admitted = await admitClient(
+    settings,
+    {
+      ...{stream, ends, hostIdentity, userAuthorities: authorities.user},
+      refusal: login => ({login, server_id: hostId, server_hostname: nodename}),
     },
-    onRefused: (login, error) =>
-      settings.report({
-        event: 'auth',
-        success: false,
-        login,
-        error: error.message,
-        server_id: hostId,
-        server_hostname: nodename,
-        'addr.remote': peer.remoteAddress,
-        'addr.local': peer.localAddress,
-        proto: 'ssh',
-      }),
-  })
-  if (!access) throw problem('internal', 'a connection was accepted without a decision')
-  const {certificate, username} = user
-  return {
-    ...{connection, certificate, login: username},
-    identity: identityOf(certificate),
-    options: permitted(access.options, certificate),
-    hostAuthorities: authorities.host,
-  }
+    {
+      host: nodename,
+      decide: (login, identity) => auth.decide({identity, login, host: nodename, hostId}),
+    },
+  )
+  return {...admitted, hostAuthorities: authorities.host}
 }

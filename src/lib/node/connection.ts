@@ -1,49 +1,33 @@
-import {asProblem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, problemLine} from '../errors/index.js'
 import {
-  type ConnectionWatch,
   checkForwarderProof,
+  clientConnection,
+  type Ends,
   forwarderProofRequest,
-  type GuardedPlace,
-  remotePortRequests,
+  type ServedClient,
   serverLabels,
   sessionIdQuery,
-  trackWork,
-  watchConnection,
 } from '../session/index.js'
-import {type GlobalAnswer, type GlobalRequest, openFailure} from '../ssh/index.js'
+import type {GlobalRequest} from '../ssh/index.js'
 import {createPorts} from './ports.js'
 import {recordingPlace} from './recording-place.js'
 import {createResizeEvents, resizeEventsChannel} from './resize-events.js'
 import {createNodeSessions} from './sessions.js'
-import type {Admitted, NodeSettings, Peer} from './types.js'
+import type {Admitted, NodeSettings} from './types.js'
 import type {UserSockets} from './user-sockets.js'
 
-/** What a locked user's sessions have for their last words and records before the connection is cut. */
-const lockedMilliseconds = 1000
 /** A forwarder proves itself once. */
 const maxProofs = 2
-/** Requests for ports that wait for their answer, wanted or not. */
-const maxPortRequests = 64
-
-/** A client's connection, until everything about it is on record. */
-export interface NodeClient {
-  /** Resolves when the connection is over and everything about it is on record. Never rejects. */
-  done: Promise<void>
-  /** Ends every session, telling its user why, and then the connection. */
-  end(error: SallyportError): void
-}
 
 /** Serves a client's channels and requests until its connection ends. */
 export function serveNodeClient(
   settings: NodeSettings,
   sockets: UserSockets,
   admitted: Admitted,
-  peer: Peer,
-): NodeClient {
+  peer: Ends,
+): ServedClient {
   const {connection: client, options, login, identity} = admitted
-  const {log} = settings
   const facts = factsOf(settings, admitted, peer)
-  const work = trackWork()
   const peerProof = forwarderProof(settings, admitted)
   const place = () => recordingPlace(settings.recording(), peerProof.proven)
   const emit: NodeSettings['auth']['emit'] = input => settings.auth.emit({...facts, proto: 'ssh', ...input})
@@ -51,87 +35,43 @@ export function serveNodeClient(
     // Where a forwarder keeps the record, each event is written once, by it.
     if (place() !== 'forwarder') await emit(input)
   }
-  const watch = watchClient(settings, admitted, error => {
-    work.track(emitHere({event: 'client.disconnect', fields: {reason: error.message}}))
-    end(error)
+  const {guard, nodename, hostId, now, log} = settings
+  const connection = clientConnection({
+    // A node can be locked by its UUID too.
+    ...{admitted, guard, host: nodename, aliases: [hostId]},
+    ...{emit, emitEnd: emitHere, now},
   })
-  const onActivity = watch.touch
+  const {onActivity, track} = connection
   const resizes = createResizeEvents()
   const sessions = createNodeSessions({
-    ...{settings, admitted, peer, facts, place, onActivity},
+    ...{settings, admitted, peer, facts, place, onActivity, track},
     onResize: resizes.announce,
-    track: work.track,
   })
   const ports = createPorts({
-    ...{sockets, onActivity, emit: emitHere, track: work.track},
+    ...{sockets, onActivity, emit: emitHere, track},
     allowed: options.portForwarding,
     account: () => settings.system.account(login),
     openChannel: (type, data) => client.openChannel(type, data),
   })
-
-  const hangUp = (): Promise<void> => sessions.idle().then(() => client.disconnect())
-  const end = (error: SallyportError): void => {
-    sessions.end(error)
-    void hangUp()
-  }
-  const cut = (error: SallyportError): void => {
-    sessions.end(error)
-    const timer = setTimeout(() => client.fail(error), lockedMilliseconds)
-    void sessions
-      .idle()
-      .then(() => client.fail(error))
-      .finally(() => clearTimeout(timer))
-  }
-
-  let guarded: GuardedPlace | undefined
-  try {
-    guarded = settings.guard.enter({
-      ...{identity, logins: [login], host: settings.nodename},
-      ...{lock: options.lock, maxConnections: options.maxConnections},
-      onLocked: error => {
-        work.track(emitHere({event: 'client.disconnect', fields: {reason: error.message}}))
-        cut(error)
-      },
-    })
-    // A node can be locked by its UUID too.
-    guarded.reached(settings.hostId)
-  } catch (thrown) {
-    const error = asProblem(thrown)
-    work.track(emit({event: 'session.rejected', success: false, error: error.message}))
-    cut(error)
-  }
-
-  client.onChannelOpen = open => {
-    if (open.type === 'session') return sessions.open(open)
-    if (open.type === resizeEventsChannel) return resizes.subscribe(open)
-    if (open.type === 'direct-tcpip' || open.type === 'direct-streamlocal@openssh.com')
-      return work.track(ports.forward(open))
-    open.reject(openFailure.unknownChannelType, `${open.type.slice(0, 64)} channels are not served here`)
-  }
-  let portRequests = 0
-  client.onGlobalRequest = (request): GlobalAnswer | Promise<GlobalAnswer> => {
-    if (request.type === forwarderProofRequest) {
-      if (peerProof.receive(request)) watch.stop()
-      return peerProof.proven
-    }
-    if (request.type === sessionIdQuery) return place() === 'forwarder'
-    if (request.type === 'no-more-sessions@openssh.com') {
-      sessions.allowNoMore()
+  const served = connection.serve({
+    ...{sessions, forwardPort: ports.forward, requestPort: ports.request},
+    openOther(open) {
+      if (open.type !== resizeEventsChannel) return false
+      resizes.subscribe(open)
       return true
-    }
-    if (!remotePortRequests.has(request.type) || portRequests >= maxPortRequests) return false
-    portRequests++
-    const answering = ports.request(request).finally(() => portRequests--)
-    work.track(answering)
-    return answering
-  }
+    },
+    answerOther(request) {
+      if (request.type === sessionIdQuery) return place() === 'forwarder'
+      if (request.type !== forwarderProofRequest) return undefined
+      if (peerProof.receive(request)) connection.stopWatching()
+      return peerProof.proven
+    },
+  })
   void client.closed.then(error => {
     ports.close()
-    watch.stop()
-    guarded?.leave()
     if (error) log.info({user: identity.user, login, error: problemLine(error)}, 'connection broke')
   })
-  return {done: client.closed.then(() => work.idle()), end}
+  return served
 }
 
 /**
@@ -156,23 +96,10 @@ function forwarderProof({now, log}: NodeSettings, {connection, hostAuthorities, 
   }
 }
 
-function watchClient(
-  settings: NodeSettings,
-  {certificate, options}: Admitted,
-  onOver: (error: SallyportError) => void,
-): ConnectionWatch {
-  return watchConnection({
-    idleSeconds: options.idleTimeoutSeconds,
-    ...(options.disconnectExpiredCert && {expires: Number(certificate.validBefore) * 1000}),
-    now: settings.now,
-    onOver,
-  })
-}
-
 const factsOf = (
   {hostId, nodename, labels}: NodeSettings,
   {identity, login}: Admitted,
-  {localAddress, remoteAddress}: Peer,
+  {localAddress, remoteAddress}: Ends,
 ) => ({
   user: identity.user,
   login,

@@ -1,16 +1,23 @@
 import {problem, type SallyportError} from '../errors/index.js'
-import {rejectOpen, type SessionFacts, type TerminalSize, tellSessionId} from '../session/index.js'
+import {
+  type ClientSessions,
+  type Ends,
+  rejectOpen,
+  type SessionFacts,
+  type TerminalSize,
+  tellSessionId,
+} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
 import type {NodeProcess} from './process/index.js'
 import type {RecordingPlace} from './recording-place.js'
 import {type Launch, type NodeSession, serveSession} from './session.js'
 import {recordElsewhere, recordHere, warner} from './session-record.js'
-import type {Admitted, NodeSettings, Peer} from './types.js'
+import type {Admitted, NodeSettings} from './types.js'
 
 export interface SessionsOptions {
   settings: NodeSettings
   admitted: Admitted
-  peer: Peer
+  peer: Ends
   /** What all sessions of the connection have in common. */
   facts: Omit<SessionFacts, 'sid'>
   /** Who keeps the record of a session that is opened now. */
@@ -21,16 +28,7 @@ export interface SessionsOptions {
 }
 
 /** The sessions of one connection. */
-export interface NodeSessions {
-  open(open: ChannelOpen): void
-  /** The client promises to open no more; held to it. */
-  allowNoMore(): void
-  end(error: SallyportError): void
-  /** Resolves when those that run now are over. */
-  idle(): Promise<void>
-}
-
-export function createNodeSessions(parameters: SessionsOptions): NodeSessions {
+export function createNodeSessions(parameters: SessionsOptions): ClientSessions {
   const {settings, admitted, facts, track} = parameters
   const {maxSessions} = admitted.options
   const running = new Map<NodeSession, Promise<void>>()

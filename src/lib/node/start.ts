@@ -1,25 +1,31 @@
-import {createServer, type Server, type Socket} from 'node:net'
+import {createServer} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {type HostRecord, hostOfAddress} from '../access/hosts.js'
 import type {CommandLabel} from '../config/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
+  type Address,
   createGuard,
+  drain,
+  type Ends,
+  endsOf,
   type LockWatch,
   type Log,
   limitRefusals,
+  listenAt,
   reporter,
+  type ServedClient,
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
 import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
 import {admit} from './admit.js'
-import {type NodeClient, serveNodeClient} from './connection.js'
+import {serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
 import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
 import {startLabels} from './labels.js'
 import {createNewcomers, type Newcomers} from './newcomers.js'
-import type {NodeAuth, NodeSettings, NodeSystem, Peer} from './types.js'
+import type {NodeAuth, NodeSettings, NodeSystem} from './types.js'
 import type {UserSockets} from './user-sockets.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
@@ -53,17 +59,12 @@ export interface NodeOptions {
   sessionId: () => string
 }
 
-interface Address {
-  host: string
-  port: number
-}
-
 export interface Node {
   address: Address
   /** What the node shows of itself now. */
   hostIdentity(): HostIdentity
   /** Serves a connection that came through a tunnel; its ends are what the proxy says they are. */
-  serve(stream: Duplex, ends: Pick<Peer, 'remoteAddress' | 'localAddress'>): void
+  serve(stream: Duplex, ends: Pick<Ends, 'remoteAddress' | 'localAddress'>): void
   /** Stops listening, gives sessions this long to end by themselves, then ends them and waits for their records. */
   close(drainMilliseconds: number): Promise<void>
 }
@@ -91,9 +92,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
         ...{report: refusals.report, labels: labels.current},
       },
     }
-    const server = createServer({noDelay: true}, socket => takeClient(state, socket, peerOf(socket)))
+    const server = createServer({noDelay: true}, socket => takeClient(state, socket, endsOf(socket)))
     server.maxConnections = options.maxConnections
-    const address = await listen(server, options.listen, log)
+    const address = await listenAt(server, options.listen, log)
     closing.push(() => void server.close())
     const heartbeat = await startHeartbeat({
       ...{auth, log},
@@ -188,11 +189,11 @@ interface NodeState {
   settings: NodeSettings
   newcomers: Newcomers
   /** Every connection, and who logged in on it; the promise resolves when all about it is on record. */
-  clients: Map<Duplex, {client?: NodeClient; done: Promise<void>}>
+  clients: Map<Duplex, {client?: ServedClient; done: Promise<void>}>
   draining: boolean
 }
 
-function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
+function takeClient(state: NodeState, socket: Duplex, peer: Ends): void {
   const {clients, newcomers, settings, options} = state
   if (state.draining) return void socket.destroy()
   // Errors before the transport listens, such as a reset in the meantime, must not end the process.
@@ -216,44 +217,15 @@ function takeClient(state: NodeState, socket: Duplex, peer: Peer): void {
     .finally(() => clients.delete(socket))
 }
 
-function peerOf(socket: Socket): Peer {
-  const plain = (address = ''): string => address.replace(/^::ffff:/i, '')
-  const named = (address: string, port = 0): string =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-  const remoteIp = plain(socket.remoteAddress)
-  return {
-    remoteIp,
-    remoteAddress: named(remoteIp, socket.remotePort),
-    localAddress: named(plain(socket.localAddress), socket.localPort),
-  }
-}
-
-function listen(server: Server, {host, port}: Address, log: Log): Promise<Address> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.removeListener('error', reject)
-      // Without descriptors there are no new connections for a while; those there are go on.
-      server.on('error', error => log.warn({error: error.message}, 'a connection could not be accepted'))
-      const address = server.address()
-      if (address === null || typeof address === 'string')
-        return reject(problem('internal', 'no TCP address'))
-      resolve({host: address.address, port: address.port})
-    })
-  })
-}
-
-async function endClients(clients: NodeState['clients'], drainMilliseconds: number): Promise<void> {
+async function endClients(clients: NodeState['clients'], milliseconds: number): Promise<void> {
   for (const [socket, {client}] of clients) if (!client) socket.destroy()
   const done = Promise.all([...clients.values()].map(entry => entry.done))
-  let timer: NodeJS.Timeout | undefined
-  const patience = new Promise(resolve => {
-    timer = setTimeout(resolve, drainMilliseconds)
+  await drain({
+    ...{milliseconds, done: () => done},
+    end() {
+      for (const {client} of clients.values()) client?.end(shuttingDown())
+    },
   })
-  await Promise.race([done, patience])
-  clearTimeout(timer)
-  for (const {client} of clients.values()) client?.end(shuttingDown())
-  await done
 }
 
 const shuttingDown = (): SallyportError =>

@@ -1,9 +1,13 @@
-import type {Identity, SessionOptions} from '../access/types.js'
-import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, Ping} from '../auth/contract.js'
-import type {ConnectionGuard, Log, SessionAuth, SessionHub} from '../session/index.js'
-import type {AlgorithmChoice, Channel, HostIdentity, SshConnection} from '../ssh/index.js'
-import type {Certificate} from '../sshcert/index.js'
+import type {
+  AdmittedClient,
+  ConnectionGuard,
+  DoorSettings,
+  Log,
+  SessionAuth,
+  SessionHub,
+} from '../session/index.js'
+import type {Channel, HostIdentity} from '../ssh/index.js'
 import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/index.js'
 
 /** What a node asks of the auth service, as `{kind: 'system', role: 'node', hostId}`. */
@@ -39,7 +43,7 @@ export interface NodeSystem {
 }
 
 /** What is the same for every connection to a node. */
-export interface NodeSettings {
+export interface NodeSettings extends DoorSettings {
   auth: NodeAuth
   guard: ConnectionGuard
   hub: Pick<SessionHub, 'host'>
@@ -54,34 +58,12 @@ export interface NodeSettings {
   hostIdentity(): Promise<HostIdentity>
   /** Public blobs of the cluster's authorities, as last heard. */
   authorities(): Promise<{user: readonly Buffer[]; host: readonly Buffer[]}>
-  algorithms?: AlgorithmChoice
-  graceMilliseconds: number
-  keepAliveMilliseconds: number
-  /** Unix ms. */
-  now: () => number
   sessionId: () => string
-  /** Tells of somebody who was not let in; of many within a minute, how many. */
-  report(input: AuditInput): void
   log: Log
 }
 
-/** Both ends of a TCP connection. */
-export interface Peer {
-  /** `ip:port` */
-  remoteAddress: string
-  localAddress: string
-  /** The client's address alone, for source-address checks. */
-  remoteIp: string
-}
-
 /** A client that may have the login it asked for. */
-export interface Admitted {
-  connection: SshConnection
-  login: string
-  identity: Identity
-  certificate: Certificate
-  /** What role and certificate both allow. */
-  options: SessionOptions
+export interface Admitted extends AdmittedClient {
   /** Of the cluster, as of the login: what a forwarder's proof is checked by. */
   hostAuthorities: readonly Buffer[]
 }

@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {Caller, Ping, SystemApi} from '../auth/contract.js'
-import type {Forwarder, ForwardSettings} from '../forward/index.js'
-import type {ConnectionGuard, LockWatch, Log, SessionHub} from '../session/index.js'
+import type {ForwardSettings} from '../forward/index.js'
+import type {ConnectionGuard, LockWatch, Log, ServedClient, SessionHub} from '../session/index.js'
 import type {Tunnels} from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
 
@@ -34,7 +34,7 @@ export interface ProxyContext {
   /** The sessions that run here. */
   hub: SessionHub
   locks: LockWatch
-  forwarders: Set<Forwarder>
+  forwarders: Set<ServedClient>
   /** The proxy is on its way out and leads nobody anywhere any more. */
   draining(): boolean
   serveApi: ServeApi

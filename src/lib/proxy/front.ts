@@ -4,14 +4,7 @@ import type {Identity} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {
-  type Forwarder,
-  forward,
-  type Ingress,
-  type OuterConnection,
-  prepare,
-  type Target,
-} from '../forward/index.js'
+import {forward, type Ingress, type OuterConnection, prepare, type Target} from '../forward/index.js'
 import {personOf} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
@@ -77,7 +70,7 @@ export function serveClient(
     const channel = openChannel()
     channel.stderr.resume()
     const ingress = {...outer, outerAgent}
-    const forwarder: Forwarder = forward(settings, ingress, target, prepared, channel)
+    const forwarder = forward(settings, ingress, target, prepared, channel)
     forwarders.add(forwarder)
     void forwarder.done.then(() => {
       forwarders.delete(forwarder)

@@ -1,22 +1,26 @@
-import {createServer, type Server, type Socket} from 'node:net'
+import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import type {Ping, SystemApi} from '../auth/contract.js'
-import {asProblem, problem, problemLine} from '../errors/index.js'
-import type {Forwarder, ForwardSettings, OuterConnection} from '../forward/index.js'
+import {asProblem, problemLine} from '../errors/index.js'
+import type {ForwardSettings, OuterConnection} from '../forward/index.js'
 import {
+  type Address,
+  acceptClient,
   createGuard,
-  identityOf,
+  drain,
+  endsOf,
   type LockWatch,
   type Log,
   limitRefusals,
+  listenAt,
   personOf,
   type RefusalReporter,
   reporter,
+  type ServedClient,
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
-import {type AlgorithmChoice, acceptConnection, type SshConnection} from '../ssh/index.js'
-import {checkCertificate} from '../sshcert/index.js'
+import type {AlgorithmChoice, SshConnection} from '../ssh/index.js'
 import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
 import type {DialSettings} from './dial.js'
@@ -30,7 +34,7 @@ const graceMilliseconds = 30_000
 
 export interface ProxyOptions {
   /** Port 0 picks a free one. */
-  listen: {host: string; port: number}
+  listen: Address
   /** Names and addresses by which clients reach the proxy: principals of its own host certificate. */
   names: readonly string[]
   clusterName: string
@@ -53,7 +57,7 @@ export interface ProxyOptions {
   /** The sessions that this process holds. */
   hub: SessionHub
   /** Where nodes and leaves open their tunnels. */
-  tunnelListen: {host: string; port: number}
+  tunnelListen: Address
   /** Connects to the auth service's TLS port. */
   dialAuth(): Promise<Duplex>
   serveApi: ServeApi
@@ -63,9 +67,9 @@ export interface ProxyOptions {
 }
 
 export interface Proxy {
-  address: {host: string; port: number}
+  address: Address
   /** Where tunnels are opened to. */
-  tunnelAddress: {host: string; port: number}
+  tunnelAddress: Address
   /** Makes sure that it can stand in for these hosts, each by all its names, while the auth service is away. */
   keepSpares(hosts: readonly (readonly string[])[]): Promise<void>
   /** Other rules for connections that begin from now on. @throws config_invalid, and nothing has changed */
@@ -103,7 +107,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const context = createContext(state, {guard, dial, tunnels})
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
-  const address = await listen(server, options.listen, options.log).catch(async error => {
+  const address = await listenAt(server, options.listen, options.log).catch(async error => {
     await closeAll(tunnels)
     throw error
   })
@@ -130,7 +134,7 @@ interface ProxyState {
   certificates: HostCertificates
   locks: LockWatch
   refusals: RefusalReporter
-  forwarders: Set<Forwarder>
+  forwarders: Set<ServedClient>
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
   draining: boolean
@@ -143,7 +147,7 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
   clients.set(socket, undefined)
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
-  acceptClient(socket, options, state).then(
+  takeIn(socket, options, state).then(
     ({connection, outer, certificate}) => {
       if (clients.has(socket)) clients.set(socket, connection)
       serveClient(context, connection, outer, certificate)
@@ -153,25 +157,6 @@ function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): v
       options.log.info({peer, error: problemLine(asProblem(error))}, 'client left')
     },
   )
-}
-
-function listen(
-  server: Server,
-  {host, port}: {host: string; port: number},
-  log: Log,
-): Promise<{host: string; port: number}> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.removeListener('error', reject)
-      // Without descriptors there are no new connections for a while; those there are go on.
-      server.on('error', error => log.warn({error: error.message}, 'a connection could not be accepted'))
-      const address = server.address()
-      if (address === null || typeof address === 'string')
-        return reject(problem('internal', 'no TCP address'))
-      resolve({host: address.address, port: address.port})
-    })
-  })
 }
 
 const dialSettings = (state: ProxyState): DialSettings => ({
@@ -211,70 +196,41 @@ function createContext(
 
 const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(host)
 
-async function acceptClient(
+async function takeIn(
   socket: Socket,
   options: ProxyOptions,
   {certificates, locks, refusals}: Pick<ProxyState, 'certificates' | 'locks' | 'refusals'>,
 ): Promise<{connection: SshConnection; outer: OuterConnection; certificate: Buffer}> {
-  const remoteIp = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '')
-  const remoteAddress = `${remoteIp}:${socket.remotePort}`
-  const localAddress = `${(socket.localAddress ?? '').replace(/^::ffff:/i, '')}:${socket.localPort}`
+  const ends = endsOf(socket)
   // Errors before the transport listens, such as a reset in the meantime, must not end the process.
   socket.on('error', () => undefined)
-  const [identity, authorities] = await Promise.all([
+  const [hostIdentity, {user}] = await Promise.all([
     certificates.for(options.names),
     options.auth.trustedAuthorities(),
   ])
-  const {connection, user} = await acceptConnection({
-    stream: socket,
-    hostKeys: [identity],
-    graceMilliseconds,
-    keepAliveMilliseconds: options.keepAliveMilliseconds,
-    ...(options.algorithms && {algorithms: options.algorithms}),
+  const {connection, certificate, identity} = await acceptClient(
+    {...options, graceMilliseconds, report: refusals.report},
+    {
+      ...{stream: socket, ends, hostIdentity, userAuthorities: user},
+      refusal: username => ({user: username}),
+    },
     // The name given to the proxy itself is not a login: identity is the certificate.
-    judge: (_username, certificate) => {
-      checkCertificate(certificate, {
-        kind: 'user',
-        authorities: authorities.user,
-        now: options.now(),
-        remoteAddress: remoteIp,
-      })
-      locks.check(personOf(identityOf(certificate)), 'best_effort')
-    },
-    onRefused: (username, error) =>
-      refusals.report({
-        event: 'auth',
-        success: false,
-        user: username,
-        error: error.message,
-        'addr.remote': remoteAddress,
-        'addr.local': localAddress,
-        proto: 'ssh',
-      }),
-  })
-  return {
-    connection,
-    certificate: user.certificate.blob,
-    outer: {
-      identity: identityOf(user.certificate),
-      ...{remoteAddress, localAddress, remoteIp},
-      openAgent: () => connection.openChannel('auth-agent@openssh.com'),
-    },
-  }
+    {principal: false, judge: (_username, who) => locks.check(personOf(who), 'best_effort')},
+  )
+  const openAgent = () => connection.openChannel('auth-agent@openssh.com')
+  return {connection, certificate: certificate.blob, outer: {...ends, identity, openAgent}}
 }
 
-async function endForwarders(forwarders: ReadonlySet<Forwarder>, drainMilliseconds: number): Promise<void> {
-  const done = async (): Promise<void> => {
-    while (forwarders.size > 0) await Promise.all([...forwarders].map(forwarder => forwarder.done))
-  }
-  let timer: NodeJS.Timeout | undefined
-  const patience = new Promise(resolve => {
-    timer = setTimeout(resolve, drainMilliseconds)
+async function endForwarders(forwarders: ReadonlySet<ServedClient>, milliseconds: number): Promise<void> {
+  await drain({
+    milliseconds,
+    async done() {
+      while (forwarders.size > 0) await Promise.all([...forwarders].map(forwarder => forwarder.done))
+    },
+    end() {
+      for (const forwarder of forwarders) forwarder.end(shuttingDown())
+    },
   })
-  await Promise.race([done(), patience])
-  clearTimeout(timer)
-  for (const forwarder of forwarders) forwarder.end(shuttingDown())
-  await done()
 }
 
 /** Resolves when everybody has our last words or has had time to take them; the transport sees to that. */

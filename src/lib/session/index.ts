@@ -1,5 +1,11 @@
 // What everything has in common that serves sessions: who may begin and go on, what of a session goes on record, and how
 // its bytes pass. The forwarder and the node stand on it.
+export {
+  type AdmittedClient,
+  acceptClient,
+  admitClient,
+  type DoorSettings,
+} from './admit.js'
 export type {Seat} from './audience.js'
 export {
   type ClientEnd,
@@ -7,28 +13,25 @@ export {
   type ServedSessionParameters,
   type SessionHandle,
 } from './client-end.js'
-export {type ConnectionWatch, watchConnection} from './connection-watch.js'
+export {watchConnection} from './connection-watch.js'
+export {drain} from './drain.js'
 export {followState} from './follow.js'
 export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
 export {
   type ConnectionGuard,
   createGuard,
-  type GuardedConnection,
-  type GuardedPlace,
   guardedTarget,
 } from './guard.js'
 export {hostedRecord} from './hosted-record.js'
 export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
-export {permitted} from './permitted.js'
 export {
   auditedPort,
   channelAddress,
   listenAddress,
   portsNotPermitted,
   rejectOpen,
-  remotePortRequests,
 } from './port-requests.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
 export {limitRefusals, type RefusalReporter} from './refusals.js'
@@ -45,8 +48,14 @@ export {
   type TerminalSize,
 } from './requests.js'
 export {leaveScreen} from './screen-paint.js'
+export {
+  type ClientSessions,
+  clientConnection,
+  type ServedClient,
+} from './served-client.js'
 export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
+export {type Address, type Ends, endsOf, listenAt} from './sockets.js'
 export {maxTransferEvents, type TransferOptions, type TransferWatch, watchTransfer} from './transfers.js'
 export type {Log, SessionAuth} from './types.js'
 export {unseenTransfer} from './unseen.js'

@@ -1,8 +1,8 @@
-import {createServer, type Server, type Socket} from 'node:net'
+import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import type {Log} from '../session/index.js'
+import {type Address, endsOf, type Log, listenAt} from '../session/index.js'
 import {type AlgorithmChoice, acceptConnection, type HostIdentity, openFailure} from '../ssh/index.js'
 import {firstProtocol} from './first-bytes.js'
 import {type ForeignDial, foreignChannel, writeForeignDial} from './foreign.js'
@@ -12,7 +12,7 @@ import {keepAliveMilliseconds, type Transport, transportChannel, writeTransport}
 
 export interface TunnelsOptions {
   /** Port 0 picks a free one. */
-  listen: {host: string; port: number}
+  listen: Address
   /** What the proxy presents; asked for each connection. */
   hostIdentity(): Promise<HostIdentity>
   /** Whom to believe, as things are now. */
@@ -28,7 +28,7 @@ export interface TunnelsOptions {
 
 /** The tunnels that are open to one proxy. */
 export interface Tunnels {
-  address: {host: string; port: number}
+  address: Address
   has(peer: TunnelPeer): boolean
   /** A stream to the peer's end, to speak SSH on. @throws host_unreachable when it keeps no tunnel here */
   dial(peer: TunnelPeer, transport: Transport): Promise<Duplex>
@@ -58,7 +58,7 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
     socket.on('error', () => socket.destroy())
     take(socket).catch((error: unknown) => {
       socket.destroy()
-      log.info({peer: addressOf(socket), error: problemLine(asProblem(error))}, 'no tunnel')
+      log.info({peer: endsOf(socket).remoteAddress, error: problemLine(asProblem(error))}, 'no tunnel')
     })
   })
   server.maxConnections = options.maxConnections
@@ -69,6 +69,7 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
     socket.destroy()
   }
   const takeTunnel = async (socket: Socket): Promise<void> => {
+    const {remoteAddress} = endsOf(socket)
     const [identity, trust] = await Promise.all([options.hostIdentity(), options.trust()])
     let peer: TunnelPeer | undefined
     const {connection} = await acceptConnection({
@@ -80,13 +81,13 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
       judge: (username, certificate) => {
         peer = judgeTunnelPeer(username, certificate, trust)
       },
-      onRefused: (username, error) => options.onRefused({username, error, remoteAddress: addressOf(socket)}),
+      onRefused: (username, error) => options.onRefused({username, error, remoteAddress}),
     })
     if (!peer) throw problem('internal', 'a tunnel was accepted without a decision')
     connection.onChannelOpen = open =>
       open.reject(openFailure.administrativelyProhibited, 'a tunnel is opened from one end only')
     registry.add(peer, connection)
-    log.info({...peer, address: addressOf(socket)}, 'tunnel open')
+    log.info({...peer, address: remoteAddress}, 'tunnel open')
     const error = await connection.closed
     log.info({...peer, ...(error && {error: problemLine(error)})}, 'tunnel closed')
   }
@@ -95,7 +96,7 @@ export async function startTunnels(options: TunnelsOptions): Promise<Tunnels> {
     channel.stderr.resume()
     return channel
   }
-  const address = await listen(server, options.listen)
+  const address = await listenAt(server, options.listen, log)
   return {
     address,
     has: registry.has,
@@ -115,19 +116,4 @@ async function passToAuth(socket: Socket, dial: () => Promise<Duplex>): Promise<
   const auth = await dial()
   // Either end may break the connection; that is its end, and no news.
   await Promise.allSettled([pipeline(socket, auth), pipeline(auth, socket)])
-}
-
-const addressOf = ({remoteAddress, remotePort}: Socket): string =>
-  `${(remoteAddress ?? '').replace(/^::ffff:/i, '')}:${remotePort}`
-
-function listen(server: Server, {host, port}: {host: string; port: number}): Promise<Tunnels['address']> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      const address = server.address()
-      if (address === null || typeof address === 'string')
-        return reject(problem('internal', 'no TCP address'))
-      resolve({host: address.address, port: address.port})
-    })
-  })
 }

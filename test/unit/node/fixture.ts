@@ -3,11 +3,11 @@ import {vi} from 'vitest'
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import type {Ping} from '../../../src/lib/auth/contract.js'
 import {admit} from '../../../src/lib/node/admit.js'
-import {type NodeClient, serveNodeClient} from '../../../src/lib/node/connection.js'
+import {serveNodeClient} from '../../../src/lib/node/connection.js'
 import type {NodeProcess, ProcessExit, ProcessSpec} from '../../../src/lib/node/process/index.js'
 import type {NodeAuth, NodeSettings, NodeSystem} from '../../../src/lib/node/types.js'
 import {createUserSockets} from '../../../src/lib/node/user-sockets.js'
-import type {ConnectionGuard} from '../../../src/lib/session/index.js'
+import type {ConnectionGuard, ServedClient} from '../../../src/lib/session/index.js'
 import type {SshConnection} from '../../../src/lib/ssh/index.js'
 import {type CertificateFields, signerFromKey, WireWriter} from '../../../src/lib/sshcert/index.js'
 import {everything, type FakeAuth, fakeAuth, openGuard, openHub} from '../forward/fixture.js'
@@ -74,7 +74,7 @@ export interface WorldOptions {
 export interface World {
   auth: FakeAuth
   client: SshConnection
-  node: NodeClient
+  node: ServedClient
   processes: FakeProcess[]
   warnings: string[]
   guard: ReturnType<typeof openGuard>

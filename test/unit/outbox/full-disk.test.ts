@@ -18,7 +18,7 @@ import {
 const lack = noSmallDisk()
 if (lack) console.warn(`a full disk under the outbox is not tried: ${lack}`)
 
-describe.skipIf(lack !== undefined)('when the disk of the outbox is full', () => {
+describe.skipIf(lack !== undefined)('when the disk of the outbox is full', {meta: {lack: lack ?? ''}}, () => {
   it('steps are refused with the reason, sessions get their end when there is room, and nothing is torn', async () => {
     const root = temporaryDirectory()
     const directory = join(root, 'outbox')

@@ -1,0 +1,20 @@
+export interface Draining {
+  /** Resolves when nobody is left. */
+  done(): Promise<unknown>
+  /** Time for everybody to leave by themselves. */
+  milliseconds: number
+  /** Ends those who have not. */
+  end(): void
+}
+
+/** Waits until nobody is left: those who stay beyond their time are ended. */
+export async function drain({done, milliseconds, end}: Draining): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const patience = new Promise(resolve => {
+    timer = setTimeout(resolve, milliseconds)
+  })
+  await Promise.race([done(), patience])
+  clearTimeout(timer)
+  end()
+  await done()
+}
