@@ -53,10 +53,18 @@ export function errorLines(
   const frames = (error.stack ?? '').split('\n').filter(line => /^\s+at /.test(line))
   const ours = frames.find(line => line.includes(`${root}/`) && !line.includes('node_modules'))
   const named = error.name && error.name !== 'Error' ? `${error.name}: ` : ''
-  return [`${named}${error.message}`, error.diff ?? '', ours?.trim().replaceAll(`${root}/`, '') ?? '']
-    .flatMap(text => stripColours(text).split('\n'))
-    .filter(line => line.trim() !== '')
+  return [
+    `${named}${error.message}`,
+    error.diff ?? '',
+    ours?.trim().replaceAll(`${root}/`, '') ?? '',
+  ].flatMap(outputLines)
 }
+
+/** The lines of what a program wrote, without colours and blank lines. */
+export const outputLines = (text: string): string[] =>
+  stripColours(text)
+    .split('\n')
+    .filter(line => line.trim() !== '')
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ESC begins what is taken out
 const stripColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, '')

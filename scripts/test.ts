@@ -1,9 +1,9 @@
-// `npm test`: everything that must hold, in order; the last line counts it, and the lines before it name what failed,
-// as a log may be cut to its end. `npm test -- <filter>` runs the test files whose path holds the filter; words that
-// begin with a dash go to vitest.
-import {spawnSync} from 'node:child_process'
+// `npm test`: everything that must hold; the last line counts it, and the lines before it name what failed, as a log
+// may be cut to its end. `npm test -- <filter>` runs the test files whose path holds the filter; words that begin with
+// a dash go to vitest.
+import {spawn, spawnSync} from 'node:child_process'
 import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs'
-import {tmpdir} from 'node:os'
+import {availableParallelism, tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {
@@ -11,6 +11,7 @@ import {
   countTests,
   none,
   type Outcome,
+  outputLines,
   step,
   summary,
   type Tally,
@@ -29,33 +30,43 @@ const outcomes: Outcome[] = []
 /** Lines that are kept of a log that is cut. */
 const endOfLog = 25
 
-function runs(title: string, script: string, ...args: string[]): Tally {
-  process.stdout.write(`\n== ${title}\n`)
-  const {status} = spawnSync(process.execPath, [`${root}node_modules/${script}`, ...args], {
-    cwd: root,
-    stdio: 'inherit',
-  })
-  return judge(title, step(status === 0))
+/** A step without tests of its own. */
+function judge(name: string, success: boolean, output = ''): Tally {
+  if (!success) outcomes.push({file: '', name, state: 'failed', ms: 0, lines: outputLines(output)})
+  return step(success)
 }
 
-function judge(title: string, tally: Tally): Tally {
-  if (tally.failed > 0) failures.push(`${title}: ${summary(tally)}`)
-  return tally
+async function runs(title: string, script: string, ...args: string[]): Promise<Tally> {
+  const child = spawn(process.execPath, [`${root}node_modules/${script}`, ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', text => {
+      output += text
+    })
+  const status = await new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  )
+  process.stdout.write(`\n== ${title}\n${output}`)
+  return judge(title, status === 0, output)
 }
 
 function tools(): Tally {
   process.stdout.write('\n== tools\n')
   const lack = ensureTools()
   if (lack) process.stdout.write(`${lack}\n`)
-  return judge('tools', step(lack === undefined))
+  return judge('tools', lack === undefined, lack)
 }
 
-function build(): Tally {
+async function build(): Promise<Tally> {
   const before = read('oclif.manifest.json')
-  const built = runs('build', 'tsx/dist/cli.mjs', 'scripts/build.ts')
+  const built = await runs('build', 'tsx/dist/cli.mjs', 'scripts/build.ts')
   const same = before === read('oclif.manifest.json')
-  if (!same) process.stdout.write('oclif.manifest.json was out of date: commit the one just written\n')
-  return add(built, judge('manifest', step(same)))
+  const advice = 'oclif.manifest.json was out of date: commit the one just written\n'
+  if (!same) process.stdout.write(advice)
+  return add(built, judge('manifest', same, advice))
 }
 
 const read = (name: string): string | undefined => {
@@ -66,7 +77,18 @@ const read = (name: string): string | undefined => {
   }
 }
 
-function tests(kind: 'unit' | 'integration' | 'e2e'): Tally {
+/** What reads the sources and changes nothing, beside the build, which leaves processors idle. */
+async function checks(): Promise<Tally> {
+  const tallies = await Promise.all([
+    build(),
+    runs('lint', '@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'),
+    runs('type check', 'typescript/bin/tsc', '-p', 'tsconfig.check.json'),
+  ])
+  return tallies.reduce(add, none)
+}
+
+/** @param workers test files at a time */
+function tests(kind: 'unit' | 'integration' | 'e2e', workers: number): Tally {
   const files = readdirSync(join(root, 'test', kind), {recursive: true, encoding: 'utf8'})
     .map(name => join('test', kind, name))
     .filter(
@@ -84,6 +106,7 @@ function tests(kind: 'unit' | 'integration' | 'e2e'): Tally {
         'run',
         '--reporter=default',
         '--reporter=./scripts/reporter.ts',
+        `--maxWorkers=${workers}`,
         ...vitestFlags,
         ...files,
       ],
@@ -91,7 +114,9 @@ function tests(kind: 'unit' | 'integration' | 'e2e'): Tally {
     )
     const report = readReport(output)
     outcomes.push(...(report ?? []))
-    return judge(`${kind} tests`, countTests(report, status))
+    const tally = countTests(report, status)
+    if (tally.failed > 0) failures.push(`${kind} tests: ${summary(tally)}`)
+    return tally
   } finally {
     rmSync(directory, {recursive: true, force: true})
   }
@@ -105,24 +130,19 @@ const readReport = (path: string): Outcome[] | undefined => {
   }
 }
 
-const steps = [
-  tools,
-  build,
-  () => runs('lint', '@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'),
-  () => runs('type check', 'typescript/bin/tsc', '-p', 'tsconfig.check.json'),
-  () => tests('unit'),
-  () => tests('integration'),
-  () => tests('e2e'),
+const processors = Math.max(2, availableParallelism())
+const results = [tools(), await checks()]
+const tested = [
+  tests('unit', processors),
+  // Most of their time they wait for processes and for each other's timers.
+  tests('integration', 2 * processors),
+  tests('e2e', 1),
 ]
-const results = steps.map(run => run())
-if (results.slice(-3).every(({passed, failed}) => passed + failed === 0))
+if (tested.every(({passed, failed}) => passed + failed === 0))
   results.push(
-    judge(
-      filters.length > 0 ? `no test file has ${filters.join(' or ')} in its path` : 'no tests',
-      step(false),
-    ),
+    judge(filters.length > 0 ? `no test file has ${filters.join(' or ')} in its path` : 'no tests', false),
   )
-const total = results.reduce(add, none)
+const total = [...results, ...tested].reduce(add, none)
 const account = [...failures.map(failure => `FAILED ${failure}`), summary(total)]
 for (const line of [
   '',

@@ -1,7 +1,6 @@
 import {mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {beforeAll, beforeEach, describe, expect, it} from 'vitest'
 import type {AuthApi, UserSummary} from '../../src/lib/auth/contract.js'
 import {createApiServer} from '../../src/lib/auth/http-server.js'
@@ -17,11 +16,10 @@ import {
 import {atEnd} from '../support/cleanup.js'
 import {sshKeygen} from '../support/openssh.js'
 import {type RunOptions, run} from '../support/process.js'
+import {sallyportPath} from '../support/service.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {hostAuthority, userAuthority, userFields} from '../unit/client/fixture.js'
 
-const tsx = import.meta.resolve('tsx')
-const dev = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
 const hostLine = formatAuthorizedKey(hostAuthority.publicBlob)
 const created = Date.UTC(2026, 0, 2)
 
@@ -114,7 +112,7 @@ beforeEach(() => {
 })
 
 async function sallyport(args: string[], options: RunOptions = {}) {
-  const result = await run(process.execPath, ['--import', tsx, dev, ...args], {
+  const result = await run(process.execPath, [sallyportPath, ...args], {
     ...options,
     env: {SALLYPORT_HOME: join(out, 'home'), NO_COLOR: '1', ...options.env},
   })

@@ -34,6 +34,14 @@ describe('the command line', () => {
     expect(JSON.parse(String(stdout))).toMatchObject({name: 'sallyport', node: process.version})
   })
 
+  test('is the same straight from the sources', async () => {
+    const words = ['users', 'add', '--help']
+    const fromSources = await run(process.execPath, ['--import', 'tsx', path('bin/dev.js'), ...words], {
+      ...{cwd: path('.'), env: {HOME: home}},
+    })
+    expect(fromSources).toEqual(await sallyport(...words))
+  })
+
   test.each([
     [['frobnicate'], 'sallyport: there is no command "frobnicate"; see sallyport --help [usage]\n'],
     [['version', '--frob'], 'sallyport: unknown flag --frob; see sallyport version --help [usage]\n'],

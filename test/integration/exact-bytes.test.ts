@@ -4,6 +4,7 @@ import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
+import {shareConnection} from '../support/control-master.js'
 import {addToAgent, type Event, eventually, type Field, login, startField} from '../support/field.js'
 import {run, start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
@@ -144,25 +145,19 @@ const escapes = '\u001b[31mred\u001b[0m\r\n\u001b]0;title\u0007\u001bP$q"p\u001b
 
 describe('the bytes of two channels of one connection', () => {
   it('are kept apart, whole, in a recording each', async () => {
-    const control = join(field.directory, 'control')
-    const shared = ['-o', `ControlPath=${control}`]
-    const master = start('ssh', [...client, ...shared, '-M', '-N', where()], {env: field.agent.env})
-    await eventually(() => existsSync(control), 'the control socket is there')
+    const {env} = field.agent
+    const shared = await shareConnection(join(field.directory, 'control'), [...client, where()], {env})
     const sources = ['one', 'two'].map(name =>
       given(name, Buffer.concat([Buffer.from(name), noise(3_000_000)])),
     )
     const {result, events} = await field.during(() =>
       Promise.all(
         sources.map(source =>
-          run('ssh', [...client, ...shared, where(), `cat ${source}`], {
-            env: field.agent.env,
-            deadline: 60_000,
-          }),
+          run('ssh', [...shared.words, ...client, where(), `cat ${source}`], {env, deadline: 60_000}),
         ),
       ),
     )
-    master.kill()
-    await once(master, 'exit')
+    await shared.close()
     expect(named(events, 'session.connect').length).toBeLessThanOrEqual(1)
     for (const [at, source] of sources.entries()) {
       const started = named(events, 'session.start').find(event => event.initial_command === `cat ${source}`)

@@ -4,7 +4,6 @@ import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
-import {fileURLToPath} from 'node:url'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {type AuditLog, openAuditLog} from '../../src/lib/audit/index.js'
@@ -20,12 +19,11 @@ import {
 import {formatAuthorizedKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {atEnd} from '../support/cleanup.js'
 import {type RunOptions, run, start} from '../support/process.js'
+import {sallyportPath} from '../support/service.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {meta, record} from '../unit/recording/support.js'
 
 const ESC = '\u001b'
-const tsx = import.meta.resolve('tsx')
-const dev = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
 const keys = generateKeyPairSync('ed25519')
 const keyLine = `${formatAuthorizedKey(publicKeyBlob(keys.publicKey))} clustername=c1&type=recording\n`
 const invalid = Buffer.from([0x61, 0xff, 0x00, 0x0a])
@@ -91,7 +89,7 @@ beforeAll(async () => {
 
 async function sallyport(args: string[], options: RunOptions = {}) {
   const env = {SALLYPORT_HOME: join(dataDir, 'home'), NO_COLOR: '1'}
-  const {code, stdout, stderr} = await run(process.execPath, ['--import', tsx, dev, ...args], {
+  const {code, stdout, stderr} = await run(process.execPath, [sallyportPath, ...args], {
     ...options,
     env,
   })
@@ -210,7 +208,7 @@ describe('play', () => {
       slow,
       '{"version":2,"width":80,"height":24}\n[0,"o","\\u001b[?25lshown"]\n[3600,"o","never"]\n',
     )
-    const command = `${process.execPath} --import ${tsx} ${dev} play ${slow}`
+    const command = `${process.execPath} ${sallyportPath} play ${slow}`
     const script = `stty -a > ${out}/before; ${command}; stty -a > ${out}/after`
     const child = start('script', ['-qec', script, '/dev/null'])
     let shown = ''
@@ -397,19 +395,7 @@ describe('audit', () => {
   it('ls --follow prints the last ones, and then each as it happens, one object a line', async () => {
     const follower = start(
       process.execPath,
-      [
-        '--import',
-        tsx,
-        dev,
-        'audit',
-        'ls',
-        '--follow',
-        '--limit',
-        '1',
-        '--format',
-        'json',
-        `--data-dir=${dataDir}`,
-      ],
+      [sallyportPath, 'audit', 'ls', '--follow', '--limit', '1', '--format', 'json', `--data-dir=${dataDir}`],
       {env: {SALLYPORT_HOME: join(dataDir, 'home')}},
     )
     const lines = createInterface({input: follower.stdout})[Symbol.asyncIterator]()

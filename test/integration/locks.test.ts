@@ -200,10 +200,10 @@ describe('options of a role', () => {
     const {id} = await lock(here, '--user=joe')
     await first.ended
     await field.cluster.admin(['unlock', id])
-    write('client_idle_timeout: 1s')
+    write('client_idle_timeout: 3s')
     await field.cluster.admin(['create', '-f', role, '--force'])
     const idle = await running(field.agent.env, way(here))
     await idle.ended
-    expect(idle.said.stderr).toContain('nothing came or went for 1 s, which is the idle timeout')
+    expect(idle.said.stderr).toContain('nothing came or went for 3 s, which is the idle timeout')
   })
 })

@@ -1,17 +1,16 @@
 import {existsSync} from 'node:fs'
 import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {describe, expect, it} from 'vitest'
 import {start} from '../support/process.js'
+import {sallyportPath} from '../support/service.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {inviteToken, otp, otpSecret, password, startCluster} from '../unit/client/fixture.js'
 
-const dev = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
 const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
 
 /** Runs the CLI on a pseudo-terminal and types each answer when its question has appeared. */
 async function converse(args: string[], home: string, answers: [question: RegExp, answer: string][]) {
-  const command = [process.execPath, '--import', 'tsx', dev, ...args].map(quote).join(' ')
+  const command = [process.execPath, sallyportPath, ...args].map(quote).join(' ')
   const child = start('script', ['-qec', command, '/dev/null'], {
     env: {SHELL: '/bin/sh', TERM: 'xterm', NO_COLOR: '1', SALLYPORT_HOME: home},
   })

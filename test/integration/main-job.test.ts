@@ -3,6 +3,7 @@ import {createHash, randomBytes} from 'node:crypto'
 import {existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {userInfo} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {parse as parseYaml} from 'yaml'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
@@ -314,9 +315,9 @@ async function terminalSession(command: string, env: Record<string, string>): Pr
     })
   const screen = (): string => tmux('capture-pane', '-p', '-S', '-', '-t', 'main')
   const until = async (pattern: RegExp): Promise<void> => {
-    for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+    for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
       if (pattern.test(screen())) return
-      await run('sleep', ['0.1'])
+      await sleep(100)
     }
     throw new Error(`the terminal never showed ${pattern}:\n${screen()}`)
   }

@@ -54,7 +54,7 @@ describe('a node', () => {
     expect(field.recordings().find(recording => recording.sid === sid)?.sealed).toBe(true)
     expect(named(sid, 'session.end')).toHaveLength(1)
     cluster = await startCluster({directory: field.directory, reuse: true, roles: 'auth,proxy,node'})
-  }, 40_000)
+  })
 
   it('that is killed leaves a recording of all but the last second, which is closed at the next start', async () => {
     const client = start('ssh', [
@@ -81,7 +81,7 @@ describe('a node', () => {
     expect((seen.at(-1) ?? 0) - last).toBeLessThan(1.6)
     // Made once, kept for ever.
     expect(readFileSync(join(cluster.dataDir, 'host_uuid'), 'utf8')).toBe(uuid)
-  }, 40_000)
+  })
 
   it('gives back what connections took: descriptors, processes, sockets of agents', async () => {
     const before = descriptors(cluster.pid).length
@@ -97,5 +97,5 @@ describe('a node', () => {
     killed.kill('SIGKILL')
     await eventually(() => descriptors(cluster.pid).length <= before, 'the descriptors are back')
     await eventually(() => sockets() <= left, 'the sockets are gone')
-  }, 40_000)
+  })
 })

@@ -11,7 +11,6 @@ import {
   startProcess,
 } from '../../src/lib/node/process/index.js'
 import {createLoginUser, isRoot, type LoginUser, withoutRoot} from '../support/login-user.js'
-import {run as runProgram} from '../support/process.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
 if (!isRoot) console.log(`skipped in node-processes: ${withoutRoot}`)
@@ -363,41 +362,6 @@ test('what the node starts for itself finds no terminal of a session', async () 
   running.kill()
   await running.exited
 })
-
-test('when descriptors are used up it says so, and recovers', async () => {
-  const source = new URL('../../src/lib/node/process/index.ts', import.meta.url).href
-  const probe = `
-    const {execFileSync} = await import('node:child_process')
-    const {resolveAccount, startProcess} = await import(${JSON.stringify(source)})
-    const account = await resolveAccount(${JSON.stringify(ownName)})
-    const terminal = {term: 'xterm', columns: 80, rows: 24, modes: Buffer.alloc(0)}
-    const begin = options => startProcess({account, environment: {PATH: '/usr/bin:/bin'}, program: {kind: 'command', command: 'echo in; read x'}, ...options})
-    const first = await begin({terminal})
-    first.kill()
-    await first.exited
-    execFileSync('prlimit', ['--pid', String(process.pid), '--nofile=80:80'])
-    for (const options of [{terminal}, {}]) {
-      const running = []
-      let refusal
-      while (!refusal) await begin(options).then(one => running.push(one), error => { refusal = error })
-      console.log(refusal.code, running.length > 3, refusal.message)
-      for (const one of running) one.kill()
-      await Promise.all(running.map(one => one.exited))
-      const again = await begin(options)
-      await new Promise(resolve => again.stdout.once('data', resolve))
-      again.kill()
-      console.log(await again.exited)
-    }`
-  const result = await outcomeOf(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', probe])
-  const full = 'unavailable true this host (has no terminal left|can start no more programs)'
-  const recovered = "{ signal: 'HUP', coreDumped: false }"
-  expect(result).toMatch(new RegExp(`^${full}\n${recovered}\n${full}\n${recovered}\n$`))
-})
-
-const outcomeOf = async (command: string, args: string[]): Promise<string> => {
-  const {stdout, stderr} = await runProgram(command, args, {cwd: process.cwd()})
-  return stdout.toString() + stderr
-}
 
 describe.runIf(isRoot)('as another user', () => {
   let user: LoginUser

@@ -4,8 +4,9 @@ import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {type AddressInfo, connect, createServer} from 'node:net'
 import {join} from 'node:path'
 import {gunzipSync} from 'node:zlib'
-import {beforeAll, describe, expect, it} from 'vitest'
+import {beforeAll, describe, expect, it, vi} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
+import {shareConnection} from '../support/control-master.js'
 import {
   addToAgent,
   descriptors,
@@ -216,7 +217,7 @@ describe('ports through the recording proxy', () => {
         env: env(),
       },
     )
-    const answer = await eventually2(() => ask(local, question))
+    const answer = await vi.waitFor(() => ask(local, question))
     expect(digest(answer)).toBe(digest(question))
     client.kill()
     await once(client, 'exit')
@@ -233,31 +234,18 @@ describe('ports through the recording proxy', () => {
   })
 })
 
-/** Tries until it works. */
-async function eventually2<Result>(action: () => Promise<Result>): Promise<Result> {
-  for (const deadline = Date.now() + 10_000; ; ) {
-    try {
-      return await action()
-    } catch (error) {
-      if (Date.now() > deadline) throw error
-      await run('sleep', ['0.05'])
-    }
-  }
-}
-
 describe('sessions through the recording proxy', () => {
   it('share one connection under ControlMaster, with an id and a recording each', async () => {
-    const control = join(field.directory, 'cm')
-    const shared = [...through(), '-o', `ControlPath=${control}`]
     const before = field.events().length
-    const master = start('ssh', [...shared, '-M', '-N', ...where()], {env: env()})
-    await eventually(() => existsSync(control), 'the control socket is there')
+    const shared = await shareConnection(join(field.directory, 'cm'), [...through(), ...where()], {
+      env: env(),
+    })
+    const words = [...shared.words, ...through(), ...where()]
     const results = await Promise.all(
-      [1, 2, 3].map(n => sshText([...shared, ...where(), `echo session ${n}; exit ${n}`], {env: env()})),
+      [1, 2, 3].map(n => sshText([...words, `echo session ${n}; exit ${n}`], {env: env()})),
     )
     expect(results.map(({code, stdout}) => [code, stdout])).toEqual([1, 2, 3].map(n => [n, `session ${n}\n`]))
-    master.kill()
-    await once(master, 'exit')
+    await shared.close()
     const events = field.events().slice(before)
     for (const name of ['session.start', 'session.upload', 'session.end']) {
       expect(new Set(named(events, name).map(({sid}) => sid)).size).toBe(3)
@@ -267,18 +255,11 @@ describe('sessions through the recording proxy', () => {
   })
 
   it('has no more of them at once than the limit says', async () => {
-    const control = join(field.directory, 'cl')
-    const shared = [...through(), '-o', `ControlPath=${control}`]
-    const master = start('ssh', [...shared, '-M', '-N', ...where()], {env: env()})
-    await eventually(() => existsSync(control), 'the control socket is there')
-    const many = Array.from({length: 12}, () =>
-      // A client that is refused would otherwise go on by a connection of its own.
-      start(
-        'ssh',
-        ['-o', 'ProxyCommand=false', ...shared, '-o', 'LogLevel=ERROR', ...where(), 'echo in; cat'],
-        {env: env()},
-      ),
-    )
+    const shared = await shareConnection(join(field.directory, 'cl'), [...through(), ...where()], {
+      env: env(),
+    })
+    const words = [...shared.words, ...through(), '-o', 'LogLevel=ERROR', ...where()]
+    const many = Array.from({length: 12}, () => start('ssh', [...words, 'echo in; cat'], {env: env()}))
     const said = await Promise.all(
       many.map(async client => {
         const [first] = (await Promise.race([once(client.stdout, 'data'), once(client.stderr, 'data')])) as [
@@ -290,8 +271,7 @@ describe('sessions through the recording proxy', () => {
     expect(said.filter(text => text === 'in\n')).toHaveLength(10)
     for (const client of many) client.stdin.end()
     await Promise.all(many.map(client => client.exitCode ?? once(client, 'exit')))
-    master.kill()
-    await once(master, 'exit')
+    await shared.close()
     expect(named(field.events(), 'session.rejected').at(-1)).toMatchObject({
       error: 'this connection has 10 sessions already, which is the limit',
       code: 'T1006W',

@@ -81,7 +81,7 @@ describe('SIGHUP', () => {
       delete section(config, 'proxy_service').dial
     })
     expect(await sshText([...way, 'echo again'], {env: field.agent.env})).toMatchObject({stdout: 'again\n'})
-  }, 30_000)
+  })
 
   it('with a configuration that cannot be used changes nothing, and says why', async () => {
     const text = readFileSync(field.cluster.configPath, 'utf8')
@@ -98,7 +98,7 @@ describe('SIGHUP', () => {
       expect(await sshText([...way, 'echo fine'], {env: field.agent.env})).toMatchObject({stdout: 'fine\n'})
     }
     writeFileSync(field.cluster.configPath, text)
-  }, 30_000)
+  })
 
   it('names what has to wait for the next start', async () => {
     const answer = await reloaded(config => {

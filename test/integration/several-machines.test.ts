@@ -1,12 +1,12 @@
 import {once} from 'node:events'
 import {mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
 import {sallyport, startSallyport} from '../support/cluster.js'
 import {eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
-import {run} from '../support/process.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
@@ -214,7 +214,7 @@ describe('while the auth service is away', {timeout: 90_000}, () => {
         const played = await auth.admin(['play', sid, '--format=raw'])
         if (played.stdout === output) return sid
       }
-      await run('sleep', ['0.3'])
+      await sleep(300)
     }
     throw new Error(`no recording of ${JSON.stringify(output)}`)
   }

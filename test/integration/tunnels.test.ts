@@ -1,9 +1,10 @@
+import {once} from 'node:events'
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {stringify} from 'yaml'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
-import {sallyport} from '../support/cluster.js'
+import {sallyport, startSallyport} from '../support/cluster.js'
 import {eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
@@ -107,7 +108,7 @@ describe('a node behind NAT', () => {
     expect(host).toMatchObject({hostname: 'inner', labels: {place: 'inside'}})
     expect(host.address ?? null).toBeNull()
     expect((await asJoe(['ls'])).stdout).toContain('(tunnel)')
-  }, 30_000)
+  })
 
   it('is reached by name, and its session is recorded', async () => {
     const ran = await eventually(async () => {
@@ -117,7 +118,7 @@ describe('a node behind NAT', () => {
     expect(ran?.stdout).toBe('through the tunnel\n')
     const [row] = JSON.parse(await must(asJoe(['recordings', 'ls', '--host=inner', '--format=json'])))
     expect((await asJoe(['play', row.sid, '--format=raw'])).stdout).toBe('through the tunnel\n')
-  }, 30_000)
+  })
 
   it('comes back by itself after the proxy was away', async () => {
     await node.stop()
@@ -127,12 +128,17 @@ describe('a node behind NAT', () => {
       async () => ((await asJoe(['ssh', `${login}@inner`, 'true'])).code === 0 ? true : undefined),
       'the node is reached again',
     )
-  }, 30_000)
+  })
 })
 
 describe('a leaf cluster', () => {
   let leaf: Machine
   let target: Sshd
+  const startLeaf = () =>
+    startMachine({
+      ...{directory: join(directory, 'leaf'), roles: 'auth,proxy'},
+      config: clusterConfig('leaf.test', 'proxy'),
+    })
   const host = (): string[] => ['-p', String(target.port), `${login}@127.0.0.1`]
   const trustFile = (token: string, pin: string, roleMap: object[]): string => {
     const path = join(directory, 'trust.yaml')
@@ -149,10 +155,7 @@ describe('a leaf cluster', () => {
   const clusters = async () => JSON.parse(await must(asJoe(['clusters', '--format=json'])))
 
   beforeAll(async () => {
-    leaf = await startMachine({
-      ...{directory: join(directory, 'leaf'), roles: 'auth,proxy'},
-      config: clusterConfig('leaf.test', 'proxy'),
-    })
+    leaf = await startLeaf()
     target = await startTarget(leaf, root)
   }, 60_000)
 
@@ -184,7 +187,7 @@ describe('a leaf cluster', () => {
       ...{success: true, user: 'joe', login, user_cluster_name: 'root.test'},
       server_addr: `127.0.0.1:${target.port}`,
     })
-  }, 30_000)
+  })
 
   it('decides by its own roles, and by labels of its own', async () => {
     const dir = join(directory, 'roles.yaml')
@@ -200,7 +203,50 @@ describe('a leaf cluster', () => {
     expect(refused?.stderr).toContain('denied')
     const [event] = await trail(leaf, 'session.connect')
     expect(event).toMatchObject({success: false, user: 'joe', user_cluster_name: 'root.test'})
-  }, 30_000)
+  })
+
+  it('ends what is idle by its own roles, and says so', async () => {
+    const path = join(directory, 'brief.yaml')
+    const brief = {kind: 'role', version: 'v1', metadata: {name: 'brief'}}
+    const allow = {logins: [login], node_labels: {'*': '*'}}
+    writeFileSync(path, stringify({...brief, spec: {allow, options: {client_idle_timeout: '2s'}}}))
+    await must(leaf.admin(['create', '-f', path]))
+    expect(await trust([{remote: 'access', local: ['brief']}], ['--force'])).toMatchObject({code: 0})
+    const idle = await eventually(async () => {
+      const answer = await asJoe(['ssh', '--cluster=leaf.test', ...host(), 'exec sleep 60'])
+      return answer.stderr.includes('keeps no tunnel') ? undefined : answer
+    }, 'the tunnel is open again')
+    expect(idle?.code).not.toBe(0)
+    expect(idle?.stderr).toContain('nothing came or went for 2 s')
+  })
+
+  it('lets who is connected finish before it stops, and leads nobody else', async () => {
+    expect(await trust([{remote: 'access', local: ['access']}], ['--force'])).toMatchObject({code: 0})
+    const words = ['ssh', '--cluster=leaf.test', ...host()]
+    await eventually(
+      async () => ((await asJoe([...words, 'true'])).code === 0 ? true : undefined),
+      'the tunnel is open again',
+    )
+    const child = startSallyport([...words, 'echo ready; read word; echo "got $word"'], {
+      env: {SALLYPORT_HOME: home},
+    })
+    const [first] = (await once(child.stdout, 'data')) as [Buffer]
+    expect(first.toString()).toBe('ready\n')
+    const stopped = leaf.stop()
+    const refused = await eventually(async () => {
+      const answer = await asJoe([...words, 'true'])
+      return answer.code === 0 ? undefined : answer
+    }, 'the leaf is on its way out')
+    expect(refused?.stderr).toContain('the proxy is shutting down')
+    const rest: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => rest.push(chunk))
+    const gone = once(child, 'close')
+    child.stdin.end('it all\n')
+    expect(await gone).toEqual([0, null])
+    expect(Buffer.concat(rest).toString()).toBe('got it all\n')
+    expect(await stopped).toBe(0)
+    leaf = await startLeaf()
+  }, 60_000)
 
   it('is gone for users of the root when it trusts it no more', async () => {
     await must(leaf.admin(['rm', 'trusted_cluster/root.test']))
@@ -211,5 +257,5 @@ describe('a leaf cluster', () => {
     expect((await asJoe(['ssh', '--cluster=leaf.test', ...host(), 'true'])).code).not.toBe(0)
     await must(root.admin(['rm', 'remote_cluster/leaf.test']))
     expect(await clusters()).toHaveLength(1)
-  }, 30_000)
+  })
 })

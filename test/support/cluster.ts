@@ -53,7 +53,6 @@ export interface TextResult extends Omit<RunResult, 'stdout'> {
 /** Runs the built CLI. */
 export async function sallyport(args: readonly string[], options: RunOptions = {}): Promise<TextResult> {
   const result = await run(process.execPath, [program, ...args], {
-    deadline: 30_000,
     ...options,
     env: {NO_COLOR: '1', ...options.env},
   })

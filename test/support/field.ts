@@ -2,13 +2,14 @@ import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import {copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {userInfo} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {openSqliteBackend} from '../../src/lib/backend/index.js'
 import {type Authorities, openAuthorities} from '../../src/lib/pki/index.js'
 import {formatAuthorizedKey, formatPrivateKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {atEnd} from './cleanup.js'
 import {type Cluster, type ClusterOptions, startCluster} from './cluster.js'
 import {type Agent, ssh, sshAdd, startAgent, writePrivateFile} from './openssh.js'
-import {type RunOptions, type RunResult, run} from './process.js'
+import type {RunOptions, RunResult} from './process.js'
 import {type Sshd, type SshdOptions, startSshd} from './sshd.js'
 import {temporaryDirectory} from './temporary-directory.js'
 
@@ -54,6 +55,8 @@ export interface Field {
   throughSubsystem(key: UserKey, options?: {forwardAgent?: boolean; port?: number}): string[]
   /** The same with `-J`. The second half of the options goes to the jump alone. */
   throughJump(key: UserKey, options?: {forwardAgent?: boolean; jump?: string}): string[]
+  /** Options of a stock client that goes straight to the node, where one is among the roles. */
+  straight(key: UserKey): string[]
   /** An sshd that trusts the user CA and has a host certificate for 127.0.0.1 and localhost. */
   target(options?: Partial<SshdOptions>, host?: {principals?: string[]; until?: number}): Promise<Sshd>
   /** The audit log, oldest first. */
@@ -140,6 +143,10 @@ export async function startField(
         `Host jump\n HostName 127.0.0.1\n Port ${proxyPort}\n User joe\n${jump}Host *\n${common}`,
       )
       return ['-F', path, ...(forwardAgent ? ['-A'] : []), '-J', 'jump']
+    },
+    straight(key) {
+      const settings = [...trust, ...identity(key), `Port=${cluster.addresses.node?.port}`]
+      return ['-F', 'none', ...settings.flatMap(setting => ['-o', setting])]
     },
     async target(options = {}, {principals = ['127.0.0.1', 'localhost'], until} = {}) {
       const place = join(directory, `target-${++hosts}`)
@@ -244,10 +251,10 @@ export async function eventually<Found>(
   look: () => Found | undefined | false | Promise<Found | undefined | false>,
   what: string,
 ): Promise<Found> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
     const found = await look()
     if (found) return found
-    await run('sleep', ['0.05'])
+    await sleep(50)
   }
   throw new Error(`it never came to pass that ${what}`)
 }
@@ -256,7 +263,7 @@ export async function eventually<Found>(
 async function settled(count: () => number): Promise<void> {
   for (let last = -1, now = count(); last !== now; now = count()) {
     last = now
-    await run('sleep', ['0.2'])
+    await sleep(200)
   }
 }
 

@@ -44,7 +44,6 @@ export async function onFreshMachine(steps: readonly Step[], setup = ''): Promis
   const commands = steps.map((step, index) => `echo '${mark(index)}'\n${step.run ?? step.typed}`)
   const script = [prelude(directory), setup, ...commands].join('\n')
   const {code, stdout, stderr} = await run('unshare', [...isolation, 'bash', '-c', script], {
-    deadline: 60_000,
     env: {SALLYPORT_HOME: undefined},
   })
   const printed = stdout.toString('utf8').split(/^@@@ \d+\n/m)

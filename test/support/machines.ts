@@ -22,6 +22,7 @@ export interface MachineAddresses {
   ssh?: {host: string; port: number}
   tunnel?: {host: string; port: number}
   web?: {host: string; port: number; url: string}
+  diagnostics?: {host: string; port: number}
   node?: {host: string; port: number}
 }
 

@@ -8,7 +8,7 @@ export interface RunOptions {
   cwd?: string
   /** Written to stdin, which is then closed. */
   input?: Buffer | string
-  /** Milliseconds until the process is killed and the run fails; 15 000 by default. */
+  /** Milliseconds until the process is killed and the run fails; 60 000 by default. */
   deadline?: number
   /** uid and gid to run as (root only). */
   uid?: number
@@ -70,7 +70,7 @@ export async function run(
   const stdout = collect(child.stdout)
   const stderr = collect(child.stderr)
   child.stdin.end(options.input ?? '')
-  const deadline = options.deadline ?? 15_000
+  const deadline = options.deadline ?? 60_000
   let late = false
   const timer = setTimeout(() => {
     late = true
@@ -127,14 +127,16 @@ const collect = (stream: Readable): Buffer[] => {
   return chunks
 }
 
+const alive = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})
+
 function killAtEnd(child: ChildProcess): void {
-  const kill = (): void => {
-    child.kill('SIGKILL')
-  }
   const forget = atEnd(() => terminate(child))
-  process.once('exit', kill)
+  alive.add(child)
   const release = (): void => {
-    process.off('exit', kill)
+    alive.delete(child)
     forget()
   }
   child.once('exit', release)

@@ -1,7 +1,7 @@
 import {execFileSync} from 'node:child_process'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {atEnd} from './cleanup.js'
-import {run} from './process.js'
 import {temporaryDirectory} from './temporary-directory.js'
 
 /** A real terminal with a shell in it. */
@@ -51,9 +51,9 @@ export function startTmux(env: Record<string, string> = {}, size = {columns: 80,
     resize: (columns, rows) =>
       void tmux('resize-window', '-t', 'main', '-x', String(columns), '-y', String(rows)),
     async until(pattern) {
-      for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+      for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
         if (pattern.test(screen().join('\n'))) return
-        await run('sleep', ['0.1'])
+        await sleep(100)
       }
       throw new Error(`the terminal never showed ${pattern}:\n${screen().join('\n')}`)
     },

@@ -17,6 +17,7 @@ export {
   type JoinMode,
   type JoinPolicy,
   type JoinRequirement,
+  joinLogin,
   joinModes,
   type Oversight,
   sessionKinds,
@@ -27,6 +28,7 @@ export {
   type Onlooker,
   oversightOf,
 } from './joining.js'
+export {judgeJoin, mayKnowOf} from './judge-join.js'
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'

@@ -4,6 +4,12 @@
 export const joinModes = ['observer', 'moderator', 'peer'] as const
 export type JoinMode = (typeof joinModes)[number]
 
+/**
+ * The user name by which somebody comes to the machine that holds a session, to join it and for nothing else. No login can
+ * be called so: a colon ends the name in passwd(5).
+ */
+export const joinLogin = 'sallyport:join'
+
 export const sessionKinds = ['ssh'] as const
 export type SessionKind = (typeof sessionKinds)[number]
 

@@ -11,7 +11,7 @@ export interface RouteRequest {
   addresses?: readonly string[]
 }
 
-/** How hosts that fit equally are told apart: not at all, or by who was heard of last. */
+/** How hosts that fit equally are told apart: not at all, or by who was heard of last, registered hosts before nodes. */
 export type RoutingStrategy = 'unambiguous_match' | 'most_recent'
 
 const sshPort = 22
@@ -73,13 +73,19 @@ function choose(hosts: readonly HostRecord[], request: RouteRequest, settings: R
 function settle(hosts: readonly HostRecord[], {strategy, now}: RouteSettings): Route {
   const online = hosts.filter(host => isOnline(host, now))
   const rivals = online.length > 0 ? online : hosts
-  const ordered = [...rivals].sort((a, b) => recency(b) - recency(a) || (a.id < b.id ? -1 : 1))
+  // What a node says of itself does not beat what an administrator says of a host.
+  const ordered = [...rivals].sort(
+    (a, b) => byVouched(a, b) || recency(b) - recency(a) || (a.id < b.id ? -1 : 1),
+  )
   const [first] = ordered
   if (!first) return {kind: 'none'}
   return ordered.length === 1 || strategy === 'most_recent'
     ? {kind: 'host', host: first}
     : {kind: 'ambiguous', hosts: ordered}
 }
+
+const byVouched = (a: HostRecord, b: HostRecord): number =>
+  Number(b.subKind === 'openssh') - Number(a.subKind === 'openssh')
 
 const recency = ({lastSeen, registered}: HostRecord): number => lastSeen ?? registered ?? 0
 

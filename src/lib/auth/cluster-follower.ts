@@ -1,5 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {AccessState} from './access-state.js'
 import {accessStateOf} from './cluster-state.js'
 import type {Caller, ClusterState, SystemApi} from './contract.js'
@@ -18,11 +18,15 @@ const maxPauseMilliseconds = 10_000
 
 export interface FollowerOptions {
   api: Pick<SystemApi, 'watchCluster'>
+  /** What a process before this one was told last, and how many ms ago: enough to begin with. */
+  known?: {state: ClusterState; age: number}
   /** Called with each state. */
   onState?: (state: ClusterState) => void
   log: {info(fields: object, message: string): void; warn(fields: object, message: string): void}
   /** Unix ms. */
   now: () => number
+  /** Milliseconds that no setting of the clock changes; only differences count. */
+  monotonic?: () => number
 }
 
 /** What is known of the cluster. */
@@ -31,22 +35,33 @@ export interface ClusterFollower {
   state(): ClusterState
   /** Whether the auth service says at once what changes. */
   isInTouch(): boolean
-  /** What decisions are made from while it is away. @throws unavailable when it has been for too long */
+  /** How old the state is in ms, whatever is done to the clock: 0 in touch. */
+  age(): number
+  /**
+   * What decisions are made from while it is away.
+   * @throws unavailable when it has been for too long; access_denied when it is not away, and refuses this machine
+   */
   accessState(): AccessState
   close(): Promise<void>
 }
 
 /** Follows the state of the cluster. Resolves when it is known. @throws what keeps it from being known at first */
-export async function followCluster({api, onState, log, now}: FollowerOptions): Promise<ClusterFollower> {
+export async function followCluster(options: FollowerOptions): Promise<ClusterFollower> {
+  const {api, onState, log, now, monotonic = () => performance.now()} = options
   const stop = new AbortController()
-  let known: {state: ClusterState; access: AccessState} | undefined
+  let known = options.known && {state: options.known.state, access: accessStateOf(options.known.state, now)}
   let inTouch = false
-  let lastHeard = now()
+  let refusal: SallyportError | undefined
+  const heardAgo = (age: number) => ({wall: now() - age, monotonic: monotonic() - age})
+  let heard = heardAgo(options.known?.age ?? 0)
+  const age = (): number =>
+    inTouch ? 0 : Math.max(Math.abs(now() - heard.wall), monotonic() - heard.monotonic)
 
   const follow = async (onKnown: () => void): Promise<void> => {
     for await (const state of await api.watchCluster({signal: stop.signal})) {
       known = {state, access: accessStateOf(state, now)}
       inTouch = true
+      refusal = undefined
       onState?.(state)
       onKnown()
     }
@@ -61,10 +76,13 @@ export async function followCluster({api, onState, log, now}: FollowerOptions): 
         first()
       }).catch((thrown: unknown) => thrown)
       if (stop.signal.aborted) return
-      if (inTouch) lastHeard = now()
+      if (inTouch) heard = heardAgo(0)
       inTouch = false
+      const why = asProblem(error)
+      refusal = why.code === 'access_denied' ? why : undefined
       failed(error)
-      log.warn({error: problemLine(asProblem(error))}, 'the auth service is away')
+      const words = refusal ? 'the auth service refuses this machine' : 'the auth service is away'
+      log.warn({error: problemLine(why), known_seconds: Math.round(age() / 1000)}, words)
       await sleep(pause, undefined, {signal: stop.signal}).catch(() => undefined)
       pause = Math.min(pause * 2, maxPauseMilliseconds)
     }
@@ -77,6 +95,7 @@ export async function followCluster({api, onState, log, now}: FollowerOptions): 
       stop.abort()
       reject(error)
     })
+    if (known) resolve()
   })
   const current = () => {
     if (!known) throw problem('internal', 'nothing is known of the cluster')
@@ -85,8 +104,10 @@ export async function followCluster({api, onState, log, now}: FollowerOptions): 
   return {
     state: () => current().state,
     isInTouch: () => inTouch,
+    age,
     accessState() {
-      if (inTouch || Math.abs(now() - lastHeard) < blindMilliseconds) return current().access
+      if (refusal) throw refusal
+      if (age() < blindMilliseconds) return current().access
       throw problem('unavailable', 'the auth service has been away for too long to go on without it', {
         hint: 'ask an administrator to bring it back',
       })
@@ -110,7 +131,7 @@ export function withoutAuth(api: SystemApi, follower: ClusterFollower, caller: C
     try {
       if (follower.isInTouch()) return await inTime(ask())
     } catch (error) {
-      if (!isAway(asProblem(error))) throw error
+      if (!isAway(error)) throw error
     }
     return know(follower.accessState())
   }
@@ -136,8 +157,6 @@ export function withoutAuth(api: SystemApi, follower: ClusterFollower, caller: C
       ),
   }
 }
-
-const isAway = ({code}: SallyportError): boolean => code === 'unavailable' || code === 'timeout'
 
 async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined

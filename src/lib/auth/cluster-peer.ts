@@ -1,8 +1,10 @@
 import type {X509Certificate} from 'node:crypto'
 import type {Duplex} from 'node:stream'
 import type {TLSSocket} from 'node:tls'
+import {hostOfAddress} from '../access/index.js'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {readTlsHost} from '../pki/index.js'
+import type {Carried} from './carried.js'
 import type {AuthService, Caller} from './contract.js'
 
 export interface ClusterServerOptions {
@@ -15,6 +17,8 @@ export interface ClusterServerOptions {
   serveUser(stream: Duplex, caller: Caller): void
   /** Who a certificate of a user is of, when it is used from that address. Throws when it is not believed. */
   userOf(certificate: Buffer, address: string): Caller
+  /** Whose a connection is that a proxy carries. */
+  carried?: Pick<Carried, 'take'>
   log: ClusterLog
   /** Unix ms. */
   now: () => number
@@ -29,7 +33,7 @@ export interface ClusterLog {
 export interface Peer {
   /** Who it is by its certificate; or why it is not believed. */
   caller(): Caller | SallyportError
-  /** `ip:port` */
+  /** `ip:port`; of a connection that a proxy carries, that of its other end. */
   address: string
 }
 
@@ -38,14 +42,15 @@ export const isSystem = (peer: Peer): boolean => {
   return 'kind' in caller && caller.kind === 'system'
 }
 
-export function peerOf(socket: TLSSocket, {clusterName, now}: ClusterServerOptions): Peer {
-  const address = `${(socket.remoteAddress ?? '').replace(/^::ffff:/i, '')}:${socket.remotePort}`
+export function peerOf(socket: TLSSocket, {clusterName, now, carried}: ClusterServerOptions): Peer {
+  const seen = `${(socket.remoteAddress ?? '').replace(/^::ffff:/i, '')}:${socket.remotePort}`
+  const address = carried?.take(seen) ?? seen
   const certificate = socket.getPeerX509Certificate()
   const {authorized, authorizationError} = socket
   return {
     address,
     caller() {
-      if (!certificate) return {kind: 'anonymous', address: address.replace(/:\d+$/, '')}
+      if (!certificate) return {kind: 'anonymous', address: hostOfAddress(address)}
       if (!authorized) return notBelieved(String(authorizationError))
       return systemOf(certificate, {clusterName, address, now: now()})
     },

@@ -8,6 +8,7 @@ import {
 } from 'node:http2'
 import type {AddressInfo} from 'node:net'
 import type {TLSSocket} from 'node:tls'
+import {hostOfAddress} from '../access/index.js'
 import {asProblem} from '../errors/index.js'
 import {serveCall} from './cluster-calls.js'
 import {type ClusterServerOptions, isSystem, type Peer, peerOf} from './cluster-peer.js'
@@ -92,7 +93,7 @@ export async function startClusterServer(options: ClusterServerOptions): Promise
   }
 }
 
-const ipOf = ({address}: Peer): string => address.replace(/:\d+$/, '')
+const ipOf = ({address}: Peer): string => hostOfAddress(address)
 
 /** Whether one more connection of nobody from this address may stay. */
 function hasRoom(strangers: ReadonlyMap<unknown, string>, ip: string): boolean {

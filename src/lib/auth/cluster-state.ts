@@ -1,7 +1,8 @@
-import {type HostRecord, hostOfAddress} from '../access/index.js'
+import type {HostRecord} from '../access/index.js'
 import type {AccessState} from './access-state.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, ClusterState} from './contract.js'
+import {indexKeys} from './inventory.js'
 import {userKey} from './names.js'
 import {stateForNode} from './node-state.js'
 import {roleOf} from './stored-roles.js'
@@ -104,10 +105,6 @@ export function accessStateOf(state: ClusterState, now: () => number): AccessSta
   const users = new Map(state.users.map(user => [userKey(user.name), {value: user}]))
   const roles = new Map(state.roles.map(role => [role.metadata.name, role]))
   const hosts = new Map(state.hosts.map(host => [host.id, host]))
-  const names = ({id, hostname, address = ''}: HostRecord): string[] => [
-    ...[id, hostname],
-    hostOfAddress(address),
-  ]
   return {
     users: {get: async id => users.get(id)},
     roles: {
@@ -124,7 +121,7 @@ export function accessStateOf(state: ClusterState, now: () => number): AccessSta
     inventory: {
       get: async id => hosts.get(id),
       async matching(wanted) {
-        return state.hosts.filter(host => names(host).some(name => name !== '' && wanted.includes(name)))
+        return state.hosts.filter(host => indexKeys(host).some(name => name !== '' && wanted.includes(name)))
       },
     },
     settings: {

@@ -3,6 +3,7 @@ import type {AuditEvent, AuditInput, AuditLog, AuditSink} from '../audit/index.j
 import type {Backend} from '../backend/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
+import type {Carried} from './carried.js'
 import type {Ping, SecondFactor, TrustAnswer, TrustRequest} from './contract.js'
 import type {Inventory} from './inventory.js'
 import type {Joining, StaticToken} from './joining.js'
@@ -64,5 +65,6 @@ export interface AuthContext {
   trackers: Records<StoredTracker>
   endings: Records<StoredEnding>
   holders: SessionHolders
+  carried: Carried
   emit(input: AuditInput): Promise<AuditEvent>
 }

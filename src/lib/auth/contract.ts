@@ -32,6 +32,7 @@ export type {
   TokenRole,
 } from './join-types.js'
 export type {
+  HolderWay,
   JoinPermit,
   Participant,
   ParticipantMode,
@@ -61,7 +62,14 @@ export type Caller =
       address?: string
     }
   /** A user known by an SSH certificate that the proxy verified. */
-  | {kind: 'user'; name: string; roles: string[]; logins: string[]}
+  | {
+      kind: 'user'
+      name: string
+      roles: string[]
+      logins: string[]
+      /** Unix ms until which the certificate is good, however long the connection lasts. */
+      expires?: number
+    }
   /** Nobody yet: sign-up and login. */
   | {kind: 'anonymous'; address: string}
 
@@ -322,8 +330,8 @@ export interface AuthApi {
   /** All that an earlier process of this holder has left: its sessions ended with it. */
   dropTrackers(heldBy: string): Promise<void>
   /**
-   * Whether a user may join a session in this mode; a refusal is audited. Throws `not_found` also where the user may not
-   * know of the session, `access_denied` for the mode.
+   * Whether a user may join a session in this mode; a refusal is audited. A node asks for the sessions that it holds.
+   * Throws `not_found` also where the user may not know of the session, `access_denied` for the mode.
    */
   permitJoin(request: {identity: Identity; sid: string; mode: ParticipantMode}): Promise<JoinPermit>
   /** Sessions to be ended: all of the last minutes at once, and again after each change, until the signal. */
@@ -349,6 +357,13 @@ export interface AuthApi {
   routeHost(request: HostRouteRequest): Promise<Route>
   /** A proxy says where users reach its web port, `https://host[:port]`: links are made for the one that said so last. */
   announceProxy(request: {webUrl: string}): Promise<void>
+  /**
+   * A proxy says whose connection it carries to the port of the auth service, unread, before it passes a byte on: the one
+   * that it has made from its own `port`. `address` is `ip:port`.
+   */
+  vouchConnection(request: {port: number; address: string}): Promise<void>
+  /** A proxy says where other proxies reach its SSH front, `host:port`, at least once a day. */
+  placeProxy(request: {address: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
@@ -384,6 +399,8 @@ export type SystemApi = Pick<
   | 'listHosts'
   | 'routeHost'
   | 'announceProxy'
+  | 'vouchConnection'
+  | 'placeProxy'
   | 'decide'
   | 'upsertTracker'
   | 'removeTracker'

@@ -41,7 +41,7 @@ async function rolesInForce(
 
 /**
  * The caller with the roles and logins that a user still has, and those roles; other callers as they are.
- * @throws access_denied for a user who was removed or is locked
+ * @throws access_denied for a user who was removed or is locked; certificate_expired
  */
 export async function currentCaller(
   context: AuthContext,
@@ -49,6 +49,8 @@ export async function currentCaller(
 ): Promise<{caller: Caller; roles: Role[]}> {
   if (caller.kind === 'system') await requireUnlocked(context, caller)
   if (caller.kind !== 'user') return {caller, roles: []}
+  if (caller.expires !== undefined && caller.expires <= context.now())
+    throw problem('certificate_expired', 'your certificate has expired', {hint: 'log in again'})
   const user = (await context.users.get(userKey(caller.name)))?.value
   const subject = {user: caller.name, roles: [...caller.roles, ...(user?.roles ?? [])], logins: [], nodes: []}
   const lock = findLock(await context.locks.list(), subject)

@@ -50,6 +50,8 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
     (await inventory.matching([splitAddress(address)?.host ?? ''])).find(
       other => other.subKind === 'openssh' && other.address === address,
     )
+  const registeredAs = async (name: string): Promise<HostRecord | undefined> =>
+    (await inventory.matching([name])).find(({subKind}) => subKind === 'openssh')
   const registered = async (name: string): Promise<RegisteredHost> => {
     const host = await find(name)
     if (host.subKind !== 'openssh') throw ownNode(host)
@@ -67,13 +69,19 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
       const beat = now()
       const heard = beating(host, beat)
       const there = heard.address === undefined ? undefined : await registeredAt(heard.address)
-      if (there) {
-        // Its labels would decide who may go to that host.
-        await inventory.records.delete(host.id)
+      // A node of this process is believed.
+      const namesake = caller.address === undefined ? undefined : await registeredAs(heard.hostname)
+      if (there ?? namesake) await inventory.records.delete(host.id)
+      // Its labels would decide who may go to that host.
+      if (there)
         throw problem('already_exists', `another host is registered at ${heard.address}: ${there.hostname}`, {
           hint: 'set advertise_ip to where this node is reached, or remove that host: sallyport rm node/UUID',
         })
-      }
+      // Whoever asks for that host would be led to it, or be told that the name is ambiguous.
+      if (namesake)
+        throw problem('already_exists', `another host is registered by the name of ${heard.hostname}`, {
+          hint: 'choose a name with --nodename, or remove that host: sallyport rm node/UUID',
+        })
       await inventory.records.put(host.id, heard, beat + rememberedMilliseconds)
     },
     async listHosts(query) {

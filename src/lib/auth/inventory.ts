@@ -99,7 +99,7 @@ const byName = (a: HostRecord, b: HostRecord): number =>
   a.hostname === b.hostname ? (a.id < b.id ? -1 : 1) : a.hostname < b.hostname ? -1 : 1
 
 /** The host of an address stands without its port, as people type it. */
-const indexKeys = ({id, hostname, names = [], address = ''}: HostRecord): string[] => [
+export const indexKeys = ({id, hostname, names = [], address = ''}: HostRecord): string[] => [
   id,
   hostname,
   ...names,

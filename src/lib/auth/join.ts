@@ -15,7 +15,7 @@ export const machineTtlMilliseconds = 90 * 24 * 3_600_000
 export function joinMethods(
   context: AuthContext,
   caller: Caller,
-): Pick<AuthApi, 'join' | 'renewHostCertificates' | 'announceProxy'> {
+): Pick<AuthApi, 'join' | 'renewHostCertificates' | 'announceProxy' | 'vouchConnection'> {
   const {emit, joining} = context
   return {
     async join(request) {
@@ -50,6 +50,11 @@ export function joinMethods(
       if (known?.value.url === webUrl) return
       await joining.webAddress.put('latest', {version: 1, url: webUrl})
       await emit({event: 'proxy.announce', server_id: hostId, fields: {url: webUrl}})
+    },
+    async vouchConnection({port, address}) {
+      // Of connections from its own address alone: whose they are is a proxy's word, whom they harm is not.
+      const from = caller.kind === 'system' ? caller.address : undefined
+      if (from !== undefined) context.carried.note(from.replace(/:\d+$/, `:${port}`), address)
     },
   }
 }

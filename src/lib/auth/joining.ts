@@ -41,6 +41,13 @@ export type StoredMachine = z.output<typeof machineSchema>
 /** Where users reach the web ports of proxies on other machines: of all, the one that said so last. */
 export const webAddressSchema = z.strictObject({version: z.literal(1), url: z.string()})
 
+/** Where a proxy is reached by other proxies, under its UUID. */
+export const proxyPlaceSchema = z.strictObject({
+  version: z.literal(1),
+  /** `host:port` of its SSH front. */
+  address: z.string(),
+})
+
 /** What joining works with. */
 export interface Joining {
   tokens: Records<StoredJoinToken>
@@ -49,6 +56,7 @@ export interface Joining {
   failures: FailureLimit
   authAddress: () => string
   webAddress: Records<z.output<typeof webAddressSchema>>
+  proxies: Records<z.output<typeof proxyPlaceSchema>>
 }
 
 export const createJoining = (
@@ -61,6 +69,7 @@ export const createJoining = (
   failures: createFailureLimit({perAddress: 10, total: 200, windowMilliseconds: 60_000, now}),
   authAddress,
   webAddress: createRecords(backend, 'web-address', webAddressSchema),
+  proxies: createRecords(backend, 'proxies', proxyPlaceSchema),
 })
 
 export const sha256Hex = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')

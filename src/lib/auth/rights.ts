@@ -77,6 +77,8 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   issueNodeHostCertificate: 'system',
   renewHostCertificates: 'system',
   announceProxy: 'system',
+  vouchConnection: 'system',
+  placeProxy: 'system',
   heartbeat: 'system',
   routeHost: 'system',
   watchTrustedClusters: 'system',
@@ -98,7 +100,8 @@ const proxyOnly: ReadonlySet<keyof AuthApi> = new Set([
   'watchTrustedClusters',
   'admitForeign',
   'announceProxy',
-  'permitJoin',
+  'vouchConnection',
+  'placeProxy',
 ])
 /** And the reverse. */
 const nodeOnly: ReadonlySet<keyof AuthApi> = new Set(['issueNodeHostCertificate', 'heartbeat'])

@@ -4,6 +4,7 @@ import type {Backend} from '../backend/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
+import {type Carried, createCarried} from './carried.js'
 import {certificateMethods} from './certificates.js'
 import {clusterStateMethods} from './cluster-state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
@@ -44,6 +45,7 @@ import {reportingMethods} from './reporting.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createSessionHolders} from './session-holders.js'
+import {proxyPlaceMethods} from './session-ways.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
 import {trackerMethods} from './trackers.js'
@@ -64,6 +66,8 @@ export interface AuthServiceOptions {
   /** `host:port` by which other machines reach this service; asked when a token is made. */
   authAddress?: () => string
   establishTrust?: EstablishTrust
+  /** Whose connections proxies carry to the port for other machines. */
+  carried?: Carried
   /** Unix ms. */
   now?: () => number
 }
@@ -96,6 +100,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     trackers: createRecords(backend, 'trackers', trackerSchema),
     endings: createRecords(backend, 'endings', endingSchema),
     holders: createSessionHolders(backend, now),
+    carried: options.carried ?? createCarried(now),
     emit: input => audit.emit(input),
   }
 }
@@ -137,6 +142,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...joinMethods(context, caller),
     ...clusterStateMethods(context, caller),
     ...trackerMethods(context, caller, roles),
+    ...proxyPlaceMethods(context, caller),
     ...remoteClusterMethods(context, caller, actor),
     ...trustedClusterMethods(context, actor),
     ...foreignUserMethods(context),

@@ -4,10 +4,12 @@ import {problem} from '../errors/index.js'
 import {createRecords} from './records.js'
 
 const day = 86_400_000
-/** A machine that says nothing about a session for so long is taken to have lost it. */
-const HELD_MS = 7 * day
-/** What comes after the end of a session, such as that of its recording, is taken for so long. */
-const ENDED_MS = 3_600_000
+/** A machine that says nothing about a session for so long is taken to have lost it: the auth service may end it. */
+const SILENT_MS = 7 * day
+/** As long as the certificate of a machine: after that nobody can come who was its holder. */
+const REMEMBERED_MS = 90 * day
+/** What comes after the end of a session is taken for so long. */
+const ENDED_MS = day
 /** Sessions whose holder is remembered; the others are looked up. */
 const REMEMBERED = 10_000
 
@@ -35,10 +37,16 @@ export interface SessionHolders {
   hold(sid: string, holder: Holder): Promise<void>
   /** The session is one of this process, which no other machine may tell of. @throws already_exists where one does */
   holdHere(sid: string): Promise<void>
-  /** @throws already_exists where the session is another machine's */
+  /** @throws already_exists where the session is not this machine's, also where it is nobody's any more */
   requireOwn(sid: string, holder: Holder): Promise<void>
+  /** Nobody has held it, as far as is remembered. */
+  isFree(sid: string): Promise<boolean>
+  /** The machine has told the end of it, and all of its recording. */
   ended(sid: string, holder: Holder): Promise<void>
-  /** Whether another machine may yet tell more of it. */
+  /**
+   * Whether another machine may yet tell more of it. One that has said nothing for a week may not: the session is this
+   * process's from then on, to be ended once.
+   */
   isHeld(sid: string): Promise<boolean>
 }
 
@@ -58,17 +66,17 @@ export function createSessionHolders(backend: Backend, now: () => number): Sessi
     if (stored) remember(sid, stored)
     return stored
   }
-  const requireOwn = async (sid: string, {hostId}: Pick<Holder, 'hostId'>) => {
+  const requireNoOther = async (sid: string, {hostId}: Pick<Holder, 'hostId'>) => {
     const holder = await find(sid)
     if (!holder || holder.hostId === hostId) return holder
-    throw problem('already_exists', 'the session is held by another machine')
+    throw heldByAnother()
   }
   /** Puts down whose it is, unless that was done today. False where somebody else came first. */
   const put = async (sid: string, holder: StoredHolder | undefined, next: StoredHolder): Promise<boolean> => {
     const time = next.since
     if (holder?.hostId === next.hostId && time - holder.since < day) return true
-    if (holder) await records.put(sid, next, time + HELD_MS)
-    else if (!(await records.create(sid, next, time + HELD_MS))) return false
+    if (holder) await records.put(sid, next, time + REMEMBERED_MS)
+    else if (!(await records.create(sid, next, time + REMEMBERED_MS))) return false
     remember(sid, next)
     return true
   }
@@ -76,27 +84,35 @@ export function createSessionHolders(backend: Backend, now: () => number): Sessi
     async hold(sid, {hostId, role}) {
       const before = await find(sid)
       const givesWay = role === 'proxy' && before?.role === 'node'
-      const holder = givesWay ? before : await requireOwn(sid, {hostId})
-      if (!(await put(sid, holder, {hostId, role, since: now()}))) await requireOwn(sid, {hostId})
+      const holder = givesWay ? before : await requireNoOther(sid, {hostId})
+      if (!(await put(sid, holder, {hostId, role, since: now()}))) await requireNoOther(sid, {hostId})
     },
     async holdHere(sid) {
       const holder = await find(sid)
       const isFree = holder === undefined || holder.hostId === ''
       if (isFree && (await put(sid, holder, {hostId: '', since: now()}))) return
       if ((await find(sid))?.hostId === '') return
-      throw problem('already_exists', 'the session is held by another machine')
+      throw heldByAnother()
     },
     async requireOwn(sid, holder) {
-      await requireOwn(sid, holder)
+      if (!(await requireNoOther(sid, holder))) throw heldByAnother()
     },
+    isFree: async sid => (await find(sid)) === undefined,
     async ended(sid, {hostId, role}) {
-      if (!(await requireOwn(sid, {hostId}))) return
+      if (!(await requireNoOther(sid, {hostId}))) return
       const over = {hostId, role, since: now()}
       await records.put(sid, over, over.since + ENDED_MS)
     },
     async isHeld(sid) {
-      const holder = (await records.get(sid))?.value
-      return holder !== undefined && holder.hostId !== ''
+      const stored = await records.get(sid)
+      if (!stored || stored.value.hostId === '') return false
+      const time = now()
+      if (time - stored.value.since < SILENT_MS) return true
+      const own = {hostId: '', since: time}
+      // Where the machine speaks again in this moment, it is still there.
+      return !(await records.replace(sid, stored.revision, own, time + REMEMBERED_MS))
     },
   }
 }
+
+const heldByAnother = () => problem('already_exists', 'the session is held by another machine')

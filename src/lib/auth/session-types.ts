@@ -1,3 +1,4 @@
+import type {HostRecord} from '../access/hosts.js'
 import type {JoinMode} from '../access/join-policies.js'
 
 // Sessions that run, and who takes part in them.
@@ -58,4 +59,9 @@ export interface JoinPermit {
   roles: string[]
   /** Unix ms at which whoever joins has to leave: the end of the certificate, where that ends connections. */
   until?: number
+  /** For a proxy: the way to the machine that holds the session, where that is another one that the cluster knows. */
+  way?: HolderWay
 }
+
+/** How a proxy reaches a machine that holds sessions: a node of the inventory, or a proxy at `host:port`. */
+export type HolderWay = {kind: 'node'; host: HostRecord} | {kind: 'proxy'; address: string}

@@ -1,5 +1,6 @@
+import {isIP} from 'node:net'
 import {z} from 'zod'
-import {isHostId} from '../access/index.js'
+import {isHostId, splitAddress} from '../access/index.js'
 import {type EventName, eventCodes} from '../audit/index.js'
 import type {AuthApi, SystemApi} from './contract.js'
 import {enrolInput} from './enrol-input.js'
@@ -14,6 +15,11 @@ const bytes = z.custom<Buffer>(value => Buffer.isBuffer(value) && value.length <
 const names = z.array(name).max(1024)
 const labels = z.record(name, z.string().max(1024))
 const uuid = z.string().refine(isHostId, 'expected a UUID in small letters')
+
+const peerAddress = z
+  .string()
+  .max(64)
+  .refine(value => isIP(splitAddress(value)?.host ?? '') !== 0, 'expected ip:port')
 
 const identity = z.strictObject({user: name, roles: names, logins: names, validBefore: z.number()})
 
@@ -72,6 +78,8 @@ export const systemInputs = {
   issueNodeHostCertificate: z.tuple([z.strictObject({nodename: z.string().max(1024), publicKey: bytes})]),
   renewHostCertificates: z.tuple([z.strictObject({publicKey: z.string().max(4096)})]),
   announceProxy: z.tuple([z.strictObject({webUrl: z.string().max(300)})]),
+  vouchConnection: z.tuple([z.strictObject({port: count.max(65_535), address: peerAddress})]),
+  placeProxy: z.tuple([z.strictObject({address})]),
   heartbeat: z.tuple([checkedThere]),
   listHosts: z.tuple([z.strictObject({search: z.string().max(1024).optional(), labels: labels.optional()})]),
   routeHost: z.tuple([

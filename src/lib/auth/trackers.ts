@@ -1,9 +1,10 @@
-import {type JoinMode, mayUse, mergeOptions, modesOf, type Role} from '../access/index.js'
+import {type JoinMode, judgeJoin, mayKnowOf, mergeOptions, modesOf, type Role} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, SessionEnding, SessionTracker} from './contract.js'
 import {currentCaller} from './current-user.js'
 import {type StoredTracker, sessionTrackerSchema} from './records.js'
+import {wayFor} from './session-ways.js'
 import {watchState} from './watch-state.js'
 
 /** Whoever holds a session renews its tracker well before that. */
@@ -44,13 +45,13 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
   return {
     async listTrackers() {
       const all = (await trackers.list()).map(trackerOf).sort((a, b) => a.started - b.started)
-      return caller.kind === 'user' ? all.filter(one => maySee(caller.name, roles, one)) : all
+      return caller.kind === 'user' ? all.filter(one => mayKnowOf(caller.name, roles, one)) : all
     },
     async endSession({sid, reason}) {
       checkReason(reason)
       const tracker = await find(sid)
       const user = caller.kind === 'user' ? caller.name : undefined
-      if (!tracker || (user !== undefined && !maySee(user, roles, tracker))) throw notFound(sid)
+      if (!tracker || (user !== undefined && !mayKnowOf(user, roles, tracker))) throw notFound(sid)
       if (user !== undefined && !modesOf(user, roles, tracker).includes('moderator')) {
         const error = `${user} may not end sessions of ${tracker.user}`
         await emit({event: 'auth', success: false, error, user, sid, fields: {method: 'endSession'}})
@@ -97,19 +98,21 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       // Audits its own refusals.
       const {caller: joiner, roles: inForce} = await currentCaller(context, given)
       const {name, roles: named} = joiner.kind === 'user' ? joiner : given
-      if (!tracker || !maySee(name, inForce, tracker)) return refuse(notFound(sid))
-      const modes = modesOf(name, inForce, tracker)
-      if (!modes.includes(mode)) return refuse(wrongMode(mode, modes))
+      const verdict = judgeJoin({user: name, roles: inForce, mode, heldBy: ownAlone(caller)}, tracker)
+      if (!tracker || (!verdict.permitted && verdict.why === 'unknown')) return refuse(notFound(sid))
+      if (!verdict.permitted) return refuse(wrongMode(mode, verdict.modes))
       const {disconnectExpiredCert} = mergeOptions(inForce, context.settings.access)
       const until = identity.validBefore * 1000
-      return {tracker, user: name, roles: named, ...(disconnectExpiredCert && {until})}
+      const way = await wayFor(context, caller, tracker.heldBy)
+      return {tracker, user: name, roles: named, ...(disconnectExpiredCert && {until}), ...(way && {way})}
     },
     watchEndings: async ({signal}) => watchState({backend, prefix: 'endings/', read: readEndings, signal}),
   }
 }
 
-const maySee = (user: string, roles: readonly Role[], tracker: SessionTracker): boolean =>
-  modesOf(user, roles, tracker).length > 0 || tracker.user === user || mayUse(roles, 'session', 'list')
+/** A node lets people join its own sessions, and hears of no others; a proxy leads them to all of them. */
+const ownAlone = (caller: Caller): string | undefined =>
+  caller.kind === 'system' && caller.role === 'node' ? (caller.hostId ?? '') : undefined
 
 /** Also what a session that is not to be known of gets: it must not differ from one that never was. */
 const notFound = (sid: string): SallyportError =>

@@ -14,5 +14,6 @@ export function userOfCertificate(
   const parsed = parseCertificate(certificate)
   checkCertificate(parsed, {kind: 'user', authorities, now, remoteAddress: address})
   const roles = rolesOfExtension(parsed.extensions.get('teleport-roles'))
-  return {kind: 'user', name: parsed.keyId, roles, logins: parsed.principals}
+  const expires = Number(parsed.validBefore) * 1000
+  return {kind: 'user', name: parsed.keyId, roles, logins: parsed.principals, expires}
 }

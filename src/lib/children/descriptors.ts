@@ -20,13 +20,15 @@ export function guardDescriptor(descriptor: number): Guarded {
 }
 
 type Standard = 'pipe' | 'ignore' | 'ipc' | number
+/** What a child has from 0 on. */
+export type StandardStreams = readonly [Standard, Standard, Standard, ...Standard[]]
 export type GuardedStdio = Standard[]
 
 /**
  * The `stdio` of child_process.spawn: what the child has from 0 on, and /dev/null under the number of every guarded
  * descriptor. A child that minds closes those.
  */
-export function guardedStdio(standard: readonly [Standard, Standard, Standard, ...Standard[]]): GuardedStdio {
+export function guardedStdio(standard: StandardStreams): GuardedStdio {
   nothing ??= openSync('/dev/null', 'r+')
   const stdio: GuardedStdio = [...standard]
   for (const descriptor of [...guarded].map(entry => entry.descriptor).sort((a, b) => a - b)) {

@@ -1,4 +1,5 @@
 // Programs that this process starts. Everybody who starts one in a process that may be a node's says here what it
 // finds open: terminals of sessions are not for anybody else.
-export {type Guarded, type GuardedStdio, guardDescriptor, guardedStdio} from './descriptors.js'
-export {type Finished, runToEnd} from './run.js'
+export {guardDescriptor, guardedStdio, type StandardStreams} from './descriptors.js'
+export {runToEnd} from './run.js'
+export {makeSureOfRoom, startChild, startProblem} from './start-child.js'

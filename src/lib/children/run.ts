@@ -1,5 +1,6 @@
-import {spawn} from 'node:child_process'
-import {guardedStdio} from './descriptors.js'
+import type {ChildProcess} from 'node:child_process'
+import {asProblem, type SallyportError} from '../errors/index.js'
+import {startChild, startProblem} from './start-child.js'
 
 export interface RunLimits {
   /** The whole of its environment. */
@@ -18,19 +19,24 @@ export interface Finished {
   /** It took too long. */
   late: boolean
   /** Why it could not be started. */
-  failure?: NodeJS.ErrnoException
+  failure?: NodeJS.ErrnoException | SallyportError
 }
 
 /** Runs a program without input to its end, within bounds, from `/`. Never rejects. */
 export function runToEnd(
-  [command, ...args]: readonly [string, ...string[]],
+  program: readonly [string, ...string[]],
   {env, milliseconds, maxBytes}: RunLimits,
 ): Promise<Finished> {
-  const child = spawn(command, args, {stdio: guardedStdio(['ignore', 'pipe', 'ignore']), env, cwd: '/'})
+  let child: ChildProcess
+  try {
+    child = startChild(program, ['ignore', 'pipe', 'ignore'], {env, cwd: '/'})
+  } catch (error) {
+    return Promise.resolve({output: '', late: false, failure: asProblem(error)})
+  }
   const chunks: Buffer[] = []
   let bytes = 0
   let late = false
-  let failure: NodeJS.ErrnoException | undefined
+  let failure: Finished['failure']
   return new Promise(resolve => {
     const giveUp = (): void => {
       child.kill('SIGKILL')
@@ -55,7 +61,7 @@ export function runToEnd(
       })
     }
     child.once('error', error => {
-      failure = error
+      failure = (error as NodeJS.ErrnoException).code === 'ENOENT' ? error : startProblem(error)
       finish(null)
     })
     child.once('close', finish)

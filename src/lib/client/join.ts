@@ -3,13 +3,14 @@ import type {ParticipantMode} from '../auth/contract.js'
 import {parseProblemLine, problem, type SallyportError} from '../errors/index.js'
 import type {Channel, SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
+import {connectToHolder, type Holder, readHolder} from './holder.js'
 import {loadIdentity} from './identity.js'
 import {type IdentityFlags, identityOptions} from './identity-flags.js'
 import {connectToProxy} from './proxy-connection.js'
 import {openTerminal, type RawTerminal, type TerminalSize} from './terminal.js'
 
 interface JoinOptions {
-  /** To the proxy. */
+  /** To the machine that holds the session, or to a proxy that knows which that is. */
   connection: SshConnection
   sid: string
   mode: ParticipantMode
@@ -20,21 +21,25 @@ interface JoinOptions {
 
 const ctrlC = 0x03
 const maxLine = 8 * 1024
+/** For a line, before the screen is drawn over it. */
+const readingMilliseconds = 1500
 /** Leaves the alternate screen, and sets modes and colours back. */
 const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
 
 /**
  * Joins a session that runs and shows it until it ends, or until this side leaves. The session keeps its size, whatever
  * that of the terminal here is.
- * @throws what the proxy says against it
+ * @returns the machine that holds it, where that is another one; undefined at its end
+ * @throws what the other side says against it
  */
-async function joinSession(options: JoinOptions): Promise<void> {
-  const {connection, sid, mode, stdin, stdout, stderr} = options
+async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
+  const {connection, mode, stdin, stdout, stderr} = options
   const channel = await connection.openChannel('session')
   const terminal = stdin.isTTY === true && stdout.isTTY === true
   const screen = {shown: false, left: false, status: undefined as number | undefined}
   const refusal = readLines(channel, stderr)
   let broken: SallyportError | undefined
+  let holder: Holder | undefined
   void connection.closed.then(error => {
     broken = error
   })
@@ -44,16 +49,17 @@ async function joinSession(options: JoinOptions): Promise<void> {
   channel.onRequest = ({type, data, reply}) => {
     if (type === 'exit-status') screen.status = new WireReader(data).u32()
     if (type === 'session-size@sallyport') {
-      if (!screen.shown) compareSizes(readSize(data), options)
+      if (!screen.shown && isSmaller(readSize(data), options)) showLater(channel)
       screen.shown = true
     }
+    if (type === 'session-holder@sallyport') holder = readHolder(data)
     reply(type === 'keepalive@openssh.com')
   }
   const leave = (): void => {
     screen.left = true
     channel.close()
   }
-  await channel.request('subsystem', new WireWriter().string(`join:${sid}:${mode}`).finish())
+  await channel.request('subsystem', new WireWriter().string(`join:${wishOf(options)}`).finish())
   // Without a terminal of its own a session ends lines with LF alone, which a raw terminal takes at its word.
   const shown = show(channel, stdout, data => (terminal && !screen.shown ? withReturns(data) : data))
   const keyboard = terminal ? attach(channel, mode, leave) : undefined
@@ -62,10 +68,11 @@ async function joinSession(options: JoinOptions): Promise<void> {
     await shown
   } finally {
     keyboard?.restore()
-    if (!terminal) stdin.destroy()
+    if (!terminal && !holder) stdin.destroy()
     if (stdout.isTTY && screen.shown && screen.status === undefined) stdout.write(restoreScreen)
   }
-  if (screen.left || screen.status === 0) return
+  if (holder && !screen.shown && !screen.left) return holder
+  if (screen.left || screen.status === 0) return undefined
   // A connection that breaks closes its channels first and says so afterwards.
   await new Promise(resolve => void setImmediate(resolve))
   if (broken) throw broken
@@ -93,11 +100,19 @@ const readSize = (data: Buffer): TerminalSize => {
   return {columns: reader.u32(), rows: reader.u32()}
 }
 
-function compareSizes(size: TerminalSize, {stdout, stderr}: JoinOptions): void {
+/** Whether only a part of the session's screen can be shown here; says so. */
+function isSmaller(size: TerminalSize, {stdout, stderr}: JoinOptions): boolean {
   const {columns = size.columns, rows = size.rows} = stdout
-  if (columns >= size.columns && rows >= size.rows) return
+  if (columns >= size.columns && rows >= size.rows) return false
   const [theirs, ours] = [`${size.columns}x${size.rows}`, `${columns}x${rows}`]
   stderr.write(`sallyport: the session's terminal is ${theirs}, yours is smaller: ${ours}\r\n`)
+  return true
+}
+
+/** The screen would be drawn over what was said before anybody could read it. The session waits for nobody. */
+function showLater(channel: Channel): void {
+  channel.pause()
+  setTimeout(() => channel.resume(), readingMilliseconds).unref()
 }
 
 const withReturns = (data: Buffer): Buffer =>
@@ -134,6 +149,8 @@ function attach(channel: Channel, mode: ParticipantMode, leave: () => void): Raw
   return terminal
 }
 
+const wishOf = ({sid, mode}: Pick<JoinOptions, 'sid' | 'mode'>): string => `${sid}:${mode}`
+
 /** Joins as whom the flags say, with the terminal of this process. */
 export async function withJoinedSession(
   flags: IdentityFlags,
@@ -143,7 +160,13 @@ export async function withJoinedSession(
   const connection = await connectToProxy(identity)
   try {
     const {stdin, stdout, stderr} = process
-    await joinSession({...which, connection, stdin, stdout, stderr})
+    const options = {...which, stdin, stdout, stderr}
+    const holder = await joinSession({...options, connection})
+    if (!holder) return
+    const direct = await connectToHolder(identity, connection, wishOf(which), holder)
+    if (await joinSession({...options, connection: direct}))
+      throw problem('unavailable', 'the session has moved', {hint: 'join it again'})
+    direct.disconnect()
   } finally {
     connection.disconnect()
     await connection.closed

@@ -76,7 +76,7 @@ async function hostAuthorities(
 }
 
 /** What the proxy writes to stderr before the connection ends, as the error it is. */
-function gatherExplanation(channel: Channel): () => SallyportError | undefined {
+export function gatherExplanation(channel: Channel): () => SallyportError | undefined {
   let text = ''
   channel.stderr.on('data', (chunk: Buffer) => {
     if (text.length < maxExplanationBytes) text += chunk.toString('utf8')

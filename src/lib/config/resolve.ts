@@ -1,6 +1,7 @@
 import {isIP} from 'node:net'
 import {join} from 'node:path'
 import {problem} from '../errors/index.js'
+import {chosenAlgorithms, unknownAlgorithms} from './algorithms.js'
 import {inertKeysIn} from './inert.js'
 import {joiningConfig} from './joining.js'
 import {type FileConfig, ports} from './schema.js'
@@ -67,11 +68,7 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
     roles: rolesOf(file, flags),
     ...(advertiseIp === undefined ? {} : {advertiseIp: ip(advertiseIp, '--advertise-ip')}),
     logSeverity: flags.debug ? 'debug' : (common.log?.severity ?? 'info'),
-    algorithms: {
-      ...(common.ciphers ? {ciphers: common.ciphers} : {}),
-      ...(common.kex_algos ? {kex: common.kex_algos} : {}),
-      ...(common.mac_algos ? {macs: common.mac_algos} : {}),
-    },
+    algorithms: chosenAlgorithms(common),
     limits: {
       maxConnections: common.connection_limits?.max_connections ?? 15_000,
       maxUsers: common.connection_limits?.max_users ?? 250,
@@ -82,7 +79,7 @@ export function resolveConfig(file: FileConfig, flags: StartFlags, around: Surro
     node: nodeConfig(file, flags),
     joining: joiningConfig(common, flags),
     insecure: flags.insecure ?? false,
-    inertKeys: inertKeysIn(file),
+    inertKeys: [...inertKeysIn(file), ...unknownAlgorithms(common)],
     ...(flags.diagAddr === undefined ? {} : {diagnostics: diagnostics(flags.diagAddr)}),
     ...(pidFile === undefined ? {} : {pidFile}),
   }

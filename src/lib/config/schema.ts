@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {algorithmKeys} from './algorithms.js'
 import {caPins, proxyServers, serverAddress, staticToken} from './joining.js'
 import {
   choice,
@@ -47,9 +48,7 @@ const common = z.strictObject({
       }).optional(),
     })
     .optional(),
-  ciphers: list.optional(),
-  kex_algos: list.optional(),
-  mac_algos: list.optional(),
+  ...algorithmKeys,
   spool_limit: size.optional(),
   connection_limits: z
     .strictObject({max_connections: count.optional(), max_users: count.optional()})

@@ -41,6 +41,10 @@ export function asProblem(thrown: unknown, fallback: ErrorCode = 'internal'): Sa
   return problem(fallback, message, {cause: thrown})
 }
 
+/** Whether a service is not there, or as good as not there: nothing that it says. */
+export const isAway = (error: unknown): boolean =>
+  error instanceof SallyportError && (error.code === 'unavailable' || error.code === 'timeout')
+
 /** One line: `message; hint [code]`. The same line serves the terminal and an SSH refusal's description. */
 export const problemLine = (error: SallyportError): string =>
   `${error.message}${error.hint ? `; ${error.hint}` : ''} [${error.code}]`

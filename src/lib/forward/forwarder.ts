@@ -72,12 +72,13 @@ function serve(
     certificate: admitted.certificate,
     openAgent: agents.open,
     abandoned: client.closed,
-    onConnected: ({connection: remote}) => {
+    onConnected: ({connection: remote, terms}) => {
+      if (terms) connection.tighten(terms.idleTimeoutSeconds)
       remote.onChannelOpen = open =>
         track(fromTarget(open, {consent, onActivity, openChannel: client.openChannel}))
       void client.closed.then(() => remote.disconnect())
       void remote.closed.then(() => {
-        sessions.targetLost(connectionLost(target))
+        sessions.targetLost(terms?.ended() ?? connectionLost(target))
         return connection.hangUp()
       })
     },

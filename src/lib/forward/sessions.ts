@@ -45,12 +45,23 @@ export function createSessions(parameters: SessionsOptions): Sessions {
   const running = new Map<ForwardedSession, Promise<void>>()
   /** Running, or being opened: many may be asked for before the first is there. */
   let count = 0
+  /** Of them those that have set out for the host. */
+  let underWay = 0
   let noMore = false
   let ended: SallyportError | undefined
 
-  const openRemote = async (sid: string): Promise<HostSession> => {
+  const openRemote = async (sid: string, place: Place): Promise<HostSession> => {
     agents.settle()
-    return openHostSession((await link.reach()).connection, sid)
+    const {connection, terms} = await link.reach()
+    // What another cluster demands of its hosts is known only now.
+    if (terms && terms.maxSessions > 0 && underWay >= terms.maxSessions) {
+      const error = tooManySessions(terms.maxSessions)
+      await emit({event: 'session.rejected', success: false, error: error.message})
+      throw error
+    }
+    underWay++
+    place.taken = true
+    return openHostSession(connection, sid)
   }
   const start = (local: Channel, sid: string, reach: () => Promise<HostSession>): Promise<void> => {
     let session: ForwardedSession | undefined
@@ -61,21 +72,21 @@ export function createSessions(parameters: SessionsOptions): Sessions {
     if (ended) session?.end(ended)
     return done.finally(() => session && running.delete(session))
   }
-  const begin = async (open: ChannelOpen): Promise<void> => {
+  const begin = async (open: ChannelOpen, place: Place): Promise<void> => {
     const own = parameters.settings.sessionId()
     // Whose agent signs may only show on the session itself (`ssh -A -J`), so it has to be accepted first: the client
     // is told the ID as soon as its first request has led to the host.
     if (ingress.outerAgent !== 'offered' && !link.asked) {
       const local = open.accept()
       return start(local, own, async () => {
-        const remote = await openRemote(own)
+        const remote = await openRemote(own, place)
         tellSessionId(local, remote.sid)
         return remote
       })
     }
     let remote: HostSession
     try {
-      remote = await openRemote(own)
+      remote = await openRemote(own, place)
     } catch (error) {
       return rejectOpen(open, error)
     }
@@ -104,10 +115,12 @@ export function createSessions(parameters: SessionsOptions): Sessions {
         return refuse(open, tooManySessions(options.maxSessions))
       }
       count++
+      const place = {taken: false}
       try {
-        await begin(open)
+        await begin(open, place)
       } finally {
         count--
+        if (place.taken) underWay--
       }
     },
     allowNoMore() {
@@ -123,6 +136,11 @@ export function createSessions(parameters: SessionsOptions): Sessions {
     },
     idle: async () => void (await Promise.all(running.values())),
   }
+}
+
+/** Of a session among those at the host. */
+interface Place {
+  taken: boolean
 }
 
 interface Opened {

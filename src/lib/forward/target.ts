@@ -4,7 +4,7 @@ import {type Credential, connect, type SshConnection} from '../ssh/index.js'
 import {hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
 
 import {judgeHostKey} from './host-key.js'
-import type {ForwardSettings, Target} from './types.js'
+import type {ForwardSettings, Target, WayTerms} from './types.js'
 
 /** A slow target must not keep a client waiting for ever; sshd's own LoginGraceTime is two minutes. */
 const handshakeMilliseconds = 30_000
@@ -13,6 +13,7 @@ export interface TargetConnection {
   connection: SshConnection
   /** `ip:port` that was dialled. */
   address: string
+  terms?: WayTerms
 }
 
 /**
@@ -31,7 +32,7 @@ export async function connectTarget(
     settings.auth.trustedAuthorities(),
     settings.hostIdentity(settings.proxyId),
   ])
-  const {stream, address} = await target.dial(login)
+  const {stream, address, terms} = await target.dial(login)
   const authorities = target.cluster?.hostAuthorities ?? own
   let handshaking = true
   void abandoned.then(() => handshaking && stream.destroy())
@@ -56,7 +57,7 @@ export async function connectTarget(
     // Before anything is opened: a node that knows who its client is leaves the record of its sessions to us.
     const proof = makeForwarderProof(identity, connection.sessionId())
     void connection.request(forwarderProofRequest, proof, false)
-    return {connection, address}
+    return {connection, address, ...(terms && {terms})}
   } catch (error) {
     throw explainTarget(asProblem(error, 'host_unreachable'), target)
   } finally {

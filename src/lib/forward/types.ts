@@ -2,6 +2,7 @@ import type {Duplex} from 'node:stream'
 import type {HostRecord} from '../access/hosts.js'
 import type {Identity} from '../access/types.js'
 import type {AuthApi} from '../auth/contract.js'
+import type {SallyportError} from '../errors/index.js'
 import type {ConnectionGuard, DoorSettings, Ends, Log, SessionAuth, SessionHub} from '../session/index.js'
 import type {HostIdentity} from '../ssh/index.js'
 
@@ -25,6 +26,24 @@ export interface ForwardSettings extends DoorSettings {
   log: Log
 }
 
+/** What a cluster that leads to its host demands of the connection, beyond what it sees to itself. */
+export interface WayTerms {
+  /** Sessions at a time; 0 is no limit. */
+  maxSessions: number
+  /** Seconds; 0 is never. */
+  idleTimeoutSeconds: number
+  /** Why it has ended the way, once it has said so. */
+  ended(): SallyportError | undefined
+}
+
+/** A connection to a target, before anything is said on it. */
+export interface Way {
+  stream: Duplex
+  /** `ip:port` */
+  address: string
+  terms?: WayTerms
+}
+
 /** The host a client asked for and how to get there. */
 export interface Target {
   /** As asked for, canonical: the name its host certificate must carry. */
@@ -35,7 +54,7 @@ export interface Target {
   /** The other cluster that it is in, and plain public key blobs of those who vouch for hosts there. */
   cluster?: {name: string; hostAuthorities: readonly Buffer[]}
   /** Resolves the name once, applies the dial policy, connects, as `login` where that is known. Each call is one attempt. */
-  dial(login?: string): Promise<{stream: Duplex; address: string}>
+  dial(login?: string): Promise<Way>
 }
 
 /** A client's own connection to the proxy, already authenticated. */

@@ -1,21 +1,31 @@
 import type {Duplex} from 'node:stream'
-import {admitClient, type Ends} from '../session/index.js'
+import {acceptClient, admitted, type Ends, judgeLogin} from '../session/index.js'
+import {comesToJoin, type Joiner, judgeJoiner} from './joiner.js'
 import type {Admitted, NodeSettings} from './types.js'
 
-/** Lets a client in that may have the login it asks for on this host. */
-export async function admit(settings: NodeSettings, ends: Ends, stream: Duplex): Promise<Admitted> {
+/**
+ * Lets a client in that may have the login it asks for on this host, or that comes to join sessions: that one gets no login,
+ * and is decided about with each session.
+ */
+export async function admit(settings: NodeSettings, ends: Ends, stream: Duplex): Promise<Admitted | Joiner> {
   const {auth, hostId, nodename} = settings
   const [hostIdentity, authorities] = await Promise.all([settings.hostIdentity(), settings.authorities()])
-  const admitted = await admitClient(
+  const accepted = await acceptClient(
     settings,
     {
       ...{stream, ends, hostIdentity, userAuthorities: authorities.user},
       refusal: login => ({login, server_id: hostId, server_hostname: nodename}),
     },
     {
-      host: nodename,
-      decide: (login, identity) => auth.decide({identity, login, host: nodename, hostId}),
+      principal: username => !comesToJoin(username),
+      judge(username, identity) {
+        if (comesToJoin(username)) return judgeJoiner(settings, identity)
+        const decide = () => auth.decide({identity, login: username, host: nodename, hostId})
+        return judgeLogin({host: nodename, decide}, username, identity)
+      },
     },
   )
-  return {...admitted, hostAuthorities: authorities.host}
+  const {verdict, connection, identity} = accepted
+  if (!verdict) return {connection, identity}
+  return {...admitted({...accepted, verdict}), hostAuthorities: authorities.host}
 }

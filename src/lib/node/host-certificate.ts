@@ -1,5 +1,5 @@
 import {generateKeyPairSync} from 'node:crypto'
-import type {HostIdentity} from '../ssh/index.js'
+import {type HostIdentity, type HostKeyStore, keptIdentities, pemOf} from '../ssh/index.js'
 import {parseCertificate, publicKeyBlob} from '../sshcert/index.js'
 import type {NodeAuth} from './types.js'
 
@@ -13,19 +13,33 @@ export interface HostCertificate {
   renew(): Promise<void>
 }
 
-/** @throws what the auth service says: a node without a certificate serves nobody */
-export async function obtainHostCertificate(
-  auth: Pick<NodeAuth, 'issueNodeHostCertificate'>,
-  nodename: string,
-  now: () => number,
-): Promise<HostCertificate> {
-  const {privateKey} = generateKeyPairSync('ed25519')
+export interface HostCertificateOptions {
+  auth: Pick<NodeAuth, 'issueNodeHostCertificate'>
+  nodename: string
+  /** Unix ms. */
+  now: () => number
+  hostKeys?: HostKeyStore
+}
+
+/**
+ * A new one, or, while nobody issues any, that of the process before.
+ * @throws what the auth service says: a node without a certificate serves nobody
+ */
+export async function obtainHostCertificate({
+  auth,
+  nodename,
+  now,
+  hostKeys,
+}: HostCertificateOptions): Promise<HostCertificate> {
+  const [begun] = hostKeys?.begun ? keptIdentities(hostKeys.begun, now()) : []
+  const privateKey = begun?.identity.privateKey ?? generateKeyPairSync('ed25519').privateKey
   const publicKey = publicKeyBlob(privateKey)
-  const issue = async (): Promise<HostIdentity> => ({
-    privateKey,
-    publicBlob: await auth.issueNodeHostCertificate({nodename, publicKey}),
-  })
-  let identity = await issue()
+  const issue = async (): Promise<HostIdentity> => {
+    const publicBlob = await auth.issueNodeHostCertificate({nodename, publicKey})
+    await hostKeys?.keep(() => ({privateKey: pemOf(privateKey), certificates: [publicBlob]}))
+    return {privateKey, publicBlob}
+  }
+  let identity = begun?.identity ?? (await issue())
   return {
     current: () => identity,
     async renew() {

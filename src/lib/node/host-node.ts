@@ -9,7 +9,7 @@ export interface HostNodeOptions extends Omit<NodeOptions, 'system' | 'sockets'>
 
 /** Starts a node that serves this host. @throws as `startNode` */
 export async function startHostNode({permitUserEnv, ...options}: HostNodeOptions): Promise<Node> {
-  const {clusterName} = await options.auth.ping()
-  const system = await openNodeSystem({hostId: options.hostId, clusterName, permitUserEnv})
+  const {hostId, clusterName} = options
+  const system = await openNodeSystem({hostId, clusterName, permitUserEnv})
   return startNode({...options, system, sockets: createUserSockets(process.getuid?.() ?? -1)})
 }

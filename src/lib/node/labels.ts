@@ -1,7 +1,8 @@
-import {spawn} from 'node:child_process'
-import {guardedStdio} from '../children/index.js'
+import type {ChildProcess} from 'node:child_process'
+import {startChild} from '../children/index.js'
 import type {CommandLabel} from '../config/index.js'
 import {systemErrorWords} from '../durable/index.js'
+import {asProblem} from '../errors/index.js'
 import type {Log} from '../session/index.js'
 
 /** A period shorter than this would have the node do little else. */
@@ -76,11 +77,15 @@ function runProgram(
   [program = '', ...args]: readonly string[],
   milliseconds: number,
 ): Promise<CommandOutcome> {
+  let child: ChildProcess
+  try {
+    child = startChild([program, ...args], ['ignore', 'pipe', 'ignore'], {cwd: '/', detached: true})
+  } catch (error) {
+    return Promise.resolve({stdout: '', error: asProblem(error).message})
+  }
   return new Promise(resolve => {
     let stdout = ''
     let cut: string | undefined
-    const stdio = guardedStdio(['ignore', 'pipe', 'ignore'])
-    const child = spawn(program, args, {stdio, cwd: '/', detached: true})
     const stop = (why: string): void => {
       cut ??= why
       // Whatever it has started goes too, or it would hold the pipe open.

@@ -1,8 +1,9 @@
 import {createServer} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {type HostRecord, hostOfAddress} from '../access/hosts.js'
+import type {Lock} from '../access/locks.js'
 import type {CommandLabel} from '../config/index.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {
   type Address,
   createGuard,
@@ -18,11 +19,12 @@ import {
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
-import type {AlgorithmChoice, HostIdentity} from '../ssh/index.js'
+import type {AlgorithmChoice, HostIdentity, HostKeyStore} from '../ssh/index.js'
 import {admit} from './admit.js'
 import {serveNodeClient} from './connection.js'
 import {startHeartbeat} from './heartbeat.js'
 import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
+import {serveJoiner} from './joiner.js'
 import {startLabels} from './labels.js'
 import {createNewcomers, type Newcomers} from './newcomers.js'
 import type {NodeAuth, NodeSettings, NodeSystem} from './types.js'
@@ -38,6 +40,9 @@ export interface NodeOptions {
   advertise(listening: Address): string | undefined
   /** It keeps tunnels open to the proxies. */
   tunnel?: boolean
+  clusterName: string
+  /** How the cluster records, as last heard. */
+  recording: NodeSettings['recording']
   hostId: string
   nodename: string
   version: string
@@ -51,7 +56,11 @@ export interface NodeOptions {
   /** As `{kind: 'system', role: 'node', hostId}`. */
   auth: NodeAuth
   /** The sessions that this process holds. */
-  hub: Pick<SessionHub, 'host'>
+  hub: Pick<SessionHub, 'host' | 'find'>
+  /** Where it is not the one process with the auth service. */
+  hostKeys?: HostKeyStore
+  /** Those to begin with where nobody can be asked. */
+  knownLocks?: readonly Lock[]
   system: NodeSystem
   sockets: UserSockets
   log: Log
@@ -71,14 +80,14 @@ export interface Node {
 
 /** Starts the node's SSH server. @throws what the auth service says, and the listen error, e.g. EADDRINUSE */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const {auth, log, now} = options
+  const {auth, log} = options
   const closing: (() => unknown)[] = []
   const closeAll = async (): Promise<void> => {
     for (const close of closing.splice(0).reverse()) await close()
   }
   try {
-    const cluster = await followCluster(auth)
-    const certificate = await obtainHostCertificate(auth, options.nodename, now)
+    const authorities = await lastHeard(auth)
+    const certificate = await obtainHostCertificate(options)
     const locks = await startLockWatch(options)
     closing.push(locks.close)
     const labels = await startLabels({fixed: options.labels, commands: options.commandLabels, log})
@@ -88,7 +97,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const state: NodeState = {
       ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
       settings: {
-        ...createSettings(options, cluster, certificate, locks),
+        ...createSettings(options, authorities, certificate, locks),
         ...{report: refusals.report, labels: labels.current},
       },
     }
@@ -99,9 +108,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const heartbeat = await startHeartbeat({
       ...{auth, log},
       record: () => hostRecord(options, labels.current(), address),
-      async onBeat() {
-        await Promise.all([cluster.refresh(), certificate.renew()])
-      },
+      onBeat: certificate.renew,
     })
     closing.push(heartbeat.close)
     return {
@@ -122,48 +129,30 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   }
 }
 
-/** What the node has to know of the cluster to serve anybody: asked when it is needed, kept where that fails. */
-interface ClusterFacts {
-  clusterName: string
-  recording: NodeSettings['recording']
-  authorities: NodeSettings['authorities']
-  refresh(): Promise<void>
-}
-
-async function followCluster(auth: NodeAuth): Promise<ClusterFacts> {
-  let ping = await auth.ping()
+/** The authorities of the cluster: asked when they are needed, kept where that fails. */
+async function lastHeard(auth: NodeAuth): Promise<NodeSettings['authorities']> {
   let authorities = await auth.trustedAuthorities()
-  return {
-    clusterName: ping.clusterName,
-    recording: () => ping.recording,
-    async authorities() {
-      try {
-        authorities = await auth.trustedAuthorities()
-      } catch (error) {
-        if (!isAway(asProblem(error))) throw error
-      }
-      return authorities
-    },
-    async refresh() {
-      ping = await auth.ping()
-    },
+  return async () => {
+    // Certificates go on being checked by what was known last while the auth service is away.
+    try {
+      authorities = await auth.trustedAuthorities()
+    } catch (error) {
+      if (!isAway(error)) throw error
+    }
+    return authorities
   }
 }
 
-/** Certificates go on being checked by what was known last while the auth service is away. */
-const isAway = ({code}: SallyportError): boolean => code === 'unavailable' || code === 'timeout'
-
 function createSettings(
   options: NodeOptions,
-  cluster: ClusterFacts,
+  authorities: NodeSettings['authorities'],
   certificate: HostCertificate,
   locks: LockWatch,
 ): Omit<NodeSettings, 'report' | 'labels'> {
-  const {auth, system, hub, hostId, nodename, now, sessionId, log} = options
+  const {auth, system, hub, hostId, nodename, clusterName, recording, now, sessionId, log} = options
   return {
-    ...{auth, system, hub, hostId, nodename, now, sessionId, log},
-    ...{clusterName: cluster.clusterName, recording: cluster.recording, authorities: cluster.authorities},
-    guard: createGuard(locks),
+    ...{auth, system, hub, hostId, nodename, clusterName, recording, authorities, now, sessionId, log},
+    ...{locks, guard: createGuard(locks)},
     hostIdentity: async () => certificate.current(),
     graceMilliseconds: options.graceMilliseconds ?? graceMilliseconds,
     keepAliveMilliseconds: options.keepAliveMilliseconds,
@@ -202,7 +191,10 @@ function takeClient(state: NodeState, socket: Duplex, peer: Ends): void {
   const serve = async (): Promise<void> => {
     const admitted = await admit(settings, peer, socket)
     newcomers.leave(socket)
-    const client = serveNodeClient(settings, options.sockets, admitted, peer)
+    const client =
+      'login' in admitted
+        ? serveNodeClient(settings, options.sockets, admitted, peer)
+        : serveJoiner(settings, admitted, peer)
     Object.assign(entry, {client})
     if (state.draining) client.end(shuttingDown())
     await client.done

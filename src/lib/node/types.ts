@@ -3,6 +3,7 @@ import type {
   AdmittedClient,
   ConnectionGuard,
   DoorSettings,
+  LockWatch,
   Log,
   SessionAuth,
   SessionHub,
@@ -14,7 +15,7 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 export type NodeAuth = SessionAuth &
   Pick<
     AuthApi,
-    'ping' | 'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat'
+    'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat' | 'permitJoin'
   >
 
 /** What programs are told about their session. */
@@ -46,7 +47,9 @@ export interface NodeSystem {
 export interface NodeSettings extends DoorSettings {
   auth: NodeAuth
   guard: ConnectionGuard
-  hub: Pick<SessionHub, 'host'>
+  /** The locks in force. */
+  locks: Pick<LockWatch, 'check' | 'watch'>
+  hub: Pick<SessionHub, 'host' | 'find'>
   system: NodeSystem
   hostId: string
   nodename: string

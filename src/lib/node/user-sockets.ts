@@ -1,10 +1,9 @@
-import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {chmod, chown, mkdtemp, rm} from 'node:fs/promises'
 import {createServer, type ListenOptions, connect as netConnect, type Socket} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {guardedStdio} from '../children/index.js'
+import {startChild} from '../children/index.js'
 import {problem, SallyportError} from '../errors/index.js'
 import {type Plug, streamPlug} from './join-plug.js'
 import {type Account, asUser} from './process/index.js'
@@ -80,8 +79,8 @@ process.stdout.on('error', () => process.exit(1))
 `
 
 /** The same by a process of the user's. */
-async function connectAs([command, ...args]: [string, ...string[]], path: string): Promise<Plug> {
-  const child = spawn(command, args, {stdio: guardedStdio(['pipe', 'pipe', 'pipe']), cwd: '/', env: {}})
+async function connectAs(command: [string, ...string[]], path: string): Promise<Plug> {
+  const child = startChild(command, ['pipe', 'pipe', 'pipe'], {cwd: '/', env: {}})
   const {stdin, stdout, stderr} = child
   if (!stdin || !stdout || !stderr) throw problem('internal', 'a program was started without pipes')
   const closed = new Promise<void>(resolve => {
@@ -161,12 +160,10 @@ async function listenLinked({account, path, onConnection, run}: Linked): Promise
   }
 }
 
-async function runCommand([command, ...args]: [string, ...string[]]): Promise<void> {
+async function runCommand(command: [string, ...string[]]): Promise<void> {
   const env = {PATH: '/usr/bin:/bin'}
-  const child = spawn(command, args, {
-    ...{stdio: guardedStdio(['ignore', 'ignore', 'ignore']), cwd: '/', env},
-    timeout: connectMilliseconds,
-  })
+  const options = {cwd: '/', env, timeout: connectMilliseconds}
+  const child = startChild(command, ['ignore', 'ignore', 'ignore'], options)
   const [status] = (await once(child, 'close')) as [number | null]
   if (status !== 0) throw problem('host_unreachable', 'the user may not make a socket there, or there is one')
 }

@@ -50,7 +50,7 @@ const uploadEvent = (state: LaneState, reason: string | undefined): AuditInput =
 
 /** As the auth service words it for sessions of its own process. */
 function endEvent(state: LaneState, reason: string, truncated: boolean): AuditInput {
-  const {meta, start, lastMs} = state
+  const {meta, start, joined = [], lastMs} = state
   const facts = factsOf(state)
   const fields = start?.fields ?? {}
   const command = fields.initial_command ?? meta?.command
@@ -61,7 +61,9 @@ function endEvent(state: LaneState, reason: string, truncated: boolean): AuditIn
     fields: {
       session_recording: mode(state),
       ...(interactive !== undefined && {interactive}),
-      ...(facts.user !== undefined && {participants: [facts.user]}),
+      ...(facts.user !== undefined && {
+        participants: [facts.user, ...joined.filter(user => user !== facts.user)],
+      }),
       ...(begun !== undefined && {session_start: new Date(begun).toISOString()}),
       // Up to here it is known that the session ran.
       ...(meta && {session_stop: new Date(meta.startedAt + lastMs).toISOString()}),

@@ -1,6 +1,9 @@
 export interface DeliveryOptions {
-  /** Tells one batch of a lane; answers whether there is more. */
-  attempt(lane: string): Promise<boolean>
+  /**
+   * Tells one batch of a lane; answers whether there is more. `later`: nothing was told, for a reason that lies here, so
+   * the lane rests, and nothing is known of the connection.
+   */
+  attempt(lane: string): Promise<boolean | 'later'>
   /** Whether the failure is of the connection, and not of what was told. */
   isAway(error: unknown): boolean
   /** Told once when the connection fails, and once when something came through again. */
@@ -79,15 +82,24 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const deliver = async (lane: string, isProbe: boolean): Promise<void> => {
     try {
       const more = await attempt(lane)
-      failures.delete(lane)
-      if (gate) open()
-      if (more) waiting.add(lane)
+      if (more === 'later') rest(lane)
+      else {
+        failures.delete(lane)
+        if (gate) open()
+        if (more) waiting.add(lane)
+      }
     } catch (error) {
       failed(lane, error, isProbe)
     }
     active.delete(lane)
     if (again.delete(lane) && !resting.has(lane)) waiting.add(lane)
     run()
+  }
+
+  const rest = (lane: string): void => {
+    const count = (failures.get(lane) ?? 0) + 1
+    failures.set(lane, count)
+    resting.set(lane, {until: now() + pause(count)})
   }
 
   const failed = (lane: string, error: unknown, isProbe: boolean): void => {
@@ -99,9 +111,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       waiting.add(lane)
       return
     }
-    const count = (failures.get(lane) ?? 0) + 1
-    failures.set(lane, count)
-    resting.set(lane, {until: now() + pause(count)})
+    rest(lane)
     if (!away && gate) open()
     if (!away || gate) return
     gate = {error, failures: 1, until: now() + pause(1)}

@@ -45,6 +45,8 @@ function afterEvent(state: LaneState, input: AuditInput & {uid: string; time: nu
   switch (input.event) {
     case 'session.start':
       return {...state, start: input}
+    case 'session.join':
+      return afterJoin(state, input)
     case 'session.upload':
       return {...state, uploaded: true}
     case 'session.end':
@@ -52,6 +54,16 @@ function afterEvent(state: LaneState, input: AuditInput & {uid: string; time: nu
     default:
       return state
   }
+}
+
+/** Far more than join a session; what is kept of one stays small. */
+const maxJoined = 256
+
+function afterJoin(state: LaneState, {user, success}: AuditInput): LaneState {
+  const {joined = []} = state
+  if (user === undefined || success === false || joined.includes(user) || joined.length >= maxJoined)
+    return state
+  return {...state, joined: [...joined, user]}
 }
 
 /** Whether something is missing that the session must have before it is over. */

@@ -64,6 +64,8 @@ export interface Lane {
   next(): Promise<Batch | undefined>
   /** Auth has this batch. */
   delivered(batch: Batch): Promise<void>
+  /** Sets aside what the disk does not give, as it does with what is damaged. */
+  salvage(): Promise<void>
   /** Gives up files that an earlier process did not come to give up. */
   tidy(): Promise<void>
   /** Resolves when what is being written is. */
@@ -99,9 +101,9 @@ export function openLane({directory, id, segments: left, budget, now, onDamage}:
   const toldCount = (): Count => position?.count ?? keptCount()
   const size = (): number => segments.reduce((sum, {bytes}) => sum + bytes, 0)
 
-  const load = async (numbers: readonly number[]): Promise<void> => {
+  const load = async (numbers: readonly number[], salvage = false): Promise<void> => {
     const before = size()
-    const scan = await scanLane(directory, id, numbers)
+    const scan = await scanLane(directory, id, numbers, salvage)
     segments = scan.segments
     lastNumber = Math.max(lastNumber, 0, ...numbers)
     state = scan.state
@@ -194,6 +196,8 @@ export function openLane({directory, id, segments: left, budget, now, onDamage}:
         waitingSince ??= now()
         for (const {waiting, count: kept} of admitted) waiting.resolve(kept.steps)
       } catch (cause) {
+        // Where it is not for want of room, the file is not written to again.
+        if (!isFull(cause)) isCut = true
         for (const {waiting} of admitted) waiting.reject(writeFailure(cause))
       }
     }
@@ -324,6 +328,11 @@ export function openLane({directory, id, segments: left, budget, now, onDamage}:
         // What cannot be given up or noted now is the next time; auth has it, and that is what counts.
         await trim().catch(() => undefined)
       }),
+    salvage: () =>
+      inTurn(async () => {
+        await load(isLoaded ? segments.map(({number}) => number) : left, true)
+        isLoaded = true
+      }),
     tidy: () => inTurn(() => trim().catch(() => undefined)),
     idle: () => inTurn(async () => undefined),
   }
@@ -365,6 +374,9 @@ function createTurn() {
 const isDamage = (error: unknown): boolean =>
   (error instanceof SallyportError && error.code === 'recording_corrupt') ||
   (error as NodeJS.ErrnoException).code === 'ENOENT'
+
+const isFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes(String((error as NodeJS.ErrnoException).code))
 
 const writeFailure = (cause: unknown): SallyportError =>
   cause instanceof SallyportError

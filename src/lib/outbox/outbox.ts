@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import type {AuditInput} from '../audit/index.js'
 import type {AuthApi} from '../auth/contract.js'
-import {createRetries} from '../durable/index.js'
+import {createRetries, systemErrorWords} from '../durable/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {createBudget} from './budget.js'
 import {closingSteps, dated} from './closing.js'
@@ -43,6 +43,8 @@ export interface Outbox
 
 /** How often it is logged what waits while auth is away. */
 const REPORT_MS = 600_000
+/** A minute or two, with the pauses between them. */
+const MOST_READS = 10
 const SERVICE_ENDED = 'the service ended before the session did'
 const NOT_WRITTEN = 'the recording could no longer be written'
 const SPOOL_DAMAGED = 'what was kept of it for the auth service is damaged'
@@ -72,6 +74,8 @@ interface Session {
   isDamaged: boolean
   /** Why its recording takes no more. */
   failed?: SallyportError
+  /** How often in a row the disk did not give what it has of it. */
+  unreadable: number
   /** Auth does not take the recording, so that the rest of it need not be told. */
   isRefused: boolean
   waiters: Waiter[]
@@ -108,7 +112,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     })
     left.delete(id)
     const session: Session = {
-      ...{id, lane, isRunning: false, isDamaged: false, isRefused: false, waiters: []},
+      ...{id, lane, isRunning: false, isDamaged: false, isRefused: false, unreadable: 0, waiters: []},
       concluding: Promise.resolve(),
     }
     sessions.set(id, session)
@@ -207,10 +211,28 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     void retries.add(async () => void (await keep(session, failure)))
   }
 
-  const attempt = async (id: string): Promise<boolean> => {
+  /** Whatever the disk does not give after so many attempts is set aside. @throws what it says until then */
+  const reading = async <T>(session: Session, read: () => Promise<T>): Promise<T> => {
+    try {
+      const found = await read()
+      session.unreadable = 0
+      return found
+    } catch (error) {
+      if (isOfTheProcess(error)) throw error
+      const fields = {lane: session.id, error: systemErrorWords(error)}
+      if (session.unreadable === 0) log.warn(fields, 'what was kept for the auth service cannot be read')
+      if (++session.unreadable < MOST_READS) throw error
+      await session.lane.salvage()
+      session.unreadable = 0
+      return await read()
+    }
+  }
+
+  const attempt = async (id: string): Promise<boolean | 'later'> => {
     const session = sessions.get(id)
     if (!session) return false
-    const batch = await session.lane.next()
+    const batch = await reading(session, session.lane.next).catch(() => 'later' as const)
+    if (batch === 'later') return batch
     if (!batch) {
       await session.lane.tidy()
       settled(session)
@@ -239,7 +261,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
   }
 
   const settled = (session: Session): void => {
-    if (session.lane.isGone) sessions.delete(session.id)
+    if (session.lane.isGone && !session.isRunning) sessions.delete(session.id)
     if (!spooling && !closed) return
     const {events, recordings} = status()
     if (events > 0 || recordings > 0) return
@@ -284,8 +306,8 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
 
   const takeUpLane = async (id: string): Promise<void> => {
     const session = sessionOf(id)
-    if (id === HOST_LANE || session.isRunning) await session.lane.ready()
-    else await conclude(session, SERVICE_ENDED, true)
+    await reading(session, session.lane.ready)
+    if (id !== HOST_LANE && !session.isRunning) await conclude(session, SERVICE_ENDED, true)
     unread.delete(id)
     delivery.add(id)
   }
@@ -382,6 +404,10 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     clearTimeout(timer)
   }
 }
+
+/** What passes by itself, and is no fault of a file. */
+const isOfTheProcess = (error: unknown): boolean =>
+  ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(String((error as NodeJS.ErrnoException).code))
 
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

@@ -1,5 +1,6 @@
-import {rm, stat} from 'node:fs/promises'
+import {lstat, rm} from 'node:fs/promises'
 import {basename} from 'node:path'
+import {systemErrorWords} from '../durable/index.js'
 import {seed} from './frames.js'
 import {advance, countStep, emptyState, noCount} from './lane-state.js'
 import {decodeRecord} from './records.js'
@@ -39,21 +40,23 @@ export interface ScannedLane {
 /**
  * Reads every record of a lane, cuts off what a crash left of one, and sets aside what is damaged. May be cut off itself
  * at any point and done again.
+ * @param salvage what the disk does not give is damage as well, instead of an error
  */
 export async function scanLane(
   directory: string,
   lane: string,
   numbers: readonly number[],
+  salvage = false,
 ): Promise<ScannedLane> {
   const scan: ScannedLane = {segments: [], state: emptyState, sent: noCount, damage: []}
   for (const [at, number] of numbers.entries()) {
     const path = segmentPath(directory, lane, number)
     const isLast = at === numbers.length - 1
-    const broken = await readSegment(scan, {path, lane, number, isLast})
+    const broken = await readSegment(scan, {path, lane, number, isLast, salvage})
     if (!broken) continue
     // A file that goes on behind the good part was made when this damage was met before.
     const next = numbers[at + 1]
-    if (next !== undefined && (await goesOn(directory, lane, next, broken))) continue
+    if (next !== undefined && (await goesOn(directory, lane, next, broken).catch(unless(salvage)))) continue
     const {good, reason, size: bytes} = broken
     scan.damage.push({lane, file: `${basename(path)}.damaged`, good, bytes, reason})
     for (const lost of numbers.slice(at + 1))
@@ -75,37 +78,51 @@ interface SegmentPlace {
   lane: string
   number: number
   isLast: boolean
+  salvage: boolean
 }
+
+/** False instead of an error of the disk, where that is what is asked for. */
+const unless =
+  (salvage: boolean) =>
+  (error: unknown): false => {
+    if (salvage) return false
+    throw error
+  }
 
 /** Takes a file in, up to what is bad in it. */
 async function readSegment(
   scan: ScannedLane,
-  {path, lane, number, isLast}: SegmentPlace,
+  {path, lane, number, isLast, salvage}: SegmentPlace,
 ): Promise<Broken | undefined> {
   const before = scan.tail
   let place: Position = {segment: number, offset: 0, digest: seed(lane, number), count: noCount}
   let first = before?.count ?? noCount
   let broken: Broken | undefined
   const bad = (reason: string, size = 0): Broken => ({number, good: place.offset, size, reason})
-  for await (const frame of readFrames(path, place)) {
-    if (!frame.ok && frame.torn && isLast) {
-      // Nothing of it was acknowledged.
-      if (place.offset > 0) await truncateSegment(path, place.offset)
-      break
+  try {
+    for await (const frame of readFrames(path, place)) {
+      if (!frame.ok && frame.torn && isLast) {
+        // Nothing of it was acknowledged.
+        if (place.offset > 0) await truncateSegment(path, place.offset)
+        break
+      }
+      if (!frame.ok) {
+        broken = bad(frame.reason, frame.size)
+        break
+      }
+      const record = decodeRecord(frame.body)
+      const reason = take(scan, record, {place, before, lane, number})
+      if (reason !== undefined) {
+        broken = bad(reason, await sizeOf(path))
+        break
+      }
+      if (record?.kind === 'head') first = record.head.first
+      const count = record?.kind === 'head' ? first : countOf(place.count, record)
+      place = {segment: number, offset: frame.end, digest: frame.digest, count}
     }
-    if (!frame.ok) {
-      broken = bad(frame.reason, frame.size)
-      break
-    }
-    const record = decodeRecord(frame.body)
-    const reason = take(scan, record, {place, before, lane, number})
-    if (reason !== undefined) {
-      broken = bad(reason, (await stat(path)).size)
-      break
-    }
-    if (record?.kind === 'head') first = record.head.first
-    const count = record?.kind === 'head' ? first : countOf(place.count, record)
-    place = {segment: number, offset: frame.end, digest: frame.digest, count}
+  } catch (error) {
+    if (!salvage) throw error
+    broken = bad(`it cannot be read: ${systemErrorWords(error)}`, await sizeOf(path))
   }
   if (place.offset > 0 || broken) {
     scan.tail = place.offset > 0 ? place : {...place, count: first}
@@ -116,6 +133,8 @@ async function readSegment(
   }
   return broken
 }
+
+const sizeOf = async (path: string): Promise<number> => (await lstat(path)).size
 
 type Decoded = ReturnType<typeof decodeRecord>
 
@@ -183,7 +202,7 @@ async function goesOn(directory: string, lane: string, next: number, broken: Bro
 }
 
 async function setAsideWhole(lane: string, path: string): Promise<Damage> {
-  const {size: bytes} = await stat(path)
+  const bytes = await sizeOf(path)
   return {lane, file: await setAside(path), good: 0, bytes, reason: 'the file before it is damaged'}
 }
 

@@ -5,11 +5,11 @@ import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {forward, type Ingress, type OuterConnection, prepare, type Target} from '../forward/index.js'
-import {personOf} from '../session/index.js'
+import {explainOn, finishChannel, personOf, rejectOpen} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
-import {WireReader, WireWriter} from '../sshcert/index.js'
+import {WireReader} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
-import {joinSession as join} from './join.js'
+import {type JoinWay, joinHere, leadToHolder} from './join.js'
 import {leafTarget} from './leaf-target.js'
 import {relay} from './relay.js'
 import {routeTarget} from './route.js'
@@ -19,7 +19,6 @@ import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-na
 /** The channel on which logged-in users reach the auth API: HTTP/1.1 with their certificate as the credential. */
 export const authApiChannel = 'auth-api@sallyport'
 
-const failureStatus = 255
 /** Names come from clients; what stands in the audit log of one that is none is bounded. */
 const maxShownName = 255
 
@@ -39,9 +38,10 @@ export function serveClient(
     context.tunnels.has({kind: 'node', id})
       ? context.tunnels.dial({kind: 'node', id}, {remoteAddress, localAddress})
       : undefined
+  const router = {...context, throughTunnel}
   const connectTo = (name: TargetName): Promise<Target> =>
     name.cluster === undefined || name.cluster === context.clusterName
-      ? routeTarget({...context, throughTunnel}, identity, name)
+      ? routeTarget(router, identity, name)
       : leafTarget(context, {certificate, remoteAddress, localAddress}, name, name.cluster)
   const emit = (input: AuditInput): Promise<unknown> =>
     context.auth.emit({
@@ -83,7 +83,7 @@ export function serveClient(
       farewell(channel, error) {
         // A channel of `ssh -J` has no stderr.
         if (outerAgent === 'unknown') channel.end(() => channel.close())
-        else explain(channel, error)
+        else explainOn(channel, error)
       },
     })
   /** The refusal, once it is on record. */
@@ -99,11 +99,14 @@ export function serveClient(
     return error
   }
 
+  const joinWay: JoinWay = {context, router, outer, emit, farewell: explainOn}
   connection.onChannelOpen = open => {
+    // What runs goes on where no role says otherwise; nothing new begins.
+    if (identity.validBefore * 1000 <= context.now()) return rejectOpen(open, expired())
     if (open.type === 'session') {
-      const joined = async (words: string, channel: Channel) => {
+      const joined: SessionWay['joined'] = async (how, words, channel) => {
         if (context.draining()) throw shuttingDown()
-        await join(context, outer, words, channel)
+        await (how === 'join' ? joinHere : leadToHolder)(joinWay, words, channel)
       }
       return serveSession(open, {context, reach, refused, joined})
     }
@@ -114,7 +117,8 @@ export function serveClient(
         `the proxy has no ${open.type.slice(0, 64)} channels`,
       )
     }
-    const caller: Caller = {kind: 'user', name: identity.user, roles: identity.roles, logins: identity.logins}
+    const {user: name, roles, logins} = identity
+    const caller: Caller = {...{kind: 'user', name, roles, logins}, expires: identity.validBefore * 1000}
     context.serveApi(open.accept(), caller, {certificate, address: outer.remoteIp})
   }
   connection.onGlobalRequest = ({type}) =>
@@ -165,8 +169,8 @@ function serveDirect(open: ChannelOpen, {reach, refused}: Way): void {
 
 interface SessionWay extends Way {
   context: ProxyContext
-  /** Seats the client at a session that runs. */
-  joined(words: string, channel: Channel): Promise<void>
+  /** Seats the client at a session that runs here, or leads it to the machine that holds it. */
+  joined(how: 'join' | 'holder', words: string, channel: Channel): Promise<void>
 }
 
 /** `ssh -s proxy:host:port`: env and agent requests, then one subsystem; anything else is explained and refused. */
@@ -186,13 +190,14 @@ function serveSession(open: ChannelOpen, {context, reach, refused, joined}: Sess
     }
     asked = ''
     reply(true)
-    start(type, data).catch(async thrown => explain(channel, await refused(thrown, asked ?? '')))
+    start(type, data).catch(async thrown => explainOn(channel, await refused(thrown, asked ?? '')))
   }
   const start = async (type: string, data: Buffer): Promise<void> => {
     if (type !== 'subsystem') throw notAHost()
     asked = new WireReader(data).text()
-    if (asked === 'proxysites') return finish(channel, await sites(context), 0)
-    if (asked.startsWith('join:')) return joined(asked.slice('join:'.length), channel)
+    if (asked === 'proxysites') return finishChannel(channel, await sites(context), 0)
+    const [, how, words] = /^(join|holder):(.*)$/s.exec(asked) ?? []
+    if ((how === 'join' || how === 'holder') && words !== undefined) return joined(how, words, channel)
     if (!asked.startsWith('proxy:')) {
       throw problem('invalid_input', `the proxy has no subsystem ${JSON.stringify(asked.slice(0, 64))}`)
     }
@@ -206,17 +211,8 @@ const notAHost = (): SallyportError =>
     hint: 'name a host: `sallyport ssh user@host`, or `ssh -A -J` with the proxy as jump host',
   })
 
+const expired = (): SallyportError =>
+  problem('certificate_expired', 'your certificate has expired', {hint: 'log in again'})
+
 export const shuttingDown = (): SallyportError =>
   problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})
-
-/** On a channel that is already open, the reason goes to stderr and the status says failure. */
-function explain(channel: Channel, error: SallyportError): void {
-  channel.stderr.write(`sallyport: ${problemLine(error)}\r\n`, () => finish(channel, '', failureStatus))
-}
-
-function finish(channel: Channel, output: string, status: number): void {
-  channel.end(output, () => {
-    void channel.request('exit-status', new WireWriter().u32(status).finish(), false)
-    channel.close()
-  })
-}

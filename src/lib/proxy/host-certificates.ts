@@ -1,7 +1,7 @@
 import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import type {AuthApi} from '../auth/contract.js'
-import {asProblem} from '../errors/index.js'
-import type {HostIdentity} from '../ssh/index.js'
+import {isAway} from '../errors/index.js'
+import {type HostIdentity, type HostKeyStore, type KeptIdentity, keptIdentities, pemOf} from '../ssh/index.js'
 import {parseCertificate, publicKeyBlob} from '../sshcert/index.js'
 
 /** Names come from clients, so what is kept for them is bounded. */
@@ -23,57 +23,67 @@ export interface HostCertificates {
 
 /**
  * Host certificates of the proxy, one key for all of them: making a key for every connection would cost more than the
- * rest of the handshake.
+ * rest of the handshake. A proxy that begins while nobody issues any goes on with those of the process before.
  */
 export function createHostCertificates(
   auth: Pick<AuthApi, 'issueProxyHostCertificate'>,
   now: () => number,
+  store?: HostKeyStore,
 ): HostCertificates {
-  const privateKey: KeyObject = generateKeyPairSync('ed25519').privateKey
+  const begun = store?.begun ? keptIdentities(store.begun, now() + renewBeforeMilliseconds) : []
+  const privateKey: KeyObject = begun[0]?.identity.privateKey ?? generateKeyPairSync('ed25519').privateKey
   const publicKey = publicKeyBlob(privateKey)
-  const cache = new Map<string, Entry>()
-  const spares = new Map<string, Spare>()
+  const cache = new Map<string, Entry>(
+    begun.map(kept => [keyOf(kept.principals), {identity: Promise.resolve(kept.identity), issued: kept}]),
+  )
+  const spares = new Map<string, KeptIdentity>(begun.map(kept => [keyOf(kept.principals), kept]))
 
-  const issue = async (principals: string[]): Promise<{identity: HostIdentity; expires: number}> => {
-    const publicBlob = await auth.issueProxyHostCertificate({principals, publicKey})
+  const keep = (): Promise<void> | undefined =>
+    store?.keep(() => ({
+      privateKey: pemOf(privateKey),
+      certificates: blobsOf([...spares.values(), ...[...cache.values()].flatMap(({issued = []}) => issued)]),
+    }))
+  const issue = async (principals: readonly string[]): Promise<KeptIdentity> => {
+    const publicBlob = await auth.issueProxyHostCertificate({principals: [...principals], publicKey})
     const expires = Number(parseCertificate(publicBlob).validBefore) * 1000
-    return {identity: {privateKey, publicBlob}, expires}
+    return {identity: {privateKey, publicBlob}, principals, expires}
   }
-  const start = (key: string, principals: string[]): Entry => {
+  const start = (principals: readonly string[]): Entry => {
+    const key = keyOf(principals)
     const issuing = issue(principals)
-    const entry: Entry = {
-      identity: issuing.then(({identity}) => identity),
-      expires: Number.POSITIVE_INFINITY,
-    }
+    const entry: Entry = {identity: issuing.then(({identity}) => identity)}
     issuing.then(
-      ({expires}) => {
-        entry.expires = expires
+      issued => {
+        entry.issued = issued
+        void keep()
       },
       // The next one who asks tries again.
       () => cache.get(key) === entry && cache.delete(key),
     )
     return entry
   }
-  const spareFor = (principals: readonly string[]): HostIdentity | undefined =>
+  const isGood = ({issued}: Entry): boolean => !issued || issued.expires - now() > renewBeforeMilliseconds
+  const spareFor = (names: readonly string[]): HostIdentity | undefined =>
     [...spares.values()].find(
-      ({names, expires}) => expires > now() && principals.every(name => names.includes(name)),
+      ({principals, expires}) => expires > now() && names.every(name => principals.includes(name)),
     )?.identity
   return {
     async keepSpares(groups) {
-      const wanted = groups.slice(0, maxSpares).map(names => ({names, key: names.join('\n')}))
-      const keys = new Set(wanted.map(({key}) => key))
-      for (const key of spares.keys()) if (!keys.has(key)) spares.delete(key)
-      for (const {names, key} of wanted) {
-        const spare = spares.get(key)
-        if (spare && spare.expires - now() > spareMilliseconds) continue
-        spares.set(key, {names, ...(await issue([...names]))})
+      const wanted = new Map(groups.slice(0, maxSpares).map(names => [keyOf(names), names]))
+      for (const key of spares.keys()) if (!wanted.has(key)) spares.delete(key)
+      try {
+        for (const [key, names] of wanted) {
+          const spare = spares.get(key)
+          if (!spare || spare.expires - now() <= spareMilliseconds) spares.set(key, await issue(names))
+        }
+      } finally {
+        await keep()
       }
     },
     for(principals) {
-      const key = principals.join('\n')
+      const key = keyOf(principals)
       const cached = cache.get(key)
-      const valid = cached && cached.expires - now() > renewBeforeMilliseconds
-      const entry = valid ? cached : start(key, [...principals])
+      const entry = cached && isGood(cached) ? cached : start(principals)
       // At the end of the line again: names in use outlast those that somebody tried once.
       cache.delete(key)
       const oldest = cache.keys().next().value
@@ -88,20 +98,14 @@ export function createHostCertificates(
   }
 }
 
-const isAway = (error: unknown): boolean => {
-  const {code} = asProblem(error)
-  return code === 'unavailable' || code === 'timeout'
-}
+const keyOf = (principals: readonly string[]): string => principals.join('\n')
 
-interface Spare {
-  names: readonly string[]
-  identity: HostIdentity
-  /** Unix milliseconds. */
-  expires: number
-}
+const blobsOf = (all: readonly KeptIdentity[]): Buffer[] => [
+  ...new Set(all.map(({identity: {publicBlob}}) => publicBlob)),
+]
 
 interface Entry {
   identity: Promise<HostIdentity>
-  /** Unix milliseconds; infinite as long as it is not known. */
-  expires: number
+  /** Absent as long as it is being issued. */
+  issued?: KeptIdentity
 }

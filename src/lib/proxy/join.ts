@@ -1,120 +1,104 @@
-import {type JoinMode, joinModes} from '../access/index.js'
-import {problem, problemLine} from '../errors/index.js'
+import {splitAddress} from '../access/hosts.js'
+import type {AuditInput} from '../audit/event.js'
+import type {HolderWay, JoinPermit, SessionTracker} from '../auth/contract.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
-import {leaveScreen, type Seat, watchConnection} from '../session/index.js'
+import {askPermit, parseJoin, seatClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
+import {dialAddresses, resolveTarget} from './dial.js'
+import {carry} from './passage.js'
+import {dialRegistered, type Router} from './route.js'
 
-/** Who takes nothing any more is not waited for longer than this. */
-const farewellMilliseconds = 1000
-/** Lines for somebody who takes nothing are not kept for ever. */
-const mostWaitingLines = 64 * 1024
+export interface JoinWay {
+  context: ProxyContext
+  /** How this client's connection reaches hosts. */
+  router: Router
+  outer: OuterConnection
+  emit(input: AuditInput): Promise<unknown>
+  /** Says the last word on the channel, and closes it. */
+  farewell(channel: Channel, error: SallyportError): void
+}
 
 /**
- * `ssh -s join:SID` or `join:SID:MODE`: seats a client at a session that runs here, on a channel that is open.
- * @throws invalid_input, not_found, access_denied, limit_exceeded, unavailable where another proxy, or a node on another machine, holds the session
+ * `join:SID` or `join:SID:MODE`: seats a client at a session that runs here. Of one that another machine holds the client
+ * is told which that is, and asks there, by `holder:`.
+ * @throws invalid_input, not_found, access_denied, limit_exceeded, unavailable
  */
-export async function joinSession(
-  {auth, hub, hostId, now}: ProxyContext,
-  {identity, remoteAddress}: OuterConnection,
+export async function joinHere(
+  {context, outer, farewell}: JoinWay,
   words: string,
   channel: Channel,
 ): Promise<void> {
-  const {sid, mode} = parseJoin(words)
-  const {tracker, user, roles, until} = await auth.permitJoin({identity, sid, mode})
-  const party = hub.find(sid)
-  if (!party && tracker.heldBy !== hostId && tracker.hostId === tracker.heldBy)
+  const permit = await seatClient(context, outer, words, channel)
+  if (!permit) return
+  const {tracker} = permit
+  const holder = new WireWriter().string(tracker.heldBy).string(tracker.holder).finish()
+  void channel.request('session-holder@sallyport', holder, false)
+  farewell(channel, elsewhere(tracker))
+}
+
+/**
+ * `holder:SID` or `holder:SID:MODE`: leads a client that may join the session to the SSH server of the machine that holds
+ * it, which decides for itself. Which machine that is says the cluster, and nobody else: a client names no address.
+ * @throws invalid_input, not_found, access_denied, unavailable, host_unreachable, dial_forbidden
+ */
+export async function leadToHolder(way: JoinWay, words: string, channel: Channel): Promise<void> {
+  const {context, outer, emit} = way
+  const wish = parseJoin(words)
+  const permit = await askPermit(context.auth, outer.identity, wish)
+  const {tracker} = permit
+  if (tracker.heldBy === context.hostId)
+    throw problem('invalid_input', 'this proxy holds the session itself', {
+      hint: `ask it for join:${tracker.sid}`,
+    })
+  const {stream, address} = await dialHolder(way, permit)
+  const facts = {server_id: tracker.heldBy, server_hostname: tracker.holder, server_addr: address}
+  // Not as the event's own session: whoever tells of one claims it, and this one is the holder's.
+  const fields = {session_recording: context.mode, joins: tracker.sid, mode: wish.mode, owner: tracker.user}
+  try {
+    await emit({event: 'session.connect', ...facts, fields})
+  } catch (error) {
+    stream.destroy()
+    throw error
+  }
+  carry({channel, stream, running: context.forwarders, farewell: error => way.farewell(channel, error)})
+}
+
+/** @throws unavailable, host_unreachable, dial_forbidden */
+async function dialHolder({context, router}: JoinWay, {way, tracker}: JoinPermit) {
+  if (!way) throw unknownHolder(tracker)
+  try {
+    return await dialWay(context, router, way)
+  } catch (thrown) {
+    const error = asProblem(thrown)
     throw problem(
-      'unavailable',
-      `the node ${tracker.holder} keeps this session to itself: no proxy can show it`,
+      error.code,
+      `${tracker.holder}, which holds this session, cannot be reached: ${error.message}`,
       {
-        hint: 'sessions that proxies record can be joined: session_recording: proxy',
+        hint: 'see whether it runs; a session ends with the machine that holds it',
+        cause: error,
       },
     )
-  if (!party && tracker.heldBy !== hostId)
-    throw problem('unavailable', `the session runs at ${tracker.holder}, and not at this proxy`, {
-      hint: `join it with --proxy and the address of ${tracker.holder}`,
-    })
-  if (!party) throw problem('not_found', 'the session is over')
-  const seat = seatOn(channel)
-  seat.tell(welcome(mode, sid, tracker.user))
-  const guest = await party.join({user, roles, mode, address: remoteAddress, seat})
-  channel.on('data', (data: Buffer) => {
-    const hold = guest.input(data)
-    if (!hold) return
-    channel.pause()
-    void hold.then(() => channel.resume())
-  })
-  channel.stderr.resume()
-  const watch = watchConnection({
-    ...{idleSeconds: 0, now, ...(until !== undefined && {expires: until})},
-    onOver(error) {
-      seat.tell(problemLine(error))
-      void guest.leave()
-    },
-  })
-  const leave = (): void => {
-    watch.stop()
-    void guest.leave()
   }
-  if (channel.isClosed) leave()
-  else channel.onClosed = leave
 }
 
-function parseJoin(words: string): {sid: string; mode: JoinMode} {
-  const [sid = '', mode = 'observer', ...rest] = words.split(':')
-  if (rest.length === 0 && isMode(mode)) return {sid: sid.toLowerCase(), mode}
-  throw problem('invalid_input', 'this names no session and no way to join it', {
-    hint: `as in join:SESSION-ID:MODE, with one of ${joinModes.join(', ')}`,
+function dialWay({dial}: ProxyContext, router: Router, way: HolderWay) {
+  if (way.kind === 'node') return dialRegistered(router, way.host)
+  const place = splitAddress(way.address)
+  if (!place) throw problem('host_unreachable', 'it says of itself that it is nowhere')
+  return resolveTarget(place.host, dial).then(resolved =>
+    dialAddresses({...place, claimed: true}, resolved, dial),
+  )
+}
+
+const unknownHolder = ({holder}: SessionTracker): SallyportError =>
+  problem('unavailable', `the session is held by ${holder}, which is no machine of this cluster any more`, {
+    hint: '`sallyport sessions ls` shows the sessions that run; its own are forgotten within half an hour',
   })
-}
 
-const isMode = (mode: string): mode is JoinMode => (joinModes as readonly string[]).includes(mode)
-
-const welcome = (mode: JoinMode, sid: string, owner: string): string => {
-  const keys = {
-    observer: 'Ctrl-C leaves',
-    moderator: 'Ctrl-C leaves, t ends the session',
-    peer: 'what you type goes to the session; ~. after Enter leaves',
-  }
-  return `you are joining session ${sid} of ${owner} as ${mode}: ${keys[mode]}`
-}
-
-function seatOn(channel: Channel): Seat {
-  let closed = false
-  let hasScreen = false
-  const seat: Seat = {
-    onDrained: undefined,
-    show(text) {
-      if (closed) return
-      channel.write(Buffer.from(text), () => {
-        if (channel.writableLength === 0) seat.onDrained?.()
-      })
-    },
-    get waiting() {
-      return channel.writableLength
-    },
-    forget: () => channel.dropUnsent(),
-    tell(line) {
-      if (closed || channel.stderr.writableLength > mostWaitingLines) return
-      channel.stderr.write(`sallyport: ${line}\r\n`)
-    },
-    resize({columns, rows}) {
-      hasScreen = true
-      const size = new WireWriter().u32(columns).u32(rows).finish()
-      void channel.request('session-size@sallyport', size, false)
-    },
-    close() {
-      if (closed) return
-      closed = true
-      const timer = setTimeout(() => channel.close(), farewellMilliseconds)
-      channel.end(Buffer.from(hasScreen ? leaveScreen : ''), () => {
-        clearTimeout(timer)
-        void channel.request('exit-status', new WireWriter().u32(0).finish(), false)
-        channel.close()
-      })
-    },
-  }
-  return seat
-}
+const elsewhere = ({holder, sid}: SessionTracker): SallyportError =>
+  problem('unavailable', `the session runs at ${holder}, and not at this proxy`, {
+    hint: `join it by \`sallyport join ${sid}\`, which goes there by itself`,
+  })

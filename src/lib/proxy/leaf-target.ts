@@ -37,8 +37,9 @@ export async function leafTarget(
   return {
     ...{host, port, cluster: {name: cluster, hostAuthorities}},
     async dial(login) {
-      const stream = await tunnels.dialForeign(cluster, {...asked, ...(login !== undefined && {login})})
-      return {stream, address: `${host}:${port}@${cluster}`}
+      const wish = {...asked, ...(login !== undefined && {login})}
+      const {stream, terms, ended} = await tunnels.dialForeign(cluster, wish)
+      return {stream, address: `${host}:${port}@${cluster}`, terms: {...terms, ended}}
     },
   }
 }

@@ -1,16 +1,27 @@
-import type {Duplex} from 'node:stream'
-import {hostOfAddress, namesOf} from '../access/index.js'
-import type {AccessDecision, Identity} from '../access/types.js'
+import {hostOfAddress} from '../access/index.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, ForeignAdmission, TrustedCluster} from '../auth/contract.js'
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {serverFacts, type Target} from '../forward/index.js'
-import {type ConnectionGuard, followState, guardedTarget, identityOf, type Log} from '../session/index.js'
+import {asProblem, problem, problemLine} from '../errors/index.js'
+import {type ConnectionGuard, followState, identityOf, type Log, type ServedClient} from '../session/index.js'
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
-import {checkCertificate, parseAuthorizedKey, parseCertificate, signerFromKey} from '../sshcert/index.js'
-import {foreignChannel, keepTunnel, readForeignDial, type Tunnel} from '../tunnel/index.js'
+import {
+  checkCertificate,
+  parseAuthorizedKey,
+  parseCertificate,
+  signerFromKey,
+  WireWriter,
+} from '../sshcert/index.js'
+import {
+  foreignChannel,
+  foreignEndRequest,
+  keepTunnel,
+  readForeignDial,
+  type Tunnel,
+  writeForeignTerms,
+} from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
-import {splice, unseen} from './relay.js'
+import {shuttingDown} from './front.js'
+import {passThrough} from './passage.js'
 import {routeTarget} from './route.js'
 import {namedTarget} from './target-name.js'
 
@@ -22,6 +33,10 @@ export interface RootsOptions {
   hostIdentity(): Promise<HostIdentity>
   dial: DialSettings
   guard: ConnectionGuard
+  /** Everything that a proxy on its way out waits for. */
+  running: Set<ServedClient>
+  /** Nobody is led anywhere any more. */
+  draining(): boolean
   log: Log
   /** Unix ms. */
   now: () => number
@@ -96,6 +111,7 @@ function openTunnel(options: RootsOptions, root: TrustedCluster): Tunnel {
 async function lead(options: RootsOptions, root: TrustedCluster, open: ChannelOpen): Promise<void> {
   const facts: Partial<AuditInput> = {forwarded_by: options.proxyId, proto: 'ssh'}
   try {
+    if (options.draining()) throw shuttingDown()
     await connectUser(options, root, open, facts)
   } catch (thrown) {
     const error = asProblem(thrown)
@@ -147,56 +163,22 @@ async function connectUser(
   if (!admission) throw problem('internal', 'a host was found without a decision')
   const {decision} = admission
   if (!decision.allowed) throw problem('access_denied', `access to ${asked.host} denied: ${decision.reason}`)
-  await join(options, {root, open, facts, target, decision, identity: admission.identity, login})
-}
-
-interface Admitted {
-  root: TrustedCluster
-  open: ChannelOpen
-  facts: Partial<AuditInput>
-  target: Target
-  decision: Extract<AccessDecision, {allowed: true}>
-  identity: Identity
-  login: string | undefined
-}
-
-/** Connects the channel with the host, on record, for as long as no lock is against it. */
-async function join({auth, guard, log}: RootsOptions, admitted: Admitted): Promise<void> {
-  const {root, open, facts, target, identity, login} = admitted
-  const {lock, maxConnections, oversight} = admitted.decision.options
-  if (oversight) throw unseen()
-  let over: SallyportError | undefined
-  let end = (error: SallyportError): void => {
-    over = error
-  }
-  const place = guard.enter({
-    identity,
-    logins: login === undefined ? identity.logins : [login],
-    host: target.host,
-    aliases: target.registered ? namesOf(target.registered) : [],
-    ...{lock, maxConnections},
-    onLocked: error => end(error),
+  const {identity: here} = admission
+  const {options: limits} = decision
+  await passThrough({
+    ...{guard: options.guard, running: options.running, log: options.log, now},
+    ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
+    fields: {user_cluster_name: root.name, session_recording: 'root'},
+    emit: input => auth.emit({...facts, ...input}),
+    openChannel() {
+      // Others may have been led away from here while this one was dialled.
+      if (options.draining()) throw shuttingDown()
+      return open.accept(writeForeignTerms(limits))
+    },
+    farewell(channel, error) {
+      const reason = new WireWriter().string(problemLine(error)).finish()
+      void channel.request(foreignEndRequest, reason, false)
+      channel.end(() => channel.close())
+    },
   })
-  let stream: Duplex | undefined
-  try {
-    const dialled = await guardedTarget(target, () => place).dial(login)
-    stream = dialled.stream
-    const where = {...serverFacts(target), server_addr: dialled.address, ...(login !== undefined && {login})}
-    const fields = {user_cluster_name: root.name, session_recording: 'root'}
-    await auth.emit({...facts, ...where, event: 'session.connect', fields})
-    if (over) throw over
-    const channel = open.accept()
-    const cut = splice(channel, stream, place.leave)
-    end = error => {
-      auth
-        .emit({...facts, ...where, event: 'client.disconnect', fields: {...fields, reason: error.message}})
-        .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
-      cut()
-      channel.close()
-    }
-  } catch (error) {
-    place.leave()
-    stream?.destroy()
-    throw error
-  }
 }

@@ -60,7 +60,8 @@ function registeredTarget(router: Router, {host, port}: TargetName, registered: 
   }
 }
 
-async function dialRegistered(
+/** @throws host_unreachable, dial_forbidden */
+export async function dialRegistered(
   {dial, now, throughTunnel, hostId}: Router,
   registered: HostRecord,
 ): Promise<Dialled> {

@@ -1,5 +1,6 @@
 import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
+import type {Lock} from '../access/locks.js'
 import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {ForwardSettings, OuterConnection} from '../forward/index.js'
@@ -20,7 +21,7 @@ import {
   type SessionHub,
   startLockWatch,
 } from '../session/index.js'
-import type {AlgorithmChoice, SshConnection} from '../ssh/index.js'
+import type {AlgorithmChoice, HostKeyStore, SshConnection} from '../ssh/index.js'
 import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
 import type {DialSettings} from './dial.js'
@@ -56,10 +57,14 @@ export interface ProxyOptions {
   auth: SystemApi
   /** The sessions that this process holds. */
   hub: SessionHub
+  /** Where it is not the one process with the auth service. */
+  hostKeys?: HostKeyStore
+  /** Those to begin with where nobody can be asked. */
+  knownLocks?: readonly Lock[]
   /** Where nodes and leaves open their tunnels. */
   tunnelListen: Address
-  /** Connects to the auth service's TLS port. */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's TLS port, as somebody at this `ip:port`. */
+  dialAuth(address: string): Promise<Duplex>
   serveApi: ServeApi
   log: Log
   now: () => number
@@ -80,7 +85,7 @@ export interface Proxy {
 
 /** Starts the proxy's SSH front. @throws config_invalid, and the listen error, e.g. EADDRINUSE */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const certificates = createHostCertificates(options.auth, options.now)
+  const certificates = createHostCertificates(options.auth, options.now, options.hostKeys)
   // Signed once now, so that the first client does not wait and a broken CA shows at start.
   await certificates.for(options.names)
   const locks = await startLockWatch(options)
@@ -99,7 +104,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
   const tunnels = await startProxyTunnels({
     ...{...options, certificates, guard, dial, listen: options.tunnelListen},
-    report: refusals.report,
+    ...{report: refusals.report, running: state.forwarders, draining: () => state.draining},
   }).catch(async error => {
     await closeAll()
     throw error
@@ -215,7 +220,7 @@ async function takeIn(
       refusal: username => ({user: username}),
     },
     // The name given to the proxy itself is not a login: identity is the certificate.
-    {principal: false, judge: (_username, who) => locks.check(personOf(who), 'best_effort')},
+    {principal: () => false, judge: (_username, who) => locks.check(personOf(who), 'best_effort')},
   )
   const openAgent = () => connection.openChannel('auth-agent@openssh.com')
   return {connection, certificate: certificate.blob, outer: {...ends, identity, openAgent}}

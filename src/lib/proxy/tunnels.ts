@@ -1,7 +1,8 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
-import type {ConnectionGuard, Log} from '../session/index.js'
+import {isAway} from '../errors/index.js'
+import type {ConnectionGuard, Log, ServedClient} from '../session/index.js'
 import type {AlgorithmChoice} from '../ssh/index.js'
 import {parseAuthorizedKey} from '../sshcert/index.js'
 import {startTunnels, type Tunnels} from '../tunnel/index.js'
@@ -19,10 +20,12 @@ export interface ProxyTunnelsOptions {
     AuthApi,
     'trustedAuthorities' | 'listRemoteClusters' | 'watchTrustedClusters' | 'admitForeign' | 'emit'
   >
-  /** Connects to the auth service's TLS port. */
-  dialAuth(): Promise<Duplex>
+  /** Connects to the auth service's TLS port, as somebody at this `ip:port`. */
+  dialAuth(address: string): Promise<Duplex>
   certificates: HostCertificates
   guard: ConnectionGuard
+  running: Set<ServedClient>
+  draining(): boolean
   dial: DialSettings
   report(input: AuditInput): void
   maxConnections: number
@@ -38,7 +41,10 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     listen: options.listen,
     hostIdentity: () => certificates.for([...options.names, clusterName]),
     async trust() {
-      const [{host}, leaves] = await Promise.all([auth.trustedAuthorities(), auth.listRemoteClusters()])
+      const [{host}, leaves] = await Promise.all([
+        auth.trustedAuthorities(),
+        auth.listRemoteClusters().catch(noLeaves),
+      ])
       const blobs = (lines: readonly string[]) => lines.map(line => parseAuthorizedKey(line).blob)
       return {
         ...{clusterName, hostAuthorities: host, now: now()},
@@ -61,6 +67,8 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     hostIdentity: () => certificates.for([clusterName]),
     dial: options.dial,
     guard: options.guard,
+    running: options.running,
+    draining: options.draining,
     log: options.log,
   })
   return {
@@ -70,4 +78,10 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
       await tunnels.close()
     },
   }
+}
+
+/** While the auth service is away nodes are let in by what is known of their authority, and other clusters are not. */
+function noLeaves(error: unknown): [] {
+  if (isAway(error)) return []
+  throw error
 }

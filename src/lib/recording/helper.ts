@@ -1,7 +1,7 @@
 import {type ChildProcess, fork} from 'node:child_process'
-import {constants, setPriority} from 'node:os'
+import {setPriority} from 'node:os'
 import {fileURLToPath} from 'node:url'
-import {guardedStdio} from '../children/index.js'
+import {guardedStdio, makeSureOfRoom} from '../children/index.js'
 import {problem} from '../errors/index.js'
 
 /** A process of our own that answers one request after the other. */
@@ -13,12 +13,23 @@ export interface Helper<Request, Answer> {
 
 export type HelperAnswer<Answer> = {answer: Answer} | {error: string}
 
+export interface HelperOptions {
+  heapMegabytes: number
+  /** Of `os.constants.priority`: what somebody waits for must get on where the machine is busy. */
+  priority: number
+}
+
 /**
- * Starts `name` of this directory as a process of its own, with bounded memory and behind all others at the processor:
- * recordings are hostile input, and neither what takes long nor what breaks may hold up the service. It does not keep
- * this process alive, and gets nothing of its environment.
+ * Starts `name` of this directory as a process of its own, with bounded memory and behind the service at the processor:
+ * recordings are hostile input, and neither what takes long nor what breaks may hold it up. It does not keep this
+ * process alive, and gets nothing of its environment.
+ * @throws unavailable, too few descriptors are left
  */
-export function startHelper<Request, Answer>(name: string, heapMegabytes: number): Helper<Request, Answer> {
+export function startHelper<Request, Answer>(
+  name: string,
+  {heapMegabytes, priority}: HelperOptions,
+): Helper<Request, Answer> {
+  makeSureOfRoom()
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const child = fork(fileURLToPath(new URL(`./${name}.${extension}`, import.meta.url)), {
     execArgv: [...process.execArgv, `--max-old-space-size=${heapMegabytes}`],
@@ -30,7 +41,7 @@ export function startHelper<Request, Answer>(name: string, heapMegabytes: number
   child.on('error', error => {
     broken = error
   })
-  child.once('spawn', () => yieldToOthers(child))
+  child.once('spawn', () => yieldToOthers(child, priority))
   hold(child, false)
 
   const ask = (request: Request, timeoutMs: number): Promise<Answer> =>
@@ -73,9 +84,9 @@ function hold(child: ChildProcess, alive: boolean): void {
   }
 }
 
-function yieldToOthers({pid}: ChildProcess): void {
+function yieldToOthers({pid}: ChildProcess, priority: number): void {
   try {
-    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_LOW)
+    if (pid !== undefined) setPriority(pid, priority)
   } catch {
     // It ended already, or the system has no priorities: it works all the same.
   }

@@ -1,4 +1,5 @@
 import {rm} from 'node:fs/promises'
+import {constants} from 'node:os'
 import {SallyportError} from '../errors/index.js'
 import type {Catalogue} from './catalogue.js'
 import {type Helper, startHelper} from './helper.js'
@@ -35,7 +36,7 @@ interface Task {
 
 /** The work on one recording is ended by itself much earlier, unless it hangs. */
 const TIMEOUT_MS = 300_000
-const HEAP_MEGABYTES = 256
+const helperOptions = {heapMegabytes: 256, priority: constants.priority.PRIORITY_LOW}
 
 export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexer {
   const {directory, catalogue, isLive, onDamage} = options
@@ -57,7 +58,7 @@ export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexe
   const read = async ({paths, bytes}: Task): Promise<SearchEntry> => {
     const {sid, data, screen} = paths
     try {
-      helper ??= startHelper('screen-process', HEAP_MEGABYTES)
+      helper ??= startHelper('screen-process', helperOptions)
       const {complete, signature} = await helper.ask({data, bytes, screen}, TIMEOUT_MS)
       return {sid, bytes, read: complete ? 'whole' : 'partly', signature}
     } catch (error) {

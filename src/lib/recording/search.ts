@@ -1,3 +1,4 @@
+import {constants} from 'node:os'
 import {problem} from '../errors/index.js'
 import type {Catalogue, Listed} from './catalogue.js'
 import {createSieve} from './grams.js'
@@ -24,13 +25,14 @@ export interface RecordingSearchOptions {
   catalogue: Catalogue
   indexer: ScreenIndexer
   isLive: (sid: string) => boolean
+  /** A search that takes longer is ended. */
+  searchMs: number
 }
 
 const DEFAULT_LIMIT = 100
 const LINES_A_RECORDING = 20
 const FILES_AT_ONCE = 32
-const TIMEOUT_MS = 10_000
-const HEAP_MEGABYTES = 512
+const helperOptions = {heapMegabytes: 512, priority: constants.priority.PRIORITY_BELOW_NORMAL}
 const AT_ONCE = 2
 const MOST_WAITING = 8
 
@@ -45,12 +47,12 @@ export function createRecordingSearch(options: RecordingSearchOptions): Recordin
 }
 
 async function run(
-  {directory, catalogue, indexer, isLive}: RecordingSearchOptions,
+  {directory, catalogue, indexer, isLive, searchMs}: RecordingSearchOptions,
   query: RecordingSearchQuery,
 ): Promise<RecordingSearchAnswer> {
   const {limit = DEFAULT_LIMIT} = query
   const answer: RecordingSearchAnswer = {hits: [], more: false, waiting: 0, partly: 0}
-  const look = createLooks(query)
+  const look = createLooks(query, searchMs)
   let unread = 0
   try {
     for await (const {day, items} of filteredDays(directory, catalogue, query)) {
@@ -93,16 +95,18 @@ async function sift(day: string, pattern: SearchPattern): Promise<Map<string, Si
 }
 
 /** Looks into screen files in a process of its own, which is there from the first look to the end. */
-function createLooks(pattern: SearchPattern) {
-  const deadline = performance.now() + TIMEOUT_MS
+function createLooks(pattern: SearchPattern, searchMs: number) {
+  const deadline = performance.now() + searchMs
   const {text, regex, ignoreCase} = pattern
   let helper: Helper<SearchRequest, SearchAnswer> | undefined
   return {
     async at(items: Listed[]): Promise<RecordingHit[]> {
-      helper ??= startHelper<SearchRequest, SearchAnswer>('search-process', HEAP_MEGABYTES)
+      helper ??= startHelper<SearchRequest, SearchAnswer>('search-process', helperOptions)
       const paths = items.map(item => item.paths.screen)
       const request = {pattern: {text, regex, ignoreCase}, paths, most: LINES_A_RECORDING}
-      const found = await helper.ask(request, Math.max(1, deadline - performance.now())).catch(tooLong)
+      const found = await helper.ask(request, Math.max(1, deadline - performance.now())).catch(error => {
+        throw isTimeout(error) ? tooLong(searchMs, error) : error
+      })
       return items.flatMap(({summary}, i) =>
         (found[i] ?? []).map(({ms, text: line}) => ({recording: summary, ms, line})),
       )
@@ -111,13 +115,11 @@ function createLooks(pattern: SearchPattern) {
   }
 }
 
-function tooLong(error: unknown): never {
-  if (!isTimeout(error)) throw error
-  throw problem('timeout', `the search took longer than ${TIMEOUT_MS / 1000} s`, {
+const tooLong = (searchMs: number, cause: unknown): Error =>
+  problem('timeout', `the search took longer than ${searchMs / 1000} s`, {
     hint: 'narrow it by user, host or time, or look for something simpler',
-    cause: error,
+    cause,
   })
-}
 
 /** Lets a few searches run, a few more wait, and refuses the rest. */
 function createTurns() {

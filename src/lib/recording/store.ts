@@ -41,6 +41,8 @@ export interface RecordingStoreOptions {
   onDamage?: (sid: string, error: unknown) => void
   /** Makes a recording searchable as soon as it is sealed; otherwise the first search does. */
   indexWhenSealed?: boolean
+  /** A search that takes longer is ended. Default 10 s: somebody waits for it. */
+  searchMs?: number
   /** Told of a recording whose step failed for want of disk, or the like: nobody may ever end it. */
   onFailed?: (sid: string) => void
 }
@@ -88,10 +90,12 @@ export interface RecordingStore extends RecordingSink, RecordingSearch {
 }
 
 const DAY_MS = 86_400_000
+const SEARCH_MS = 10_000
 
 /** Opens the store, creating its directory. Errors of the disk are `store_failed`. */
 export async function openRecordingStore(options: RecordingStoreOptions): Promise<RecordingStore> {
-  const {directory, now = Date.now, signHead, onDamage, onFailed, indexWhenSealed = false} = options
+  const {directory, now = Date.now, signHead, onDamage, onFailed} = options
+  const {indexWhenSealed = false, searchMs = SEARCH_MS} = options
   await storeStep(() => ensurePrivateDirectory(directory))
   const live = new Map<string, LiveRecording>()
   /** Recordings begun here, by when they began, until they have their end. */
@@ -100,7 +104,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   const catalogue = createCatalogue({now, onDamage})
   const isLive = (sid: string): boolean => live.has(sid)
   const indexer = createScreenIndexer({directory, catalogue, isLive, onDamage})
-  const {search} = createRecordingSearch({directory, catalogue, indexer, isLive})
+  const {search} = createRecordingSearch({directory, catalogue, indexer, isLive, searchMs})
   const removal = {directory, signHead, catalogue, indexer, inOrder}
 
   const makeSearchable = async (paths: RecordingPaths): Promise<void> => {

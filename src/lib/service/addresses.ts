@@ -54,6 +54,15 @@ export function publicSshAddress({proxy}: Config): string | undefined {
   return port === 0 ? formatAddress({host, port}).replace(/:0$/, '') : formatAddress({host, port})
 }
 
+/** `host:port` by which other machines reach a port of this one: as told, where it listens, or its first address. */
+export function machineAddress(advertised: string | undefined, {host, port}: Address): string {
+  const own = Object.values(networkInterfaces())
+    .flatMap(list => list ?? [])
+    .find(({internal, address}) => !internal && !address.startsWith('fe80:'))
+  const reached = isWildcard(host) ? (own?.address ?? '127.0.0.1') : host
+  return formatAddress({host: advertised ?? reached, port})
+}
+
 /** Every name and address this machine answers to as the proxy: principals of its host certificate. */
 export function proxyNames(config: Config, clusterName: string): string[] {
   const {proxy, nodename, advertiseIp} = config

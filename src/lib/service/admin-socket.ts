@@ -16,9 +16,12 @@ export const startAdminSocket = async (
   serve: (connection: Socket) => void,
 ): Promise<AdminSocket> => listenOn(await claimAdminSocket(dataDir), serve)
 
-/** Shows that a service without the auth role runs on the data directory. Throws `already_running`. */
-export const startPresenceSocket = async (dataDir: string): Promise<AdminSocket> =>
-  listenOn(await claimPresenceSocket(dataDir), connection => connection.destroy())
+/**
+ * Shows that a service without the auth role runs on the data directory, and says how it fares to whoever connects. Throws
+ * `already_running`.
+ */
+export const startPresenceSocket = async (dataDir: string, words: () => string): Promise<AdminSocket> =>
+  listenOn(await claimPresenceSocket(dataDir), connection => connection.end(words()))
 
 async function listenOn(path: string, serve: (connection: Socket) => void): Promise<AdminSocket> {
   const connections = new Set<Socket>()

@@ -53,7 +53,7 @@ async function serveMachines(part: Part, room: AuthRoom): Promise<ClusterServer>
   const server = await startClusterServer({
     ...{listen: config.auth.listen, service: room.service, clusterName: config.auth.clusterName, now},
     tls: await ownCertificate(part, room),
-    serveUser: room.serve,
+    ...{serveUser: room.serve, carried: room.carried},
     userOf: (certificate, address) =>
       userOfCertificate(certificate, {authorities: authorities.publicKeys('user'), address, now: now()}),
     log: logger,

@@ -6,8 +6,10 @@ import {
   type AuthService,
   askRoot,
   type Caller,
+  type Carried,
   createApiServer,
   createAuthService,
+  createCarried,
   createCompletion,
   createRetention,
   createSessionHolders,
@@ -38,6 +40,8 @@ export interface AuthRoomOptions {
 export interface AuthRoom {
   service: AuthService
   authorities: Authorities
+  /** Whose connections proxies carry to the port for other machines. */
+  carried: Carried
   /** Serves its API on a connected stream to a caller whose name the stream vouches for. */
   serve(stream: Duplex, caller: Caller): void
   /** Begins, in the background, to complete what earlier processes left of their sessions, and to prune recordings. */
@@ -54,11 +58,11 @@ export async function openAuth(options: AuthRoomOptions): Promise<AuthRoom> {
   const {logger} = options
   const resources = createResources()
   try {
-    const {service, authorities, completion, retention} = await openService(options, resources.add)
+    const {service, authorities, carried, completion, retention} = await openService(options, resources.add)
     const server = createApiServer(service, logger)
     resources.add('API', server.close)
     return {
-      ...{service, authorities},
+      ...{service, authorities, carried},
       serve: server.attach,
       completeSessions: () => {
         void completion
@@ -78,7 +82,10 @@ async function openService(
   {config, logger, version, now, webUrl, address}: AuthRoomOptions,
   opened: (name: string, close: () => Promise<unknown>) => void,
 ): Promise<
-  Pick<AuthRoom, 'service' | 'authorities'> & {completion: SessionCompletion; retention: Retention}
+  Pick<AuthRoom, 'service' | 'authorities' | 'carried'> & {
+    completion: SessionCompletion
+    retention: Retention
+  }
 > {
   const {dataDir, auth} = config
   const {clusterName} = auth
@@ -114,6 +121,7 @@ async function openService(
     sign: authorities.signAuditStatement,
   })
   opened('retention of recordings', retention.close)
+  const carried = createCarried(now)
   const service = createAuthService({
     settings: {
       clusterName,
@@ -132,13 +140,13 @@ async function openService(
         disconnectExpiredCert: auth.disconnectExpiredCert,
       },
     },
-    ...{backend, authorities, recordings, now},
+    ...{backend, authorities, recordings, carried, now},
     audit: {emit: completion.emit, query: audit.query, head: audit.head},
     publicUrl: announced => webUrl() ?? promisedUrl(config) ?? announced ?? guessedUrl(config),
     authAddress: () => address() ?? formatAddress(config.auth.listen),
     establishTrust: askRoot(now),
   })
-  return {service, authorities, completion, retention}
+  return {service, authorities, carried, completion, retention}
 }
 
 /** What the configuration promises users, where the web runs elsewhere. */

@@ -1,5 +1,6 @@
 import {createServer} from 'node:http'
 import {type Address, formatAddress} from '../config/index.js'
+import type {Health} from './health.js'
 import {listening} from './listening.js'
 
 export interface Diagnostics {
@@ -9,14 +10,13 @@ export interface Diagnostics {
 
 /**
  * Plain HTTP for whoever watches the process: `/healthz` is 200 while it lives, `/readyz` 200 while it takes new
- * sessions and 503 before and after. Nothing else is said there.
+ * sessions and 503 otherwise, with how its roles fare where their auth service is elsewhere. Nobody is named there.
  */
-export async function startDiagnostics(listen: Address, ready: () => boolean): Promise<Diagnostics> {
+export async function startDiagnostics(listen: Address, health: Pick<Health, 'told'>): Promise<Diagnostics> {
   const server = createServer({requestTimeout: 5000, headersTimeout: 5000}, (request, response) => {
-    const up = request.url === '/healthz' ? true : request.url === '/readyz' ? ready() : undefined
-    const status = up === undefined ? 404 : up ? 200 : 503
+    const [status, body] = answer(request.url, health)
     response.writeHead(status, {'content-type': 'application/json'})
-    response.end(`${JSON.stringify({status: up === undefined ? 'not found' : up ? 'ok' : 'not ready'})}\n`)
+    response.end(`${JSON.stringify(body)}\n`)
   })
   server.maxConnections = 64
   await listening(
@@ -41,4 +41,11 @@ export async function startDiagnostics(listen: Address, ready: () => boolean): P
         server.closeAllConnections()
       }),
   }
+}
+
+function answer(url: string | undefined, health: Pick<Health, 'told'>): [number, object] {
+  if (url === '/healthz') return [200, {status: 'ok'}]
+  if (url !== '/readyz') return [404, {status: 'not found'}]
+  const {status, roles} = health.told()
+  return [status === 'ok' ? 200 : 503, {status, ...(roles.length > 0 && {roles})}]
 }

@@ -1,12 +1,13 @@
 import {randomUUID} from 'node:crypto'
-import {networkInterfaces, userInfo} from 'node:os'
+import {userInfo} from 'node:os'
 import {type Address, type Config, formatAddress} from '../config/index.js'
 import {type Node, startHostNode} from '../node/index.js'
 import type {SessionHub} from '../session/index.js'
 import {signerFromKey} from '../sshcert/index.js'
 import {acceptTransport, keepTunnel} from '../tunnel/index.js'
+import {machineAddress} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
-import {isWildcard, listening} from './listening.js'
+import {listening} from './listening.js'
 import type {Part} from './part.js'
 
 /** Starts the node of this machine. @throws config_invalid where it cannot listen, and what the auth service says */
@@ -21,6 +22,9 @@ export async function startNodePart(part: Part, link: AuthLink, hub: SessionHub)
     startHostNode({
       ...{hostId, version, now, listen, labels, commandLabels, permitUserEnv},
       auth: link.as('node'),
+      clusterName: link.cluster.clusterName,
+      recording: () => link.recording('node'),
+      ...link.beginning?.('node'),
       hub,
       nodename: config.nodename,
       advertise: address => advertisedAddress(config, address),
@@ -66,8 +70,5 @@ function openTunnel(
  */
 function advertisedAddress({advertiseIp, joining}: Config, {host, port}: Address): string | undefined {
   if (joining.proxyServers.length > 0 && advertiseIp === undefined) return undefined
-  const own = Object.values(networkInterfaces())
-    .flatMap(list => list ?? [])
-    .find(({internal, address}) => !internal && !address.startsWith('fe80:'))
-  return formatAddress({host: advertiseIp ?? (isWildcard(host) ? (own?.address ?? '127.0.0.1') : host), port})
+  return machineAddress(advertiseIp, {host, port})
 }

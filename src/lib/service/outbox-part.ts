@@ -4,6 +4,12 @@ import type {SessionRecording} from '../config/index.js'
 import {createOutbox, type Outbox} from '../outbox/index.js'
 import type {Part} from './part.js'
 
+export interface RoleOutbox {
+  api: SystemApi
+  status: Outbox['status']
+  capBytes: number
+}
+
 /**
  * The auth API of a role whose auth service is on another machine: what the role reports goes to the disk of this one
  * first, and is delivered when that can be. @throws store_failed
@@ -13,18 +19,23 @@ export async function withOutbox(
   role: JoinRole,
   api: SystemApi,
   recording: SessionRecording,
-): Promise<SystemApi> {
+): Promise<RoleOutbox> {
+  const capBytes = config.spoolBytes
   const outbox = await createOutbox({
     directory: join(config.dataDir, 'outbox', role),
     auth: api,
-    capBytes: config.spoolBytes,
+    capBytes,
     sync: recording.endsWith('-sync'),
     now,
     log: logger.child({outbox: role}),
   })
   resources.add(`outbox of the ${role}`, () => outbox.close(drain.milliseconds))
   const {emit, beginRecording, appendRecording, sealRecording} = outbox
-  return {...waking(api, outbox), emit, beginRecording, appendRecording, sealRecording}
+  return {
+    api: {...waking(api, outbox), emit, beginRecording, appendRecording, sealRecording},
+    status: outbox.status,
+    capBytes,
+  }
 }
 
 /** Whatever auth answers shows that it can be told what waits. */

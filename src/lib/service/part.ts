@@ -1,5 +1,6 @@
 import type {Logger} from 'pino'
 import type {Config} from '../config/index.js'
+import type {Health} from './health.js'
 import type {Resources} from './resources.js'
 
 /** What every role of a process is started with. */
@@ -12,6 +13,7 @@ export interface Part {
   resources: Resources
   /** UUID of this machine. */
   hostId: string
+  health: Health
   /** Set when the service begins to stop: how long sessions may go on. */
   drain: {milliseconds: number}
 }

@@ -7,6 +7,7 @@ import {proxyNames} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
 import {listening} from './listening.js'
 import type {Part} from './part.js'
+import {keepPlace} from './proxy-place.js'
 
 /** Starts the SSH front. `webPorts` are those of this machine that nobody is led to. */
 export async function startProxyPart(
@@ -24,7 +25,8 @@ export async function startProxyPart(
     ],
     startProxy({
       listen: config.proxy.listen,
-      names: proxyNames(config, clusterName),
+      // By its UUID it is asked for sessions that it holds.
+      names: [...proxyNames(config, clusterName), hostId],
       hostId,
       proxyId: config.nodename,
       mode: recording,
@@ -35,6 +37,7 @@ export async function startProxyPart(
       maxConnections: config.limits.maxConnections,
       algorithms: config.algorithms,
       auth: link.as('proxy'),
+      ...link.beginning?.('proxy'),
       hub,
       serveApi: link.serveApi,
       tunnelListen: config.proxy.tunnelListen,
@@ -45,6 +48,7 @@ export async function startProxyPart(
     }),
   )
   resources.add('proxy', () => proxy.close(drain.milliseconds))
+  resources.add('place of the proxy', keepPlace(part, link, proxy.address))
   if (link.hostNames) resources.add('spare host certificates', keepSpares(part, proxy, link.hostNames))
   return proxy
 }

@@ -1,23 +1,15 @@
-import type {Duplex} from 'node:stream'
-import {isDeepStrictEqual} from 'node:util'
+import type {Socket} from 'node:net'
 import {namesOf} from '../access/index.js'
-import {
-  type ClusterClient,
-  type ClusterFollower,
-  createClusterClient,
-  followCluster,
-  type HostCertificates,
-  type JoinRole,
-  type SystemApi,
-  withoutAuth,
-} from '../auth/index.js'
+import type {JoinRole, SystemApi} from '../auth/index.js'
 import type {Address} from '../config/index.js'
+import {createRetries} from '../durable/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {type AuthLink, dial} from './auth-link.js'
-import {joined, withAnswer} from './joined.js'
-import {currentCertificate, keepIdentity, type MachineIdentity, publicKeyOf} from './machine-identity.js'
-import {withOutbox} from './outbox-part.js'
+import {joined} from './joined.js'
+import {createIdentity, type KeptIdentity} from './kept-identity.js'
+import {currentCertificate, publicKeyOf} from './machine-identity.js'
 import type {Part} from './part.js'
+import {openRole, type RoleLink} from './role-link.js'
 
 const hour = 3_600_000
 /** A certificate lives for 90 days, see `machineTtlMilliseconds`: a third of them is over. */
@@ -38,6 +30,11 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
   const identity = createIdentity(part, await joined(part, roles))
   const links = new Map<JoinRole, RoleLink>()
   for (const role of roles) links.set(role, await openRole(part, identity, role))
+  const untold = createRetries({
+    onProblem: error =>
+      logger.warn({error: problemLine(asProblem(error))}, 'the auth service was not told of the web port'),
+  })
+  resources.add('what the auth service has to be told', untold.close)
   const linkOf = (role: JoinRole): RoleLink => {
     const link = links.get(role)
     if (!link) throw problem('internal', `this process is no ${role}`)
@@ -53,19 +50,26 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
   return {
     cluster: {clusterName, recording, checkHostKeys, keepAliveMilliseconds},
     as: role => linkOf(role).api,
+    recording: role => linkOf(role).follower.state().recording,
+    beginning: role => {
+      const {hostKeys, knownLocks} = linkOf(role)
+      return {hostKeys, ...(knownLocks && {knownLocks})}
+    },
     web: {as: ({address}) => linkOf('proxy').client.anonymous(address)},
     hostNames: () => linkOf('proxy').follower.state().hosts.map(namesOf),
     announce(webUrl) {
-      linkOf('proxy')
-        .api.announceProxy({webUrl})
-        .catch(error =>
-          logger.warn(
-            {error: problemLine(asProblem(error))},
-            'the auth service was not told of the web port',
-          ),
-        )
+      void untold.add(() => linkOf('proxy').api.announceProxy({webUrl}))
     },
-    dialAuth: () => dialFirst(config.joining.authServers),
+    async dialAuth(address) {
+      const socket = await dialFirst(config.joining.authServers)
+      try {
+        await linkOf('proxy').api.vouchConnection({port: socket.localPort ?? 0, address})
+        return socket
+      } catch (error) {
+        socket.destroy()
+        throw error
+      }
+    },
     serveApi(stream, _caller, proof) {
       linkOf('proxy')
         .client.passOn(stream, proof)
@@ -77,7 +81,7 @@ export async function openRemoteAuth(part: Part): Promise<AuthLink> {
   }
 }
 
-async function dialFirst(servers: readonly Address[]): Promise<Duplex> {
+async function dialFirst(servers: readonly Address[]): Promise<Socket> {
   let failure: unknown
   for (const server of servers) {
     try {
@@ -87,69 +91,6 @@ async function dialFirst(servers: readonly Address[]): Promise<Duplex> {
     }
   }
   throw failure
-}
-
-/** One role of this machine and its way to the auth service. */
-interface RoleLink {
-  client: ClusterClient
-  follower: ClusterFollower
-  api: SystemApi
-}
-
-async function openRole(part: Part, identity: KeptIdentity, role: JoinRole): Promise<RoleLink> {
-  const {config, hostId, logger, now, resources} = part
-  const client = createClusterClient({
-    servers: config.joining.authServers,
-    credentials: () => identity.credentials(role),
-    now,
-  })
-  resources.add(`connection to auth as ${role}`, client.close)
-  const {recording} = await client.api.ping()
-  const told = await withOutbox(part, role, client.api, recording)
-  const follower = await followCluster({
-    api: told,
-    onState: ({machineAuthorities}) =>
-      void identity
-        .believe(machineAuthorities)
-        .catch(error => logger.error({err: error}, 'the authorities of the cluster are not kept')),
-    ...{log: logger, now},
-  })
-  resources.add(`state of the cluster as ${role}`, follower.close)
-  const api = withoutAuth(told, follower, {kind: 'system', role, hostId})
-  return {client, follower, api}
-}
-
-interface KeptIdentity {
-  credentials(role: JoinRole): {
-    own: {key: string; certificate: string}
-    authorities: string[]
-    clusterName: string
-  }
-  current(): MachineIdentity
-  take(answer: HostCertificates): Promise<void>
-  /** Other authorities, PEM, from now on: there are two while they are rotated. */
-  believe(authorities: string[]): Promise<void>
-}
-
-function createIdentity({config}: Part, first: MachineIdentity): KeptIdentity {
-  let identity = first
-  return {
-    current: () => identity,
-    credentials(role) {
-      const certificate = identity.certificates.find(one => one.role === role)?.certificate ?? ''
-      const {key, authorities, clusterName = ''} = identity
-      return {own: {key, certificate}, authorities, clusterName}
-    },
-    take(answer) {
-      identity = withAnswer(identity, answer)
-      return keepIdentity(config.dataDir, identity)
-    },
-    async believe(authorities) {
-      if (authorities.length === 0 || isDeepStrictEqual(authorities, identity.authorities)) return
-      identity = {...identity, authorities}
-      await keepIdentity(config.dataDir, identity)
-    },
-  }
 }
 
 /** Looks once an hour, and at once, whether a certificate should be renewed. Returns how to stop. */

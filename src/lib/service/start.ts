@@ -10,6 +10,7 @@ import {type AuthLink, localLink} from './auth-link.js'
 import {startAdministration, startAuthPart} from './auth-part.js'
 import {addressesFile, prepareDataDir} from './data-dir.js'
 import {startDiagnostics} from './diagnostics.js'
+import {createHealth} from './health.js'
 import {hostUuid} from './host-uuid.js'
 import {startHubPart} from './hub-part.js'
 import {startNodePart} from './node-part.js'
@@ -51,20 +52,20 @@ export async function startService({
   await prepareDataDir(config.dataDir)
   const resources = createResources()
   const hostId = await hostUuid(config.dataDir)
-  const part: Part = {config, logger, version, now, resources, hostId, drain: {milliseconds: 0}}
-  let ready = false
+  const health = createHealth()
+  const part: Part = {config, logger, version, now, resources, hostId, health, drain: {milliseconds: 0}}
   try {
-    const diagnostics = await startDiagnosticsPart(part, () => ready)
+    const diagnostics = await startDiagnosticsPart(part)
     const {addresses: roles, begin, reach} = await startRoles(part)
     const addresses = {...roles, ...diagnostics}
     await writeFiles(part, addresses)
-    ready = true
+    health.open = true
     begin()
     return {
       addresses,
       reload: next => takeOver(reach, config, next),
       async close(milliseconds) {
-        ready = false
+        health.open = false
         part.drain.milliseconds = milliseconds
         await resources.close(logger)
       },
@@ -75,9 +76,9 @@ export async function startService({
   }
 }
 
-async function startDiagnosticsPart({config, resources}: Part, ready: () => boolean) {
+async function startDiagnosticsPart({config, health, resources}: Part) {
   if (!config.diagnostics) return {}
-  const diagnostics = await startDiagnostics(config.diagnostics, ready)
+  const diagnostics = await startDiagnostics(config.diagnostics, health)
   resources.add('diagnostics', diagnostics.close)
   return {diagnostics: diagnostics.address}
 }
@@ -112,7 +113,8 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
 }
 
 async function joinAuth(part: Part): Promise<AuthLink> {
-  const presence = await startPresenceSocket(part.config.dataDir)
+  const {config, health} = part
+  const presence = await startPresenceSocket(config.dataDir, () => `${JSON.stringify(health.told())}\n`)
   part.resources.add('presence', presence.close)
   return openRemoteAuth(part)
 }

@@ -41,8 +41,8 @@ export interface AcceptedClient<Verdict> {
 }
 
 export interface Judgement<Verdict> {
-  /** The user name is a login, which the certificate has to carry. */
-  principal: boolean
+  /** Whether the user name is a login, which the certificate has to carry. */
+  principal(username: string): boolean
   /** @throws why the client may not come in */
   judge(username: string, identity: Identity): Verdict | Promise<Verdict>
 }
@@ -67,7 +67,7 @@ export async function acceptClient<Verdict>(
       checkCertificate(certificate, {
         kind: 'user',
         authorities: userAuthorities,
-        ...(principal && {principal: username}),
+        ...(principal(username) && {principal: username}),
         now: settings.now(),
         remoteAddress: ends.remoteIp,
       })
@@ -113,20 +113,38 @@ export interface Entrance {
 export async function admitClient(
   settings: DoorSettings,
   newcomer: Newcomer,
-  {host, decide}: Entrance,
+  entrance: Entrance,
 ): Promise<AdmittedClient> {
-  const {connection, username, identity, certificate, verdict} = await acceptClient(settings, newcomer, {
-    principal: true,
-    async judge(login, claimed) {
-      const decision = await decide(login, claimed)
-      if (decision.allowed) return decision
-      throw problem('access_denied', `access to ${host} as ${login} denied: ${decision.reason}`)
-    },
+  const accepted = await acceptClient(settings, newcomer, {
+    principal: () => true,
+    judge: (login, identity) => judgeLogin(entrance, login, identity),
   })
-  return {
-    ...{connection, identity, certificate},
-    login: username,
-    options: permitted(verdict.options, certificate),
-    reason: verdict.reason,
-  }
+  return admitted(accepted)
 }
+
+type Allowed = Extract<AccessDecision, {allowed: true}>
+
+/** @throws access_denied, host_not_found */
+export async function judgeLogin(
+  {host, decide}: Entrance,
+  login: string,
+  identity: Identity,
+): Promise<Allowed> {
+  const decision = await decide(login, identity)
+  if (decision.allowed) return decision
+  throw problem('access_denied', `access to ${host} as ${login} denied: ${decision.reason}`)
+}
+
+/** Who has logged in, with what role and certificate both allow. */
+export const admitted = ({
+  connection,
+  username,
+  identity,
+  certificate,
+  verdict,
+}: AcceptedClient<Allowed>): AdmittedClient => ({
+  ...{connection, identity, certificate},
+  login: username,
+  options: permitted(verdict.options, certificate),
+  reason: verdict.reason,
+})

@@ -12,40 +12,58 @@ export interface ConnectionWatchOptions {
   now: () => number
   /** Milliseconds that no setting of the clock changes; only differences count. */
   monotonic?: () => number
-  /** Called once, not in the call that starts the watch,, with the reason for the user. */
+  /** Called once, not in the call that starts the watch, with the reason for the user. */
   onOver(error: SallyportError): void
 }
 
 export interface ConnectionWatch {
   /** Bytes passed. Cheap: called for each chunk. */
   touch(): void
+  /** No more seconds without a byte than these from now on, if it may be more; 0 changes nothing. */
+  tighten(idleSeconds: number): void
   stop(): void
 }
 
 /** Ends connections that nobody uses any more, and those whose certificate has expired. */
 export function watchConnection(options: ConnectionWatchOptions): ConnectionWatch {
-  const {idleSeconds, expires = Number.POSITIVE_INFINITY, now, onOver} = options
+  const {expires = Number.POSITIVE_INFINITY, now, onOver} = options
   const {monotonic = () => performance.now()} = options
+  let {idleSeconds} = options
+  let stopped = false
   let lastActivity = monotonic()
   let timer: NodeJS.Timeout | undefined
 
+  const over = (error: SallyportError): void => {
+    stopped = true
+    onOver(error)
+  }
   const look = (): void => {
     const untilExpiry = expires - now()
-    if (untilExpiry <= 0) return onOver(expired())
+    if (untilExpiry <= 0) return over(expired())
     const patience = idleSeconds > 0 ? idleSeconds * 1000 : Number.POSITIVE_INFINITY
     const untilIdle = lastActivity + patience - monotonic()
-    if (untilIdle <= 0) return onOver(idle(idleSeconds))
+    if (untilIdle <= 0) return over(idle(idleSeconds))
     lookAgain(Math.min(untilExpiry, untilIdle, maxSleepMilliseconds))
   }
   const lookAgain = (milliseconds: number): void => {
     timer = setTimeout(look, Math.ceil(milliseconds)).unref()
+  }
+  const stop = (): void => {
+    stopped = true
+    clearTimeout(timer)
   }
   lookAgain(0)
   return {
     touch() {
       lastActivity = monotonic()
     },
-    stop: () => clearTimeout(timer),
+    tighten(seconds) {
+      if (stopped || seconds === 0 || (idleSeconds > 0 && idleSeconds <= seconds)) return
+      idleSeconds = seconds
+      clearTimeout(timer)
+      lookAgain(0)
+    },
+    stop,
   }
 }
 

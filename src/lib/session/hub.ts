@@ -43,13 +43,34 @@ export async function startSessionHub(options: HubOptions): Promise<SessionHub> 
       log.warn({...fields, error: problemLine(asProblem(error))}, message)
   const mayDraw = drawingBudget(monotonic)
 
-  await auth.dropTrackers(heldBy).catch(warn('sessions of an earlier process are not forgotten'))
+  /** The auth service does not know what is true here. */
+  let isBehind = false
+  let areForgotten = false
+  const forgetOthers = async (): Promise<void> => {
+    if (areForgotten) return
+    await auth.dropTrackers(heldBy)
+    areForgotten = true
+  }
+  const catchUp = async (): Promise<void> => {
+    isBehind = false
+    await forgetOthers().catch(notForgotten)
+    for (const party of parties.values()) party.renew()
+  }
+  const notForgotten = (error: unknown): void => {
+    isBehind = true
+    warn('sessions of an earlier process are not forgotten')(error)
+  }
+  await forgetOthers().catch(notForgotten)
   const following = followState({
     watch: request => auth.watchEndings(request),
     onState(endings) {
+      if (isBehind) void catchUp()
       for (const {sid, by, reason} of endings) parties.get(sid)?.end(by, reason)
     },
-    onBlind: warn('sessions cannot be ended from elsewhere for a while'),
+    onBlind(error) {
+      isBehind = true
+      warn('sessions cannot be ended from elsewhere for a while')(error)
+    },
     signal: stop.signal,
   })
   const timer = setInterval(() => {

@@ -4,9 +4,10 @@ export {
   type AdmittedClient,
   acceptClient,
   admitClient,
+  admitted,
   type DoorSettings,
+  judgeLogin,
 } from './admit.js'
-export type {Seat} from './audience.js'
 export {
   type ClientEnd,
   clientEnd,
@@ -25,6 +26,14 @@ export {
 export {hostedRecord} from './hosted-record.js'
 export {type SessionHub, startSessionHub} from './hub.js'
 export {identityOf} from './identity.js'
+export {
+  askPermit,
+  type JoinableHost,
+  type JoiningClient,
+  parseJoin,
+  seatClient,
+} from './joining.js'
+export {explainOn, finishChannel} from './last-words.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
 export {
   auditedPort,
@@ -47,7 +56,6 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './requests.js'
-export {leaveScreen} from './screen-paint.js'
 export {
   type ClientSessions,
   clientConnection,

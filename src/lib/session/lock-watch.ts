@@ -31,19 +31,22 @@ export interface LockWatch {
 
 export interface LockWatchOptions {
   auth: Pick<AuthApi, 'watchLocks'>
+  /** As they were known last, where nobody can say which are in force now. */
+  knownLocks?: readonly Lock[]
   log: Log
   /** Unix ms. */
   now: () => number
 }
 
 /** Follows the locks of the cluster. Resolves when they are known: nobody is let in before. */
-export async function startLockWatch({auth, log, now}: LockWatchOptions): Promise<LockWatch> {
+export async function startLockWatch(options: LockWatchOptions): Promise<LockWatch> {
+  const {auth, knownLocks, log, now} = options
   const stop = new AbortController()
   const all = new Set<Watched>()
-  let locks: readonly Lock[] = []
+  let locks: readonly Lock[] = knownLocks ?? []
   /** Why nobody can say which locks are in force. */
-  let blind: SallyportError | undefined
-  let started = false
+  let blind = knownLocks && nobodyKnows()
+  let started = knownLocks !== undefined
 
   const refusal = (subject: LockSubject, strictness: Strictness): SallyportError | undefined => {
     const inForce = locks.filter(({expires}) => expires === undefined || expires > now())
@@ -76,15 +79,13 @@ export async function startLockWatch({auth, log, now}: LockWatchOptions): Promis
       },
       onBlind(error) {
         log.warn({error: problemLine(asProblem(error))}, 'the locks in force are not known')
-        blind = problem('unavailable', 'nobody can say which locks are in force', {
-          hint: 'try again in a moment',
-          cause: error,
-        })
+        blind = nobodyKnows(error)
         reject(error)
         if (started) lookAtAll()
         else stop.abort()
       },
     })
+    if (started) resolve()
   })
   started = true
   return {
@@ -100,6 +101,9 @@ export async function startLockWatch({auth, log, now}: LockWatchOptions): Promis
     },
   }
 }
+
+const nobodyKnows = (cause?: unknown): SallyportError =>
+  problem('unavailable', 'nobody can say which locks are in force', {hint: 'try again in a moment', cause})
 
 /** What a connection to the proxy itself can be locked by: who it is. */
 export const personOf = ({user, roles}: Identity): LockSubject => ({user, roles, logins: [], nodes: []})

@@ -66,6 +66,8 @@ export interface ClientConnection {
   place(): GuardedPlace | undefined
   /** What the sessions still have to deliver and to record comes first. */
   hangUp(): Promise<void>
+  /** No more seconds without a byte than these, if it may be more. */
+  tighten(idleSeconds: number): void
   /** For a client that ends by others' hands from now on. */
   stopWatching(): void
   /** To be called in the turn in which the client was admitted. */
@@ -128,6 +130,7 @@ export function clientConnection(settings: ClientSettings): ClientConnection {
     track: work.track,
     place: () => place,
     hangUp,
+    tighten: watch.tighten,
     stopWatching: watch.stop,
     serve(services) {
       sessions = services.sessions

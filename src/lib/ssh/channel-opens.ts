@@ -24,8 +24,11 @@ export interface ChannelOpen {
   type: string
   /** Type-specific data, a copy. */
   data: Buffer
-  /** @throws protocol_error when the connection has ended, or the open was decided before */
-  accept(): Channel
+  /**
+   * @param answer type-specific data of the confirmation (RFC 4254 §5.1); whoever expects none passes over it
+   * @throws protocol_error when the connection has ended, or the open was decided before
+   */
+  accept(answer?: Buffer): Channel
   reject(reason: number, description: string): void
 }
 
@@ -76,7 +79,9 @@ export function ownOpens(
       const localId = reader.u32()
       const remote = readRemoteEnd(reader)
       const {type, resolve} = take(localId)
-      resolve(add(type, localId, remote))
+      const channel = add(type, localId, remote)
+      channel.answer = Buffer.from(reader.rest())
+      resolve(channel)
     },
     receiveRefusal(reader) {
       const [localId, reason, description] = [reader.u32(), reader.u32(), reader.string()]
@@ -121,10 +126,10 @@ export function peerOpens({send, accept, hasRoom, handler}: PeerOpensOptions): P
     }
     return {
       ...{type, data},
-      accept() {
+      accept(answer) {
         if (!decide()) throw problem('protocol_error', 'the channel cannot be opened any more')
         const {channel, localId} = accept(type, remote)
-        send(confirmation(remote.remoteId, localId))
+        send(confirmation(remote.remoteId, localId, answer))
         return channel
       },
       reject(reason, description) {
@@ -154,13 +159,14 @@ function readRemoteEnd(reader: WireReader): RemoteEnd {
   return {remoteId, remoteWindow, remoteMaxPacket: Math.min(maxPacket, maxPacketSize)}
 }
 
-const confirmation = (remoteId: number, localId: number): Buffer =>
+const confirmation = (remoteId: number, localId: number, answer: Buffer = Buffer.alloc(0)): Buffer =>
   new WireWriter()
     .u8(message.channelOpenConfirmation)
     .u32(remoteId)
     .u32(localId)
     .u32(windowSize)
     .u32(maxPacketSize)
+    .raw(answer)
     .finish()
 
 const refusal = (remoteId: number, reason: number, description: string): Buffer =>

@@ -59,6 +59,8 @@ export class Channel extends PeerStream implements Sender {
   onRequest: ((request: ChannelRequest) => void) | undefined
   /** Called once when the peer has closed the channel or the connection is gone; unread data is still readable. */
   onClosed: (() => void) | undefined
+  /** Type-specific data with which the peer accepted the channel, where it was opened from here. */
+  answer: Buffer = Buffer.alloc(0)
   /** The peer will send no more data (EOF or CLOSE was received). */
   remoteEnded = false
   /**

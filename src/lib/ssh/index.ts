@@ -10,7 +10,15 @@ export {type ConnectOptions, connect} from './client.js'
 export type {SshConnection} from './connection.js'
 export type {GlobalAnswer, GlobalRequest} from './global-requests.js'
 export type {HostIdentity, PresentedHostKey} from './host-keys.js'
+export {
+  type HostKeyStore,
+  type HostKeys,
+  type KeptIdentity,
+  keptIdentities,
+  pemOf,
+} from './kept-host-keys.js'
 export {openFailure} from './messages.js'
+export {peerText} from './peer-text.js'
 export type {RekeyLimits} from './rekey-policy.js'
 export {type AcceptedConnection, type AcceptOptions, acceptConnection} from './server.js'
 export {nativeCiphersAvailable} from './ssh2-protocol.js'

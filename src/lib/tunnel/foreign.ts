@@ -15,6 +15,17 @@ export interface ForeignDial extends Transport {
   port: number
 }
 
+/** The channel request by which a leaf says why it ends the way: string reason. */
+export const foreignEndRequest = 'end@sallyport'
+
+/** What the leaf's roles demand of a connection that ends at the root: nobody else can see to it. */
+export interface ForeignTerms {
+  /** Sessions at a time; 0 is no limit. */
+  maxSessions: number
+  /** Seconds; 0 is never. */
+  idleTimeoutSeconds: number
+}
+
 const maxCertificateBytes = 64 * 1024
 const maxNameBytes = 255
 
@@ -45,4 +56,14 @@ export function readForeignDial(data: Buffer): ForeignDial {
   const transport = {remoteAddress: readAddress(reader), localAddress: readAddress(reader)}
   reader.end()
   return {certificate, ...(login !== '' && {login}), ...rest, ...transport}
+}
+
+/** Data of the confirmation of the channel: `uint32 sessions, uint32 idle seconds`. */
+export const writeForeignTerms = ({maxSessions, idleTimeoutSeconds}: ForeignTerms): Buffer =>
+  new WireWriter().u32(maxSessions).u32(idleTimeoutSeconds).finish()
+
+/** What follows is for later. @throws protocol_error where there are no terms: they could not be kept */
+export function readForeignTerms(data: Buffer): ForeignTerms {
+  const reader = new WireReader(data)
+  return {maxSessions: reader.u32(), idleTimeoutSeconds: reader.u32()}
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {labelsMatch, matchesPattern} from '../../../src/lib/access/labels.js'
 import {expand} from '../../../src/lib/access/templates.js'
+import {leastProcessorTime} from '../../support/processor-time.js'
 
 describe('labels match', () => {
   test.each([
@@ -63,9 +64,10 @@ test('a glob matches exactly what begins and ends like it', () => {
 })
 
 test('a glob of many wildcards is decided at once', () => {
-  const started = performance.now()
-  expect(matchesPattern(`${'a*'.repeat(30)}b`, 'a'.repeat(2000))).toBe(false)
-  expect(performance.now() - started).toBeLessThan(500)
+  const time = leastProcessorTime(() =>
+    expect(matchesPattern(`${'a*'.repeat(30)}b`, 'a'.repeat(2000))).toBe(false),
+  )
+  expect(time).toBeLessThan(500)
 })
 
 test.each([

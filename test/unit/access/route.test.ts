@@ -95,7 +95,10 @@ describe('a host is chosen', () => {
   it('by who was heard of last, with most_recent', () => {
     expect(ask({host: 'twin'}, {strategy: 'most_recent'})).toBe('twin4')
     const node = host(9, 'twin', '10.0.0.9:22', {subKind: 'node', lastSeen: now - 5, expires: now + 5})
-    expect(ask({host: 'twin'}, {hosts: [...all, node], strategy: 'most_recent'})).toBe('twin9')
+    const older = host(8, 'twin', '10.0.0.8:22', {subKind: 'node', lastSeen: now - 9, expires: now + 5})
+    expect(ask({host: 'twin'}, {hosts: [node, older], strategy: 'most_recent'})).toBe('twin9')
+    // A node is heard of all the time: that is no reason to take it for a host that somebody registered.
+    expect(ask({host: 'twin'}, {hosts: [node, ...all, older], strategy: 'most_recent'})).toBe('twin4')
   })
 
   it('before one that is offline', () => {

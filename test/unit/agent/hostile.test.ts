@@ -40,7 +40,7 @@ describe('a client facing a hostile agent', () => {
 
   it('waits longer for a signature than for a list', async () => {
     const [ours, theirs] = streamPair()
-    const client = agentOver(ours, {requestMs: 5, signMs: 2000})
+    const client = agentOver(ours, {requestMs: 5, signMs: 60_000})
     const signature = new WireWriter().string('ssh-ed25519').string('s').finish()
     theirs.once('data', () => {
       const reply = frame(new WireWriter().u8(agentMessage.signResponse).string(signature).finish())

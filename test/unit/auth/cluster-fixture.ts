@@ -51,7 +51,7 @@ export async function serveCluster(auth: Auth, port = 0): Promise<ClusterOfOne> 
   const server = await startClusterServer({
     ...{listen: {host: '127.0.0.1', port}, service: auth.service, clusterName: 'acme.example', now},
     tls: {...own, authorities},
-    serveUser: api.attach,
+    ...{serveUser: api.attach, carried: auth.carried},
     userOf: (certificate, address) =>
       userOfCertificate(certificate, {authorities: auth.authorities.publicKeys('user'), address, now: now()}),
     log: {info: note, error: note},

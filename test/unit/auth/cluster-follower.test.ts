@@ -149,6 +149,49 @@ describe('while the auth service is away', () => {
     expect((await failure(refused.decide(request))).code).toBe('access_denied')
   })
 
+  test('begins with what a process before it knew, for what is left of the twelve hours', async () => {
+    const {auth, line, follower} = await ready()
+    line.cut()
+    const known = {state: follower.state(), age: 11 * hour}
+    let monotonic = 5000
+    const begun = await followCluster({
+      ...{api: line.api, log, known},
+      ...{now: () => auth.clock.now, monotonic: () => monotonic},
+    })
+    closing.push(begun.close)
+    expect(begun.isInTouch()).toBe(false)
+    const request = {identity: identity(), login: 'root', host: 'db1'}
+    const api = withoutAuth(line.api, begun, proxyCaller)
+    expect(await api.decide(request)).toMatchObject({allowed: true})
+    expect(begun.age()).toBe(11 * hour)
+    // A clock that is set back gives it no more.
+    monotonic += hour - 1
+    auth.clock.now -= 5
+    expect(await api.decide(request)).toMatchObject({allowed: true})
+    monotonic += 1
+    expect((await failure(api.decide(request))).message).toContain('too long')
+    line.mend()
+    while (!begun.isInTouch()) await sleep(10)
+    expect(begun.age()).toBe(0)
+    expect(await api.decide(request)).toMatchObject({allowed: true})
+  })
+
+  test('a machine that it refuses goes by nothing', async () => {
+    const {line, follower, api} = await ready()
+    const states = line.api.watchCluster
+    line.api.watchCluster = () => Promise.reject(problem('access_denied', 'the node far1 is locked'))
+    line.cut()
+    const request = {identity: identity(), login: 'root', host: 'db1'}
+    await expect
+      .poll(async () => (await failure(api.decide(request)))?.code, {timeout: 10_000})
+      .toBe('access_denied')
+    expect((await failure(api.trustedAuthorities())).message).toBe('the node far1 is locked')
+    line.api.watchCluster = states
+    line.mend()
+    while (!follower.isInTouch()) await sleep(10)
+    expect(await api.decide(request)).toMatchObject({allowed: true})
+  })
+
   test('whoever never reached it says so', async () => {
     const auth = await openAuth()
     const line = severable(auth.service.as(proxyCaller))
@@ -165,6 +208,11 @@ test('what is decided elsewhere is what auth decides: from the same state the sa
     resources: [
       role('dba', {allow: ['root'], labels: {env: 'prod'}}),
       role('careful', {deny: ['root'], labels: {}}),
+      {
+        ...{kind: 'node', sub_kind: 'openssh', version: 'v1'},
+        metadata: {name: hostId.replace('6', '9'), labels: {env: 'test'}},
+        spec: {hostname: 'ssh1', names: ['alias1'], addr: '10.0.0.9:22'},
+      } as never,
     ],
   })
   await signUp(auth, 'Ann', {logins: ['ann', 'root'], roles: ['dba', 'access']})
@@ -192,6 +240,7 @@ test('what is decided elsewhere is what auth decides: from the same state the sa
         for (const [host, id] of [
           ['db1', hostId],
           ['web1', hostId.replace('6', '8')],
+          ['alias1', hostId.replace('6', '9')],
           ['elsewhere', undefined],
         ] as const) {
           const request = {

@@ -2,7 +2,14 @@ import {generateKeyPairSync} from 'node:crypto'
 import {join} from 'node:path'
 import {TOTP} from 'otpauth'
 import {type AuditEvent, openAuditLog} from '../../../src/lib/audit/index.js'
-import {type AuthApi, type AuthService, type Caller, createAuthService} from '../../../src/lib/auth/index.js'
+import {
+  type AuthApi,
+  type AuthService,
+  type Caller,
+  type Carried,
+  createAuthService,
+  createCarried,
+} from '../../../src/lib/auth/index.js'
 import type {AuthServiceOptions} from '../../../src/lib/auth/service.js'
 import {type Backend, openSqliteBackend} from '../../../src/lib/backend/index.js'
 import {type Authorities, openAuthorities} from '../../../src/lib/pki/index.js'
@@ -24,6 +31,7 @@ export interface Auth {
   backend: Backend
   authorities: Authorities
   recordings: RecordingStore
+  carried: Carried
   /** Newest first. */
   events(event?: AuditEvent['event']): Promise<AuditEvent[]>
   /** The same state under a service that was stopped and started, with other settings perhaps. */
@@ -56,20 +64,22 @@ export async function openAuth(options: AuthOptions = {}): Promise<Auth> {
   const recordings = await openRecordingStore({
     directory: join(directory, 'recordings'),
     signHead: authorities.signRecordingHead,
+    searchMs: 60_000,
     now,
   })
   const access = {clientIdleTimeoutSeconds: 0, disconnectExpiredCert: false}
+  const carried = createCarried(now)
   const service = createAuthService({
     settings: {
       ...{clusterName, version: '1.2.3', secondFactor, recording, access},
       ...(options.staticTokens ? {staticTokens: options.staticTokens} : {}),
     },
-    ...{backend, authorities, audit, recordings, now},
+    ...{backend, authorities, audit, recordings, carried, now},
     publicUrl: () => 'https://proxy.acme.example:3080',
     ...(establishTrust && {establishTrust}),
   })
   return {
-    ...{clock, service, backend, authorities, recordings},
+    ...{clock, service, backend, authorities, recordings, carried},
     admin: service.as({kind: 'admin'}),
     anonymous: service.as({kind: 'anonymous', address: '192.0.2.7'}),
     events: event => audit.query({...(event ? {event: [event]} : {}), limit: 1000}),

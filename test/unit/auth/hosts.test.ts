@@ -93,6 +93,29 @@ describe('a heartbeat', () => {
     expect(await names(auth.admin.listHosts({}))).toEqual(['db-1', 'prod'])
   })
 
+  it('takes no name by which another host is registered', async () => {
+    const auth = await openAuth()
+    const hostId = ids[1]
+    const elsewhere = auth.service.as({kind: 'system', role: 'node', hostId, address: '10.0.0.2:4000'})
+    const beat = (hostname: string) =>
+      elsewhere.heartbeat(record({id: hostId, hostname, address: '10.0.0.2:3022'})).then(
+        () => 'taken',
+        error => error.code,
+      )
+    expect(await beat('prod')).toBe('taken')
+    const resource = registered('prod', '10.0.0.9:22') as Resource & {spec: {names?: string[]}}
+    resource.spec.names = ['www.prod.example']
+    await auth.admin.createResources({resources: [resource]})
+    for (const name of ['prod', 'PROD.', 'www.prod.example']) {
+      expect(await beat(name)).toBe('already_exists')
+      expect(await names(auth.admin.listHosts({}))).toEqual(['prod'])
+    }
+    expect(await beat('other')).toBe('taken')
+    // On the machine of the auth service both may be meant.
+    await nodeOf(auth).heartbeat(record({hostname: 'prod'}))
+    expect(await names(auth.admin.listHosts({}))).toEqual(['other', 'prod', 'prod'])
+  })
+
   it('that does not come again leaves the node offline, and forgotten after seven days', async () => {
     const auth = await openAuth()
     await nodeOf(auth).heartbeat(record())

@@ -3,6 +3,7 @@ import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {checkCertificate, parseAuthorizedKey, parseCertificate} from '../../../src/lib/sshcert/index.js'
 import {sshKeygen} from '../../support/openssh.js'
+import {processorTime} from '../../support/processor-time.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 import {
   type Auth,
@@ -117,12 +118,12 @@ describe('a login that is wrong', () => {
     expect(errors[0]?.code).toBe('bad_credentials')
   })
 
-  test('takes as long for an unknown user as for a wrong password', async () => {
+  test('takes as much work for an unknown user as for a wrong password', async () => {
     const auth = await openAuth()
     const time = async (user: string): Promise<number> => {
-      const started = performance.now()
+      const started = processorTime()
       await failure(logIn(auth, {user, password: wrong}))
-      return performance.now() - started
+      return processorTime() - started
     }
     const names = Array.from({length: 8}, (_, index) => `user${index}`)
     for (const name of names) await signUp(auth, name)

@@ -56,8 +56,92 @@ describe('what another machine tells', () => {
     await machine.emit({event: 'port', uid: randomUUID(), server_id: others})
     await other.emit({event: 'exec', uid: randomUUID(), server_id: mine})
     const [exec, port] = await auth.events()
-    expect(port).toMatchObject({server_id: mine})
+    expect(port).toMatchObject({server_id: mine, server_hostname: mine})
     expect(exec).toMatchObject({server_id: mine, reported_by: others})
+  })
+
+  it('is of a node under the name that the cluster knows it by, and of nothing that a proxy did', async () => {
+    await machine.heartbeat({id: mine, subKind: 'node', hostname: 'Web1.', labels: {}})
+    const sid = randomUUID()
+    const claimed = {server_hostname: 'db1', server_id: others, forwarded_by: 'proxy-1', user: 'ann'}
+    await machine.beginRecording({...meta(sid), host: 'db1'})
+    await machine.emit({
+      ...claimed,
+      event: 'session.start',
+      sid,
+      fields: {session_recording: 'proxy', size: '80:24'},
+    })
+    const [start] = await auth.events()
+    expect(start).toMatchObject({server_hostname: 'web1', server_id: mine, reported_by: mine, user: 'ann'})
+    expect(start).toMatchObject({session_recording: 'node', size: '80:24'})
+    expect(start).not.toHaveProperty('forwarded_by')
+    expect((await auth.recordings.readIndex(sid)).meta.host).toBe('web1')
+    await other.emit({...claimed, event: 'exec', sid: randomUUID()})
+    expect((await auth.events('exec'))[0]).toMatchObject({...claimed, reported_by: others})
+  })
+
+  it('is of no session that another machine holds by its tracker, or that was recorded before', async () => {
+    const denied = {code: 'already_exists', message: 'the session is that of another machine'}
+    const [running, over] = [randomUUID(), randomUUID()]
+    await other.upsertTracker({
+      ...{sid: running, kind: 'ssh', state: 'running', user: 'joe', roles: [], login: 'root', host: 'db1'},
+      ...{address: '10.0.0.7:22', interactive: true, started: auth.clock.now, participants: []},
+      ...{heldBy: others, holder: 'proxy-1'},
+    })
+    await expect(machine.emit({event: 'exec', sid: running})).rejects.toMatchObject(denied)
+    await expect(machine.emit({event: 'session.start', sid: running})).rejects.toMatchObject(denied)
+    await expect(machine.beginRecording(meta(running))).rejects.toMatchObject(denied)
+    await other.emit({event: 'session.start', sid: running})
+
+    await other.beginRecording(meta(over))
+    await other.emit({event: 'session.start', sid: over})
+    await other.sealRecording(over, {endedAt: 0, durationMs: 0, chunks: 0, head: '', truncated: 'x'})
+    await other.emit({event: 'session.end', sid: over})
+    auth.clock.now += 2 * day
+    auth = await auth.restart()
+    const again = auth.service.as({kind: 'system', role: 'node', hostId: mine, address: '192.0.2.8:4000'})
+    await expect(again.emit({event: 'exec', sid: over})).rejects.toMatchObject(denied)
+    expect(await auth.events('exec')).toEqual([])
+  })
+
+  it('of files that pass without a session is its own from the first on', async () => {
+    const [theirs, ours] = [randomUUID(), randomUUID()]
+    await machine.emit({event: 'sftp.write', sid: theirs})
+    await local.emit({event: 'sftp.write', sid: ours})
+    const node = {kind: 'system', role: 'node', hostId: others, address: '192.0.2.9:4000'} as const
+    for (const [stranger, sid] of [
+      [auth.service.as(node), theirs],
+      [machine, ours],
+    ] as const)
+      await expect(stranger.emit({event: 'sftp.read', sid})).rejects.toMatchObject({code: 'already_exists'})
+  })
+
+  it('of a recording is what its machine says, however long that was silent, and nobody else', async () => {
+    const sid = randomUUID()
+    const cut = {endedAt: 0, durationMs: 0, chunks: 0, head: '0'.repeat(64), truncated: 'hidden'}
+    const chunk = {sequence: 0, firstMs: 0, lastMs: 0, data: Buffer.alloc(1), digest: ''}
+    const denied = {code: 'already_exists', message: 'the session is held by another machine'}
+    await machine.beginRecording(meta(sid))
+    for (const days of [8, 80, 80]) {
+      auth.clock.now += days * day
+      auth = await auth.restart()
+      for (const role of ['node', 'proxy'] as const) {
+        const stranger = auth.service.as({kind: 'system', role, hostId: others, address: '192.0.2.9:1'})
+        await expect(stranger.sealRecording(sid, cut)).rejects.toMatchObject(denied)
+        await expect(stranger.appendRecording(sid, chunk)).rejects.toMatchObject(denied)
+      }
+    }
+    expect((await auth.recordings.readIndex(sid)).seal).toBeUndefined()
+  })
+
+  it('comes too late where the auth service has taken the session for lost, and ended it', async () => {
+    const sid = randomUUID()
+    await machine.emit({event: 'session.start', sid})
+    auth.clock.now += 8 * day
+    auth = await auth.restart()
+    expect(await holders().isHeld(sid)).toBe(false)
+    const again = auth.service.as({kind: 'system', role: 'node', hostId: mine, address: '192.0.2.8:4000'})
+    await expect(again.emit({event: 'session.end', sid})).rejects.toMatchObject({code: 'already_exists'})
   })
 
   it('is on record once, and with the time when it happened', async () => {
@@ -157,12 +241,14 @@ describe('what another machine tells', () => {
     expect(await holders().isHeld(sid)).toBe(false)
   })
 
-  it('is not held any more an hour after its end', async () => {
+  it('is not held any more a day after its end', async () => {
     const sid = randomUUID()
     await machine.emit({event: 'session.start', sid})
     await machine.emitAll([{event: 'session.end', sid, uid: randomUUID()}])
     expect(await holders().isHeld(sid)).toBe(true)
-    auth.clock.now += 3_600_001
+    auth.clock.now += day - 1
+    expect(await holders().isHeld(sid)).toBe(true)
+    auth.clock.now += 2
     expect(await holders().isHeld(sid)).toBe(false)
   })
 

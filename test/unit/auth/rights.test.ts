@@ -75,13 +75,15 @@ const table: Record<keyof AuthApi, string[]> = {
   upsertTracker: ['node', 'proxy'],
   removeTracker: ['node', 'proxy'],
   dropTrackers: ['node', 'proxy'],
-  permitJoin: ['proxy'],
+  permitJoin: ['node', 'proxy'],
   watchEndings: ['node', 'proxy'],
   trustedAuthorities: ['node', 'proxy'],
   issueProxyHostCertificate: ['proxy'],
   issueNodeHostCertificate: ['node'],
   renewHostCertificates: ['node', 'proxy'],
   announceProxy: ['proxy'],
+  vouchConnection: ['proxy'],
+  placeProxy: ['proxy'],
   decide: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   watchCluster: ['node', 'proxy'],
@@ -151,6 +153,15 @@ describe('a certificate that is still valid', () => {
     await auth.admin.updateUser({name: 'joe', roles: ['access']})
     expect((await failure(joe.listUsers())).code).toBe('access_denied')
   })
+})
+
+test('what is asked on a connection that has outlived its certificate is refused', async () => {
+  const auth = await openAuth()
+  await signUp(auth)
+  const joe = auth.service.as({...userCaller('joe'), expires: auth.clock.now + 1} as Caller)
+  await joe.listRecordings({})
+  auth.clock.now += 1
+  expect((await failure(joe.listRecordings({}))).code).toBe('certificate_expired')
 })
 
 test('sessions are recorded strictly where the cluster says so', async () => {

@@ -21,18 +21,19 @@ describe.skipIf(process.platform !== 'linux')('the keychain', () => {
       for (const socket of sockets) socket.destroy()
       bus.close()
     })
-    const began = Date.now()
-    await expect(systemKeychain(1500, environment(`unix:path=${path}`)).set('a', 's')).rejects.toMatchObject({
-      code: 'unavailable',
-      message: 'the keychain cannot be used: no answer in 1.5 s',
-    })
-    expect(sockets.length).toBeGreaterThan(0)
-    expect(Date.now() - began).toBeLessThan(4000)
+    // On a busy machine it takes the process some time to get as far as asking.
+    for (let limit = 1000; sockets.length === 0; limit *= 2)
+      await expect(
+        systemKeychain(limit, environment(`unix:path=${path}`)).set('a', 's'),
+      ).rejects.toMatchObject({
+        code: 'unavailable',
+        message: `the keychain cannot be used: no answer in ${limit / 1000} s`,
+      })
   })
 
   it('that is not there is an error, not another store in silence', async () => {
     const nowhere = `unix:path=${join(temporaryDirectory(), 'nowhere')}`
-    await expect(systemKeychain(10_000, environment(nowhere)).get('a')).rejects.toMatchObject({
+    await expect(systemKeychain(60_000, environment(nowhere)).get('a')).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringMatching(/^the keychain cannot be used: (?!no answer)/),
     })

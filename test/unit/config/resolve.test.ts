@@ -248,6 +248,25 @@ test('settings that change nothing are named, so that nobody relies on them', ()
   ])
 })
 
+describe('algorithms', () => {
+  test('are those of the file that there are, in its order; others are named', () => {
+    const {algorithms, inertKeys} = resolved(
+      'teleport: {ciphers: [aes128-cbc, aes256-ctr, aes128-ctr], kex_algos: [mlkem768x25519-sha256, ecdh-sha2-nistp384]}',
+    )
+    expect(algorithms).toEqual({ciphers: ['aes256-ctr', 'aes128-ctr'], kex: ['ecdh-sha2-nistp384']})
+    expect(inertKeys).toEqual(['ciphers: aes128-cbc', 'kex_algos: mlkem768x25519-sha256'])
+  })
+
+  test.each(['ciphers: [aes128-cbc, none]', 'kex_algos: [diffie-hellman-group1-sha1]', 'mac_algos: []'])(
+    'of a list that would turn everybody away, %s, are a mistake at its place',
+    text => {
+      expect(() => resolved(`teleport:\n  ${text}`)).toThrow(
+        /^x\.yaml:2:\d+: .*names nothing that there is; choose from \S+, /,
+      )
+    },
+  )
+})
+
 describe('files', () => {
   const write = (name: string, text: string, mode = 0o600): string => {
     const path = join(directory, name)

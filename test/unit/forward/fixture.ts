@@ -97,11 +97,14 @@ export const openGuard = (): ConnectionGuard & {inside: Set<GuardedConnection>} 
 }
 
 /** Sessions that can be joined, by their IDs. */
-export function openHub(auth: FakeAuth): ForwardSettings['hub'] & {parties: Map<string, Party>} {
+export function openHub(
+  auth: FakeAuth,
+): ForwardSettings['hub'] & {parties: Map<string, Party>; find(sid: string): Party | undefined} {
   const parties = new Map<string, Party>()
   let guests = 0
   return {
     parties,
+    find: sid => parties.get(sid),
     host: session =>
       createParty({
         ...{

@@ -79,7 +79,7 @@ async function stage({
 
 const text = (value: string): Buffer => new WireWriter().string(value).finish()
 const status = (code: number): Buffer => new WireWriter().u32(code).finish()
-const done = (onDone: Stage['onDone']) => vi.waitFor(() => expect(onDone).toHaveBeenCalled(), {timeout: 5000})
+const done = (onDone: Stage['onDone']) => vi.waitFor(() => expect(onDone).toHaveBeenCalled())
 const named = (auth: FakeAuth): string[] => auth.events.map(({event}) => event)
 
 describe('a forwarded session', () => {
@@ -265,10 +265,8 @@ describe('a session that is ended', () => {
     const far = await target
     far.write(Buffer.alloc(8_000_000))
     await settle(100)
-    const began = performance.now()
     session.end(reason)
     await done(onDone)
-    expect(performance.now() - began).toBeLessThan(2500)
     expect(auth.sealed).toHaveLength(1)
   })
 
@@ -295,9 +293,7 @@ describe('a session that is ended', () => {
     const delivered = client.unread
     session.recordingLost(problem('recording_unavailable', 'the disk is full'))
     const [output, errors] = [drain(client), drain(client.stderr)]
-    const began = performance.now()
     await done(onDone)
-    expect(performance.now() - began).toBeLessThan(1000)
     expect(delivered).toBeGreaterThan(0)
     expect((await output).length).toBe(delivered)
     expect((await errors).toString()).toBe('sallyport: the disk is full [recording_unavailable]\r\n')
@@ -328,7 +324,7 @@ describe('a session that is ended', () => {
     })
     auth.storeBroken = true
     far.write(Buffer.alloc(300_000, 'a'))
-    await vi.waitFor(() => expect(errors).toContain('\n'), {timeout: 5000})
+    await vi.waitFor(() => expect(errors).toContain('\n'))
     far.write(Buffer.alloc(300_000, 'b'))
     await far.request('exit-status', status(3), false)
     far.end()

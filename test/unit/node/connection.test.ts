@@ -183,11 +183,17 @@ describe('a connection to the node', () => {
     const idle = await world({options: {idleTimeoutSeconds: 0.05}})
     await idle.node.done
     expect(idle.auth.named('client.disconnect')[0]?.fields?.reason).toMatch(/idle timeout/)
-    const validBefore = BigInt(Math.floor(Date.now() / 1000) + 2)
-    const expiring = await world({certificate: {validBefore}, options: {disconnectExpiredCert: true}})
+    const validBefore = BigInt(Math.floor(Date.now() / 1000) + 600)
+    const end = Number(validBefore) * 1000
+    let now = end - 200
+    const expiring = await world({
+      ...{certificate: {validBefore}, options: {disconnectExpiredCert: true}},
+      settings: {now: () => now},
+    })
     const {channel} = await running(expiring)
     channel.resume()
     channel.stderr.resume()
+    now = end
     await expiring.node.done
     expect(expiring.auth.named('client.disconnect')[0]?.fields?.reason).toMatch(/certificate has expired/)
   })

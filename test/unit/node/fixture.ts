@@ -1,11 +1,11 @@
-import {PassThrough} from 'node:stream'
+import {type Duplex, PassThrough} from 'node:stream'
 import {vi} from 'vitest'
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import type {Ping} from '../../../src/lib/auth/contract.js'
 import {admit} from '../../../src/lib/node/admit.js'
 import {serveNodeClient} from '../../../src/lib/node/connection.js'
 import type {NodeProcess, ProcessExit, ProcessSpec} from '../../../src/lib/node/process/index.js'
-import type {NodeAuth, NodeSettings, NodeSystem} from '../../../src/lib/node/types.js'
+import type {Admitted, NodeAuth, NodeSettings, NodeSystem} from '../../../src/lib/node/types.js'
 import {createUserSockets} from '../../../src/lib/node/user-sockets.js'
 import type {ConnectionGuard, ServedClient} from '../../../src/lib/session/index.js'
 import type {SshConnection} from '../../../src/lib/ssh/index.js'
@@ -127,13 +127,14 @@ export function nodeSettings(wish: WorldOptions = {}) {
     ...{system, hostId},
     guard: wish.guard ?? guard,
     hub: openHub(auth),
+    locks: {check: () => undefined, watch: () => () => undefined},
     nodename: 'db1',
     labels: () => ({env: 'test'}),
     clusterName: 'test',
     recording: () => mode,
     hostIdentity: () => identity,
     authorities: async () => ({user: [userAuthority.publicBlob], host: [hostAuthority.publicBlob]}),
-    graceMilliseconds: 5000,
+    graceMilliseconds: 60_000,
     keepAliveMilliseconds: 0,
     now: Date.now,
     sessionId: () => `10000000-0000-4000-8000-${String(++sessions).padStart(12, '0')}`,
@@ -153,13 +154,20 @@ export const peer = {
   remoteIp: '192.0.2.9',
 }
 
+/** Somebody who comes for a login. */
+export async function admitUser(settings: NodeSettings, stream: Duplex): Promise<Admitted> {
+  const admitted = await admit(settings, peer, stream)
+  if ('login' in admitted) return admitted
+  throw new Error('they came to join')
+}
+
 /** A user's client at a node, both in memory. */
 export async function world(wish: WorldOptions = {}): Promise<World> {
   const made = nodeSettings(wish)
   const key = newKey()
   const blob = await certify(key, 'user', {extensions, validBefore: aDay, ...wish.certificate})
   const [near, far] = streamPair()
-  const serving = admit(made.settings, peer, far).then(admitted =>
+  const serving = admitUser(made.settings, far).then(admitted =>
     serveNodeClient(made.settings, createUserSockets(1000), admitted, peer),
   )
   // Whoever connects is told why it is refused.

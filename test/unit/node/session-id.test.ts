@@ -4,7 +4,6 @@ import {serveAgent, signerEntry} from '../../../src/lib/agent/index.js'
 import type {AuditInput} from '../../../src/lib/audit/event.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import {forward} from '../../../src/lib/forward/index.js'
-import {admit} from '../../../src/lib/node/admit.js'
 import {serveNodeClient} from '../../../src/lib/node/connection.js'
 import {createUserSockets} from '../../../src/lib/node/user-sockets.js'
 import {forwarderProofRequest, makeForwarderProof} from '../../../src/lib/session/index.js'
@@ -12,7 +11,7 @@ import type {SshConnection} from '../../../src/lib/ssh/index.js'
 import {signerFromKey} from '../../../src/lib/sshcert/index.js'
 import {everything, type FakeAuth, fakeAuth, openGuard, openHub} from '../forward/fixture.js'
 import {acceptOn, certify, connectOn, newKey, streamPair, userAuthority} from '../ssh/fixture.js'
-import {extensions, nodeIdentity, nodeSettings, peer, proxyIdentity} from './fixture.js'
+import {admitUser, extensions, nodeIdentity, nodeSettings, peer, proxyIdentity} from './fixture.js'
 
 /**
  * A proxy and a node of this version and of older ones. An old node does not know the query, and tells its ID only once
@@ -81,7 +80,7 @@ async function throughForwarder(target: (stream: Duplex) => void) {
 function newNode(deaf = false) {
   const made = nodeSettings({mode: 'proxy'})
   const serve = async (stream: Duplex): Promise<void> => {
-    const admitted = await admit(made.settings, peer, stream)
+    const admitted = await admitUser(made.settings, stream)
     serveNodeClient(made.settings, createUserSockets(1000), admitted, peer)
     const {connection} = admitted
     const handle = connection.onGlobalRequest

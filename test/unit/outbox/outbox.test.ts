@@ -119,7 +119,8 @@ describe('while auth is away', () => {
           throw problem('internal', 'cannot')
         },
       },
-      retry: {firstMs: 20, longestMs: 1000},
+      // Six tries would take half a minute.
+      retry: {firstMs: 1000, longestMs: 60_000},
     })
     await play(outbox, bad)
     await play(outbox, good)

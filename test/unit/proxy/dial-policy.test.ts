@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import {describe, expect, it} from 'vitest'
 import {type DialContext, type DialRules, decideDial, dialPolicy} from '../../../src/lib/proxy/dial-policy.js'
+import {leastProcessorTime} from '../../support/processor-time.js'
 
 const context = (rules: Partial<DialRules> = {}, more: Partial<DialContext> = {}): DialContext => ({
   policy: dialPolicy({allow: [], deny: [], ...rules}),
@@ -161,10 +162,11 @@ describe('rules', () => {
   })
 
   it('are decided in no time whatever they are', () => {
-    const began = performance.now()
     const rules = context({allow: [`${'a*'.repeat(120)}b`]})
-    expect(decide('10.1.2.3', rules, 'a'.repeat(250)).allowed).toBe(false)
-    expect(performance.now() - began).toBeLessThan(100)
+    const time = leastProcessorTime(() =>
+      expect(decide('10.1.2.3', rules, 'a'.repeat(250)).allowed).toBe(false),
+    )
+    expect(time).toBeLessThan(100)
   })
 
   it('never allow link-local addresses in any spelling', () => {

@@ -1,7 +1,13 @@
-import {describe, expect, it} from 'vitest'
+import {describe, expect, it, vi} from 'vitest'
 import {problem} from '../../../src/lib/errors/index.js'
 import {createHostCertificates} from '../../../src/lib/proxy/host-certificates.js'
-import {issueCertificate, parseCertificate, signerFromKey} from '../../../src/lib/sshcert/index.js'
+import type {HostKeys} from '../../../src/lib/ssh/index.js'
+import {
+  issueCertificate,
+  parseCertificate,
+  publicKeyBlob,
+  signerFromKey,
+} from '../../../src/lib/sshcert/index.js'
 import {newKey} from '../ssh/fixture.js'
 
 const hour = 3_600_000
@@ -123,6 +129,28 @@ describe('host certificates of the proxy', () => {
       line.away = true
       auth.state.now += 12 * hour
       await expect(certificates.for(['db-1'])).resolves.toBeDefined()
+    })
+
+    it('are those of the process before, over its key, as long as they are good', async () => {
+      const auth = authority()
+      let kept: HostKeys | undefined
+      const keep = async (keys: () => HostKeys): Promise<void> => {
+        kept = keys()
+      }
+      const before = createHostCertificates(auth, auth.now, {keep})
+      await before.keepSpares([['id-1', 'db-1']])
+      const {publicBlob} = await before.for(['10.0.0.1'])
+      await vi.waitFor(() => expect(kept?.certificates).toHaveLength(2))
+      const nobody = {issueProxyHostCertificate: () => Promise.reject(away())}
+      const begun = (now = auth.now) =>
+        createHostCertificates(nobody, now, {keep: async () => undefined, ...(kept && {begun: kept})})
+      const identity = await begun().for(['10.0.0.1'])
+      expect(identity.publicBlob).toEqual(publicBlob)
+      expect(publicKeyBlob(identity.privateKey)).toEqual(parseCertificate(publicBlob).publicKey)
+      expect(parseCertificate((await begun().for(['db-1'])).publicBlob).principals).toEqual(['id-1', 'db-1'])
+      await expect(begun().for(['db-2'])).rejects.toMatchObject({code: 'unavailable'})
+      const late = begun(() => auth.now() + 24 * hour)
+      await expect(late.for(['db-1'])).rejects.toMatchObject({code: 'unavailable'})
     })
 
     it('are dropped with their host, and no stand-in for a refusal', async () => {

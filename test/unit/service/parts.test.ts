@@ -110,7 +110,9 @@ describe('the administration socket', () => {
 describe('diagnostics', () => {
   test('say whether the process lives and whether it takes new sessions', async () => {
     let ready = false
-    const diagnostics = await startDiagnostics(loopback, () => ready)
+    const diagnostics = await startDiagnostics(loopback, {
+      told: () => ({status: ready ? 'ok' : 'not ready', roles: []}),
+    })
     const status = async (path: string) =>
       (await fetch(`http://127.0.0.1:${diagnostics.address.port}${path}`)).status
     expect([await status('/healthz'), await status('/readyz'), await status('/')]).toEqual([200, 503, 404])
@@ -124,7 +126,9 @@ describe('diagnostics', () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     const {port} = taken.address() as {port: number}
-    await expect(startDiagnostics({host: '127.0.0.1', port}, () => true)).rejects.toMatchObject({
+    await expect(
+      startDiagnostics({host: '127.0.0.1', port}, {told: () => ({status: 'ok', roles: []})}),
+    ).rejects.toMatchObject({
       code: 'config_invalid',
       message: `the diagnostics service cannot listen on 127.0.0.1:${port}: another program uses this port`,
       hint: 'set --diag-addr to a free address and port',

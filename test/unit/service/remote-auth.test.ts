@@ -1,9 +1,10 @@
-import {readFileSync, statSync, writeFileSync} from 'node:fs'
+import {readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {pino} from 'pino'
 import {describe, expect, test} from 'vitest'
 import {parseRoles, resolveConfig} from '../../../src/lib/config/index.js'
 import {authorityPin} from '../../../src/lib/pki/index.js'
+import {createHealth} from '../../../src/lib/service/health.js'
 import {
   currentCertificate,
   loadIdentity,
@@ -15,7 +16,7 @@ import {createResources} from '../../../src/lib/service/resources.js'
 import {atEnd} from '../../support/cleanup.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 import {serveCluster} from '../auth/cluster-fixture.js'
-import {type Auth, failure, openAuth} from '../auth/fixture.js'
+import {type Auth, failure, openAuth, signUp} from '../auth/fixture.js'
 
 const day = 24 * 3_600_000
 const hostId = '6f4c1a56-1f0e-4a8e-9a35-0d9c1c0d7c11'
@@ -42,13 +43,13 @@ async function start({auth, port, dataDir, roles = 'proxy', token, ahead = 0}: M
   const resources = createResources()
   const part: Part = {
     config: resolveConfig({}, flags, {hostname: 'machine1', home: '/', isRoot: true}),
-    ...{logger, resources, hostId, version: '1.2.3', drain: {milliseconds: 0}},
+    ...{logger, resources, hostId, version: '1.2.3', health: createHealth(), drain: {milliseconds: 0}},
     now: () => Date.now() + ahead,
   }
   const stop = () => resources.close(logger)
   atEnd(stop)
   const link = await openRemoteAuth(part)
-  return {link, lines, stop}
+  return {link, lines, stop, health: part.health}
 }
 
 const kept = (dataDir: string): MachineIdentity =>
@@ -59,8 +60,76 @@ const ready = async () => {
   const {server} = await serveCluster(auth)
   const dataDir = temporaryDirectory()
   const tokenFor = async (...roles: ('proxy' | 'node')[]) => (await auth.admin.createToken({roles})).token
-  return {auth, tokenFor, machine: {auth, port: server.address.port, dataDir}}
+  return {auth, server, tokenFor, machine: {auth, port: server.address.port, dataDir}}
 }
+
+const proxyRequest = {
+  identity: {user: 'joe', roles: ['access'], logins: ['root'], validBefore: 4_000_000_000},
+  ...{login: 'root', host: 'db1'},
+}
+
+describe('a machine that starts while the auth service is away', () => {
+  const joinedOnce = async () => {
+    const made = await ready()
+    await signUp(made.auth)
+    await (await start({...made.machine, token: await made.tokenFor('proxy')})).stop()
+    return made
+  }
+
+  test('begins with what it knew, says so, and how old it is', async () => {
+    const {server, machine} = await joinedOnce()
+    await server.close()
+    const {link, lines, health} = await start({...machine, ahead: 3_600_000})
+    expect(await link.as('proxy').decide(proxyRequest)).toMatchObject({allowed: true})
+    expect(link.cluster).toMatchObject({clusterName: 'acme.example', recording: 'proxy'})
+    expect(link.beginning?.('proxy').knownLocks).toEqual([])
+    const told = lines.find(({msg}) => String(msg).startsWith('the auth service is away: this starts'))
+    expect(told).toMatchObject({level: 40, known: expect.stringMatching(/^20.*Z$/)})
+    expect(told?.known_seconds).toBeGreaterThanOrEqual(3600)
+    expect(health.told().roles).toMatchObject([{role: 'proxy', auth: 'away', outbox: {events: 0}}])
+    expect(health.told().roles[0]?.reason).toBeUndefined()
+  })
+
+  test('does so until what it knew is twelve hours old', async () => {
+    const {server, machine} = await joinedOnce()
+    await server.close()
+    const hour = 3_600_000
+    const late = failure(start({...machine, ahead: 12 * hour}))
+    expect(await late).toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('what was kept of the cluster does not do: it is 12 hours old'),
+      hint: 'start this again when the auth service is back',
+    })
+  })
+
+  test('for the first time, or without what it kept, does not', async () => {
+    const {server, machine, tokenFor} = await joinedOnce()
+    const token = await tokenFor('proxy')
+    await server.close()
+    const fresh = {...machine, dataDir: temporaryDirectory(), token}
+    expect(await failure(start(fresh))).toMatchObject({code: 'unavailable'})
+    rmSync(join(machine.dataDir, 'proxy.cluster'))
+    expect(await failure(start(machine))).toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/cannot be reached: .*: there is none$/),
+    })
+  })
+
+  test('does not where it knows that it is locked itself', async () => {
+    const {auth, server, machine} = await joinedOnce()
+    const running = await start(machine)
+    await auth.admin.createLock({kind: 'node', name: hostId, message: 'stolen'})
+    const file = join(machine.dataDir, 'proxy.cluster')
+    while (!readFileSync(file, 'utf8').includes('stolen'))
+      await new Promise(resolve => setTimeout(resolve, 5))
+    await running.stop()
+    await server.close()
+    expect(await failure(start(machine))).toMatchObject({
+      code: 'access_denied',
+      message: `the node ${hostId} is locked: stolen`,
+    })
+  })
+})
 
 describe('a machine with roles of a cluster elsewhere', () => {
   test('joins once, keeps what it got to itself, and starts again with that alone', async () => {

@@ -73,6 +73,27 @@ describe('watching a connection', () => {
     expect(onOver).toHaveBeenCalledOnce()
   })
 
+  it('can be made stricter while it runs, and never milder', () => {
+    const none = watch()
+    none.tighten(10)
+    none.tighten(0)
+    none.tighten(60)
+    const strict = watch({idleSeconds: 5})
+    strict.tighten(10)
+    const stopped = watch({idleSeconds: 0})
+    stopped.stop()
+    stopped.tighten(1)
+    vi.advanceTimersByTime(5001)
+    expect(strict.onOver).toHaveBeenCalledOnce()
+    expect(none.onOver).not.toHaveBeenCalled()
+    vi.advanceTimersByTime(5000)
+    expect(none.onOver).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({code: 'timeout'}))
+    none.tighten(1)
+    vi.advanceTimersByTime(5000)
+    expect(none.onOver).toHaveBeenCalledOnce()
+    expect(stopped.onOver).not.toHaveBeenCalled()
+  })
+
   it('does nothing without limits, and nothing once stopped', () => {
     const free = watch()
     const stopped = watch({idleSeconds: 1, expires: Date.now() + 1000})

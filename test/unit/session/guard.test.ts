@@ -149,7 +149,7 @@ describe('when nobody can say which locks are in force', () => {
     expect(() => enter({identity: {user: 'ann', roles: []}})).toThrow('locked')
     expect(log.warn).toHaveBeenCalledTimes(1)
     auth.say([])
-    await vi.waitFor(() => expect(() => enter({lock: 'strict'})).not.toThrow(), {timeout: 5000})
+    await vi.waitFor(() => expect(() => enter({lock: 'strict'})).not.toThrow())
     expect(auth.asked()).toBe(2)
     await locks.close()
   })
@@ -160,6 +160,26 @@ describe('when nobody can say which locks are in force', () => {
       throw problem('unavailable', 'no auth service')
     }
     await expect(startLockWatch({auth: {watchLocks}, log, now: () => 0})).rejects.toThrow('no auth service')
+  })
+
+  test('at the start, it starts with the locks it knew, those who want them strict stay out, until it is told', async () => {
+    const auth = fakeAuth()
+    const log = {warn: vi.fn(), info: vi.fn()}
+    let away = true
+    const watchLocks = (request: {signal: AbortSignal}) =>
+      away ? Promise.reject(problem('unavailable', 'no auth service')) : auth.watchLocks(request)
+    const lock: Lock = {id: '1', kind: 'user', name: 'joe', created: 0, createdBy: 'ann'}
+    const locks = await startLockWatch({auth: {watchLocks}, knownLocks: [lock], log, now: () => 0})
+    const joe = personOf({user: 'joe', roles: []} as never)
+    const ann = personOf({user: 'ann', roles: []} as never)
+    expect(() => locks.check(joe, 'best_effort')).toThrow('the user joe is locked')
+    expect(() => locks.check(ann, 'strict')).toThrow('nobody can say which locks are in force')
+    expect(() => locks.check(ann, 'best_effort')).not.toThrow()
+    away = false
+    auth.say([])
+    await vi.waitFor(() => expect(() => locks.check(ann, 'strict')).not.toThrow(), {timeout: 10_000})
+    expect(() => locks.check(joe, 'strict')).not.toThrow()
+    await locks.close()
   })
 })
 

@@ -104,7 +104,7 @@ describe('the sessions of a process', () => {
       {sid: 'sid-1', by: 'ann', reason: 'maintenance'},
       {sid: 'sid-2', by: 'admin'},
     ])
-    await vi.waitFor(() => expect(ended).toHaveLength(2), {timeout: 10_000})
+    await vi.waitFor(() => expect(ended).toHaveLength(2))
     expect(ending.watched()).toBe(2)
     expect(ended.slice(1)).toEqual(['sid-2 admin has ended this session'])
     await hub.close()

@@ -138,7 +138,7 @@ describe('a store that takes no recording', () => {
     const cause = problem('already_exists', 'the session is held by another machine')
     auth.appendRecording = () => Promise.reject(problem('store_failed', 'auth does not take it', {cause}))
     session.output(Buffer.alloc(300_000, 'x'), 'stdout')
-    await vi.waitFor(() => expect(failures).toHaveLength(1), {timeout: 3000})
+    await vi.waitFor(() => expect(failures).toHaveLength(1))
     expect(session.output(Buffer.from('unrecorded'), 'stdout')).toBe(false)
     await session.finish(undefined, 0)
   })
@@ -152,7 +152,7 @@ describe('a store that takes no recording', () => {
     await session.begin(start)
     auth.storeBroken = true
     session.output(Buffer.alloc(300_000, 'x'), 'stdout')
-    await vi.waitFor(() => expect(failures).toHaveLength(1), {timeout: 3000})
+    await vi.waitFor(() => expect(failures).toHaveLength(1))
     expect(session.output(Buffer.from('unrecorded'), 'stdout')).toBe(delivered)
     session.resize({columns: 10, rows: 10})
     await session.finish(undefined, 0)

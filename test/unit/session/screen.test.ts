@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {createSanitizer} from '../../../src/lib/recording/index.js'
 import {drawScreen, type ScreenEvent} from '../../../src/lib/session/screen.js'
+import {processorTime} from '../../support/processor-time.js'
 
 const {Terminal} = createRequire(import.meta.url)('@xterm/headless') as typeof import('@xterm/headless')
 type Terminal = InstanceType<typeof Terminal>
@@ -98,9 +99,9 @@ describe('a painted screen', () => {
     const hostile = clean(
       csi('65535b').repeat(4000) + csi('65535L') + csi('65535S') + 'x'.concat(csi('65535b')),
     )
-    const began = performance.now()
+    const began = processorTime()
     await drawScreen(empty, [`x${hostile}`])
-    expect(performance.now() - began).toBeLessThan(2000)
+    expect(processorTime() - began).toBeLessThan(2000)
   })
 
   test.each([

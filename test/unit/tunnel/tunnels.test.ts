@@ -4,8 +4,14 @@ import type {Duplex} from 'node:stream'
 import {text} from 'node:stream/consumers'
 import fc from 'fast-check'
 import {afterEach, describe, expect, it, vi} from 'vitest'
+import type {Channel, ChannelOpen} from '../../../src/lib/ssh/index.js'
 import {publicKeyBlob, signerFromKey, WireWriter} from '../../../src/lib/sshcert/index.js'
-import {readForeignDial, writeForeignDial} from '../../../src/lib/tunnel/foreign.js'
+import {
+  foreignEndRequest,
+  readForeignDial,
+  writeForeignDial,
+  writeForeignTerms,
+} from '../../../src/lib/tunnel/foreign.js'
 import {
   acceptTransport,
   keepTunnel,
@@ -14,6 +20,7 @@ import {
   type TunnelPeer,
   type Tunnels,
   type TunnelsOptions,
+  type TunnelTrust,
 } from '../../../src/lib/tunnel/index.js'
 import {readTransport} from '../../../src/lib/tunnel/transport.js'
 import {certify, hostAuthority, newKey} from '../ssh/fixture.js'
@@ -114,7 +121,7 @@ describe('a tunnel', () => {
     await kept.opened
     await first.close()
     const second = await server({listen: {host: '127.0.0.1', port}})
-    await vi.waitFor(() => expect(second.has(peer)).toBe(true), {timeout: 5000})
+    await vi.waitFor(() => expect(second.has(peer)).toBe(true))
     expect(await answer(await second.dial(peer, transport))).toBe('node')
   })
 
@@ -148,6 +155,60 @@ describe('a tunnel', () => {
   })
 })
 
+describe('the way to a host of a leaf', () => {
+  const wish = {certificate: publicKeyBlob(newKey()), login: 'root', host: 'db1', port: 22, ...transport}
+  const leafTrust = async (): Promise<TunnelTrust> => ({
+    ...{clusterName: 'root.test', hostAuthorities: [hostAuthority.publicBlob], now: Date.now()},
+    leaves: new Map([['leaf.test', [hostAuthority.publicBlob]]]),
+  })
+  /** A leaf's end of a tunnel. */
+  async function leaf(port: number, onChannelOpen: (open: ChannelOpen) => void): Promise<void> {
+    const key = newKey()
+    const extensions = new Map([
+      ['x-teleport-role', 'Proxy'],
+      ['x-teleport-authority', 'leaf.test'],
+    ])
+    const blob = await certify(key, 'host', {principals: ['leaf.test'], extensions})
+    const tunnel = keepTunnel({
+      ...{address: {host: '127.0.0.1', port}, username: 'leaf.test', onChannelOpen, random: () => 0},
+      credential: async () => ({blob, signer: signerFromKey(key)}),
+      cluster: async () => ({name: 'root.test', hostAuthorities: [hostAuthority.publicBlob]}),
+      ...{log, now: Date.now},
+    })
+    ends.push(tunnel.close)
+    await tunnel.opened
+  }
+
+  it('comes with what the leaf demands, and with why it ends it', async () => {
+    const tunnels = await server({trust: leafTrust})
+    let there: Channel | undefined
+    await leaf(tunnels.address.port, open => {
+      expect(readForeignDial(open.data)).toEqual(wish)
+      there = open.accept(writeForeignTerms({maxSessions: 3, idleTimeoutSeconds: 900}))
+    })
+    await vi.waitFor(() => expect(tunnels.clusters()).toEqual(['leaf.test']))
+    const way = await tunnels.dialForeign('leaf.test', wish)
+    expect(way.terms).toEqual({maxSessions: 3, idleTimeoutSeconds: 900})
+    expect(way.ended()).toBeUndefined()
+    const gone = once(way.stream.resume(), 'close')
+    const line = 'the role web is locked\u001b[2J here; ask an administrator [access_denied]'
+    await there?.request(foreignEndRequest, new WireWriter().string(line).finish(), false)
+    there?.end(() => there?.close())
+    await gone
+    expect(way.ended()).toMatchObject({
+      code: 'access_denied',
+      message: 'the role web is locked [2J here; ask an administrator',
+    })
+  })
+
+  it('is not taken without', async () => {
+    const tunnels = await server({trust: leafTrust})
+    await leaf(tunnels.address.port, open => void open.accept(Buffer.from([0, 0])))
+    await vi.waitFor(() => expect(tunnels.clusters()).toEqual(['leaf.test']))
+    await expect(tunnels.dialForeign('leaf.test', wish)).rejects.toMatchObject({code: 'protocol_error'})
+  })
+})
+
 describe('the port of tunnels', () => {
   it('passes TLS to the auth service byte for byte, both ways', async () => {
     const auth = createServer(socket => {
@@ -156,12 +217,21 @@ describe('the port of tunnels', () => {
     await once(auth, 'listening')
     ends.push(() => new Promise(resolve => auth.close(resolve)))
     const dialAuth = async (): Promise<Socket> => connect((auth.address() as AddressInfo).port, '127.0.0.1')
-    const tunnels = await server({dialAuth})
+    const whose: string[] = []
+    const tunnels = await server({
+      dialAuth(address) {
+        whose.push(address)
+        return dialAuth()
+      },
+    })
     const client = connect(tunnels.address.port, '127.0.0.1')
     client.write(Buffer.from([0x16, 3, 1, 0, 5]))
+    await once(client, 'connect')
+    const own = `127.0.0.1:${client.localPort}`
     const bytes: Buffer[] = []
     for await (const chunk of client) bytes.push(chunk)
     expect(Buffer.concat(bytes)).toEqual(Buffer.from([...Buffer.from('got '), 0x16, 3, 1, 0, 5]))
+    expect(whose).toEqual([own])
   })
 
   it('hangs up on anything else, and asks the auth service for nothing', async () => {

@@ -1,4 +1,4 @@
-import {closeSync, constants, fchownSync, mkdtempSync, openSync, rmSync} from 'node:fs'
+import {closeSync, constants, fchownSync, mkdtempSync, openSync, rmdirSync, rmSync} from 'node:fs'
 import {Socket} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -39,13 +39,15 @@ export async function openOutputPipes(account: Account, own: boolean): Promise<O
     return descriptor
   }
   try {
-    return await withNamedPipes((output, errors) => {
+    const {readers, ends} = await withNamedPipes((output, errors) => {
       // A writer may only come when there is a reader.
       const readers = [open(output, O_RDONLY | O_NONBLOCK), open(errors, O_RDONLY | O_NONBLOCK)] as const
       const ends = [open(output, O_WRONLY), open(errors, O_WRONLY)] as const
       if (own) for (const end of ends) fchownSync(end, account.uid, account.gid)
-      return outputPipes(readers, ends)
+      return {readers, ends}
     })
+    // Not before all that can fail is done: to close what a stream has is the end of the process.
+    return outputPipes(readers, ends)
   } catch {
     for (const descriptor of opened) closeSync(descriptor)
     return undefined
@@ -55,15 +57,17 @@ export async function openOutputPipes(account: Account, own: boolean): Promise<O
 /** Passes the paths of two new named pipes that only we can reach, and removes them afterwards. */
 async function withNamedPipes<T>(use: (output: string, errors: string) => T): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'sallyport-'))
+  const [output, errors] = [join(directory, '1'), join(directory, '2')]
   try {
-    const [output, errors] = [join(directory, '1'), join(directory, '2')]
     const {code, failure} = await runToEnd(['mkfifo', '-m', '600', output, errors], {
       ...{env: launchEnvironment, milliseconds: mkfifoMilliseconds, maxBytes: 0},
     })
     if (code !== 0) throw failure ?? new Error('mkfifo failed')
     return use(output, errors)
   } finally {
-    rmSync(directory, {recursive: true})
+    // One by one: to look into a directory takes a descriptor, and they may be used up.
+    for (const path of [output, errors]) rmSync(path, {force: true})
+    rmdirSync(directory)
   }
 }
 

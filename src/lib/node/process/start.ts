@@ -1,8 +1,8 @@
-import {type ChildProcess, spawn} from 'node:child_process'
+import type {ChildProcess} from 'node:child_process'
 import type {Socket} from 'node:net'
 import {PassThrough, type Readable} from 'node:stream'
-import {type GuardedStdio, guardedStdio} from '../../children/index.js'
-import {problem, type SallyportError} from '../../errors/index.js'
+import {runToEnd, type StandardStreams, startChild, startProblem} from '../../children/index.js'
+import {problem, SallyportError} from '../../errors/index.js'
 import {
   asUser,
   commandLine,
@@ -94,7 +94,7 @@ async function spawned(
   standard: readonly ['pipe' | number, 'pipe' | number, 'pipe' | number],
 ): Promise<Started> {
   const command = commandLine({...launch, account, program, bash: findBash()})
-  const child = await spawnChild(command, guardedStdio([...standard, 'pipe']))
+  const child = await spawnChild(command, [...standard, 'pipe'])
   const channel = child.stdio[environmentDescriptor] as Socket
   // A shell that is gone already needs no environment.
   channel.on('error', () => undefined)
@@ -102,30 +102,19 @@ async function spawned(
   return child
 }
 
-function spawnChild([command, ...args]: [string, ...string[]], stdio: GuardedStdio): Promise<Started> {
+function spawnChild(command: [string, ...string[]], standard: StandardStreams): Promise<Started> {
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => reject(launchProblem(error as NodeJS.ErrnoException))
+    const fail = (error: unknown): void =>
+      reject(error instanceof SallyportError ? error : startProblem(error as NodeJS.ErrnoException))
     try {
       // The home directory is the user's own affair, and entered with the user's rights.
-      const child = spawn(command, args, {stdio, env: launchEnvironment, cwd: '/', detached: true})
+      const child = startChild(command, standard, {env: launchEnvironment, cwd: '/', detached: true})
       child.once('error', fail)
       child.once('spawn', () => resolve(child as Started))
     } catch (error) {
       fail(error)
     }
   })
-}
-
-function launchProblem(error: NodeJS.ErrnoException): SallyportError {
-  if (error.code === 'E2BIG') return problem('limit_exceeded', 'the command is too long for this host')
-  const full = error.code === 'EAGAIN' || error.code === 'EMFILE' || error.code === 'ENOMEM'
-  return problem(
-    'unavailable',
-    full ? 'this host can start no more programs' : 'the program cannot be started',
-    {
-      cause: error,
-    },
-  )
 }
 
 function onTerminal(terminal: OpenTerminal): Streams {
@@ -228,8 +217,7 @@ function nodeProcess(child: Started, account: Account, asRoot: boolean, streams:
 /** Sends a signal to a process group; as `sender` where one is given, so that nobody reaches more than their own. */
 function sendSignal(group: number, name: string, sender: Account | undefined): void {
   if (!sender || sender.uid === 0) return tryKill(-group, `SIG${name}` as NodeJS.Signals)
-  const [command, ...args] = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -- -${group}`])
-  const stdio = guardedStdio(['ignore', 'ignore', 'ignore'])
+  const command = asUser(sender, ['/bin/sh', '-c', `kill -s ${name} -- -${group}`])
   // There is nobody to tell when it cannot be sent: RFC 4254 §6.9 has no answer to a signal.
-  spawn(command, args, {stdio, env: launchEnvironment, cwd: '/'}).on('error', () => undefined)
+  void runToEnd(command, {env: launchEnvironment, milliseconds: killMilliseconds, maxBytes: 0})
 }

@@ -1,8 +1,7 @@
-import {spawn} from 'node:child_process'
 import {closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, readSync, write} from 'node:fs'
 import {Readable, Writable} from 'node:stream'
 import {ReadStream} from 'node:tty'
-import {guardDescriptor, guardedStdio} from '../../children/index.js'
+import {guardDescriptor, startChild} from '../../children/index.js'
 import {problem} from '../../errors/index.js'
 import type {TerminalSize} from '../../session/index.js'
 import {sttyArguments} from './terminal-modes.js'
@@ -220,8 +219,8 @@ function terminalInput(master: number): TerminalInput {
 async function setModes(slave: number, modes: Buffer): Promise<void> {
   const args = sttyArguments(modes)
   if (args.length === 0) return
-  const stdio = guardedStdio([slave, 'ignore', 'ignore'])
-  const child = spawn('stty', args, {stdio, env: {PATH: '/usr/bin:/bin'}, timeout: sttyMilliseconds})
+  const options = {env: {PATH: '/usr/bin:/bin'}, timeout: sttyMilliseconds}
+  const child = startChild(['stty', ...args], [slave, 'ignore', 'ignore'], options)
   await new Promise<void>(resolve => {
     child.once('close', () => resolve())
     child.once('error', () => resolve())
