@@ -5,7 +5,8 @@ export default class Join extends BaseCommand {
   static override summary = 'Join a session that runs'
   static override description =
     `An observer sees, a moderator may also end the session (t), a peer types into it. Whose session it is is told who
-joins. Ctrl-C leaves, for a peer ~. after Enter. The session keeps its size. See also: sessions ls, sessions watch.`
+joins. Ctrl-C leaves, for a peer ~. after Enter. The session keeps its size. Whichever machine of the cluster holds it,
+your own proxy leads there; you need no login on it. See also: sessions ls, sessions watch.`
   static override examples = [
     '<%= config.bin %> join 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
     '<%= config.bin %> join 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c -m peer',

@@ -11,6 +11,7 @@ shown as offline, for seven days.`
     '<%= config.bin %> ls env=prod,team=db',
     '<%= config.bin %> ls web --format names',
     '<%= config.bin %> ls --search "prod frankfurt" --format json',
+    `<%= config.bin %> ls --query 'labels["env"] == "prod" && !hasPrefix(name, "web-")'`,
   ]
   static override args = {
     filter: Args.string({
@@ -22,6 +23,10 @@ shown as offline, for seven days.`
       description: 'words that are all in the name, address, UUID or a label',
       helpValue: 'WORDS',
     }),
+    query: Flags.string({
+      description: 'a condition on name, uuid, address and labels',
+      helpValue: 'CONDITION',
+    }),
     format: Flags.option({
       options: [...formats, 'names'] as const,
       default: 'text' as const,
@@ -32,12 +37,9 @@ shown as offline, for seven days.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Ls)
-    const {hostsQuery, hostView, labelText, withHistoryApi} = await import('../lib/client/index.js')
-    const query = hostsQuery(args.filter, flags.search)
-    const hosts = await withHistoryApi(flags, async api => {
-      const [{time}, found] = await Promise.all([api.ping(), api.listHosts(query)])
-      return found.map(host => hostView(host, time))
-    })
+    const {findHosts, labelText, withHistoryApi} = await import('../lib/client/index.js')
+    const {search, query} = flags
+    const hosts = await withHistoryApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
     if (flags.format === 'names') {
       for (const {hostname} of hosts) this.log(safe(hostname))
       return

@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {BaseCommand, clientFlags} from '../lib/cli/index.js'
+import {answerAtTerminal, BaseCommand, clientFlags} from '../lib/cli/index.js'
 import {atDashes} from '../lib/cli/remote-argv.js'
 import {problem} from '../lib/errors/index.js'
 
@@ -125,6 +125,7 @@ has them, and the exit status is the first that is not 0.`
       identity,
       cluster: flags.cluster,
       insecure: flags.insecure,
+      answer: answerAtTerminal,
     })
     const {connection} = reached
     const router = createChannelRouter(connection)

@@ -5,12 +5,12 @@ import {join} from 'node:path'
 import {createInterface} from 'node:readline'
 import {fileURLToPath} from 'node:url'
 import {describe, expect, it} from 'vitest'
+import {isRoot, needsRoot} from '../support/login-user.js'
 import {descendants, type PipedProcess, start} from '../support/process.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const words = ['node_modules/tsx/dist/cli.mjs', 'scripts/demo.ts']
-const isRoot = process.getuid?.() === 0
 const minute = 60_000
 
 interface Demo {
@@ -110,7 +110,7 @@ describe('npm run demo', () => {
     expect(demo.shown()).not.toMatch(/\/sshd/)
   })
 
-  it.runIf(isRoot)('needs no root and no login shell', {timeout: minute}, async () => {
+  it.runIf(isRoot)('needs no root and no login shell', {timeout: minute, ...needsRoot}, async () => {
     const demo = startDemo({uid: 65_534})
     await expectWholeStory(demo)
     expect(demo.shown()).toMatch(/\((sshd knows no account|the account \S+ (has|is))/)
@@ -118,7 +118,7 @@ describe('npm run demo', () => {
 
   it.runIf(isRoot && canUnshare())(
     'runs sshd without root for an account that sshd lets in',
-    {timeout: minute},
+    {timeout: minute, meta: {lack: 'it needs root and a mount namespace'}},
     async () => {
       const [uid, passwd] = [54_321, join(temporaryDirectory(), 'passwd')]
       const known = readFileSync('/etc/passwd', 'utf8')

@@ -3,7 +3,7 @@ import {once} from 'node:events'
 import {readFileSync} from 'node:fs'
 import {beforeAll, expect, it} from 'vitest'
 import {startSallyport} from '../support/cluster.js'
-import {addToAgent, type Field, login, startField} from '../support/field.js'
+import {type Field, login, startFieldWithTarget} from '../support/field.js'
 import {type PipedProcess, start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 
@@ -15,12 +15,10 @@ let target: Sshd
 let client: string[]
 
 beforeAll(async () => {
-  field = await startField()
-  target = await field.target()
-  const key = await field.userKey()
-  await addToAgent(field.agent, key)
-  client = [...field.throughSubsystem(key), '-p', String(target.port), `${login}@127.0.0.1`]
-}, 60_000)
+  const place = await startFieldWithTarget()
+  ;({field, target} = place)
+  client = [...field.throughSubsystem(place.key), '-p', String(target.port), `${login}@127.0.0.1`]
+})
 
 /** Digest of what a process writes; `look` is called after each so many bytes of it. */
 async function digestOf(child: PipedProcess, every = Infinity, look: () => void = () => {}): Promise<string> {

@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
 import {shareConnection} from '../support/control-master.js'
-import {addToAgent, type Event, eventually, type Field, login, startField} from '../support/field.js'
+import {type Event, eventually, type Field, login, startFieldWithTarget} from '../support/field.js'
 import {run, start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 
@@ -16,12 +16,10 @@ let target: Sshd
 let client: string[]
 
 beforeAll(async () => {
-  field = await startField()
-  target = await field.target()
-  const key = await field.userKey()
-  await addToAgent(field.agent, key)
-  client = [...field.throughSubsystem(key), '-p', String(target.port)]
-}, 60_000)
+  const place = await startFieldWithTarget()
+  ;({field, target} = place)
+  client = [...field.throughSubsystem(place.key), '-p', String(target.port)]
+})
 
 const where = (): string => `${login}@127.0.0.1`
 const named = (events: readonly Event[], name: string) => events.filter(({event}) => event === name)

@@ -57,7 +57,8 @@ const steps = (commands: readonly string[], substitutes: Substitutes = person): 
 const setup = `echo '${password}' > password; chmod 600 password
 echo 'proxy_service: {public_addr: proxy.example.com}' > named.yaml`
 
-describe.runIf(canIsolate())('as it stands', () => {
+const lack = {meta: {lack: 'it needs a machine of its own: namespaces of mounts and processes'}}
+describe.runIf(canIsolate())('as it stands', lack, () => {
   it('README leads to a recorded session on the own sshd', {timeout: minute}, async () => {
     const commands = commandsOf('README.md', '## Two minutes to a recorded session on your own sshd')
     const printed = await onFreshMachine(steps(commands), setup)

@@ -135,6 +135,7 @@ describe('recordings ls', () => {
     expect(stdout).toContain('evil \\x1b[2J')
     expect((await admin('recordings', 'ls', '--user', 'ann', '--format', 'json')).stdout).not.toContain(sid)
     expect((await admin('recordings', 'ls', '--host', 'nowhere', '--format', 'json')).stdout).toBe('[]\n')
+    expect((await admin('recordings', 'ls', '--host', 'web1', '--format', 'json')).stdout).toContain(sid)
     expect((await admin('recordings', 'ls', '--format', 'yaml')).stdout).toMatch(/^- sid: /)
   })
 
@@ -348,6 +349,9 @@ describe('recordings verify', () => {
       expect(
         (await sallyport(['recordings', 'verify', path, '--key', key, '--format', 'json'])).stdout,
       ).toContain('"verified"')
+    expect((await sallyport(['recordings', 'verify', copy, '--key', key])).stdout).toContain(
+      'Whether there were other recordings, now deleted, cannot be seen from one file.',
+    )
     const bad = readFileSync(file())
     const {chunks} = await store.readIndex(sid)
     const at = (chunks[2]?.offset ?? 0) + 20
@@ -360,6 +364,7 @@ describe('recordings verify', () => {
   it('is not content with what nobody signed', async () => {
     const {code, stderr} = await admin('recordings', 'verify', live)
     expect([code, stderr]).toEqual([37, expect.stringContaining('nobody signed them')])
+    expect(stderr).toContain('chunks missing at the end cannot be seen')
   })
 })
 

@@ -26,8 +26,7 @@ beforeAll(async () => {
   near = await spread.node('far1')
   inner = await spread.node('inner', proxy)
   owner = spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@far1`))
-  await owner.until(/[#$] *$/m)
-  sid = (await spread.sessionOf('joe')).sid
+  sid = (await spread.session({user: 'joe', state: 'running'})).sid
 }, 120_000)
 
 const asked = async (subsystem: string, key: string) => {
@@ -102,8 +101,7 @@ describe('nobody joins', () => {
 
   test('a session that does not run, is none, or runs at another node', async () => {
     const other = spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@inner`))
-    await other.until(/[#$] *$/m)
-    const elsewhere = (await spread.running()).find(({holder}) => holder === 'inner')?.sid ?? ''
+    const {sid: elsewhere} = await spread.session({holder: 'inner', state: 'running'})
     const key = await spread.key('ann')
     for (const wrong of ['11111111-2222-4333-8444-555555555555', '../etc/passwd', elsewhere]) {
       const answer = await atNode(key, ['-s', `join:${wrong}`])
@@ -197,9 +195,8 @@ describe('a connection for joining', () => {
 
 describe('who holds a session and cannot be asked', () => {
   test('is named when it is gone, and so is the auth service', async () => {
-    const gone = spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@inner`))
-    await gone.until(/[#$] *$/m)
-    const lost = (await spread.running()).find(({holder}) => holder === 'inner')?.sid ?? ''
+    spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@inner`))
+    const {sid: lost} = await spread.session({holder: 'inner', state: 'running'})
     await inner.stop('SIGKILL')
     const refused = await eventually(async () => {
       const answer = await sallyport(spread.as('ann', proxy, 'join', lost))

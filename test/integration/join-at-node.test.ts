@@ -27,14 +27,11 @@ beforeAll(async () => {
 
 /** joe's shell on a host, in a terminal. */
 async function ownSession(host: string): Promise<{tmux: Tmux; sid: string}> {
-  const before = new Set((await spread.running()).map(({sid}) => sid))
   const tmux = spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@${host}`))
-  await tmux.until(/[#$] *$/m)
+  const {sid} = await spread.session({user: 'joe', holder: host, state: 'running'})
   tmux.type("PS1='ready> '; clear")
   await tmux.until(/^ready>/m)
-  const [found] = (await spread.running()).filter(({sid}) => !before.has(sid))
-  if (!found) throw new Error('the session is not listed')
-  return {tmux, sid: found.sid}
+  return {tmux, sid}
 }
 
 const ended = (sid: string) =>
@@ -170,8 +167,7 @@ describe('at a node, as at a recording proxy', () => {
     const options = spread.stock(await spread.key('joe'), proxy)
     const stock = startTmux()
     stock.type(`clear; exec ${quoted(['ssh', ...options, '-J', 'jump', '-p', port, `${login}@${host}`])}`)
-    await stock.until(/[#$] *$/m)
-    const {sid} = await spread.sessionOf('joe')
+    const {sid} = await spread.session({user: 'joe', state: 'running'})
     const watcher = joinAs('ann', sid, 'observer')
     await stock.until(/ann has joined as observer/)
     stock.type('echo seen-$((1 + 1))')
@@ -190,14 +186,13 @@ describe('whose roles want somebody to look on', () => {
     async host => {
       const owner = spread.inTerminal(sue(`${login}@${host}`))
       await owner.until(/begins when there is\s+1 moderator with the role moderates \(four eyes\)/)
-      const {sid, ...pending} = await spread.sessionOf('sue')
-      expect(pending).toMatchObject({state: 'pending', holder: host})
+      const {sid} = await spread.session({user: 'sue', holder: host, state: 'pending'})
       const moderate = (mode: string) => spread.inTerminal(spread.as('mod', proxy, 'join', sid, '-m', mode))
       const observer = moderate('observer')
       await owner.until(/mod has joined as observer/)
-      expect(owner.screen().join('\n')).not.toMatch(/[#$] *$/m)
+      await spread.session({sid, state: 'pending'})
       const moderator = moderate('moderator')
-      await owner.until(/[#$] *$/m)
+      await spread.session({sid, state: 'running'})
       observer.press('C-c')
       owner.type("PS1='ready> '; clear")
       await moderator.until(/^ready>/m)

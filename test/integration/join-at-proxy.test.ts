@@ -26,10 +26,10 @@ beforeAll(async () => {
 async function session(words: string[], user = 'joe'): Promise<{tmux: Tmux; sid: string}> {
   const tmux = startTmux()
   tmux.type(`clear; exec ${quoted(words)}`)
-  await tmux.until(/[#$] *$/m)
+  const {sid} = await spread.session({user, state: 'running'})
   tmux.type("PS1='ready> '; clear")
   await tmux.until(/^ready>/m)
-  return {tmux, sid: (await spread.sessionOf(user)).sid}
+  return {tmux, sid}
 }
 
 const throughTheirs = (user = 'joe') => [sallyportPath, ...spread.as(user, theirs, 'ssh', `${login}@far1`)]
@@ -84,9 +84,9 @@ test.each(['another proxy', 'a node that is reached past the proxies'])(
     const owner = startTmux()
     owner.type(`clear; exec ${quoted(words)}`)
     await owner.until(/begins when there is\s+1 moderator with the role moderates \(four eyes\)/)
-    const {sid} = await spread.sessionOf('sue')
+    const {sid} = await spread.session({user: 'sue', state: 'pending'})
     const moderator = spread.inTerminal(spread.as('mod', ours, 'join', sid, '-m', 'moderator'))
-    await owner.until(/[#$] *$/m)
+    await spread.session({sid, state: 'running'})
     owner.type('echo seen-$((1 + 1))')
     await moderator.until(/seen-2/)
     moderator.press('t')
@@ -102,7 +102,7 @@ test('a watcher elsewhere that has stopped holds nothing up', async () => {
   owner.stdout.on('data', (data: Buffer) => {
     count += data.length
   })
-  const {sid} = await spread.sessionOf('joe')
+  const {sid} = await spread.session({user: 'joe', state: 'running'})
   const watcher = startSallyport(spread.as('ann', ours, 'sessions', 'watch', sid))
   let said = ''
   watcher.stdout.resume()

@@ -5,14 +5,13 @@ import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {type Cluster, startCluster} from '../support/cluster.js'
 import {
-  addToAgent,
   descriptors,
   type Event,
   eventually,
   type Field,
   login,
   sshText,
-  startField,
+  startFieldWithKey,
   type UserKey,
 } from '../support/field.js'
 import {start} from '../support/process.js'
@@ -22,10 +21,9 @@ let key: UserKey
 let cluster: Cluster
 
 beforeAll(async () => {
-  field = await startField({auth_service: {session_recording: 'node'}}, {roles: 'auth,proxy,node'})
+  const config = {auth_service: {session_recording: 'node'}}
+  ;({field, key} = await startFieldWithKey(config, {roles: 'auth,proxy,node'}))
   cluster = field.cluster
-  key = await field.userKey()
-  await addToAgent(field.agent, key)
 })
 
 const direct = (): string[] => [

@@ -10,7 +10,7 @@ import {
   resolveAccount,
   startProcess,
 } from '../../src/lib/node/process/index.js'
-import {createLoginUser, isRoot, type LoginUser, withoutRoot} from '../support/login-user.js'
+import {createLoginUser, isRoot, type LoginUser, needsRoot, withoutRoot} from '../support/login-user.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
 if (!isRoot) console.log(`skipped in node-processes: ${withoutRoot}`)
@@ -363,7 +363,7 @@ test('what the node starts for itself finds no terminal of a session', async () 
   await running.exited
 })
 
-describe.runIf(isRoot)('as another user', () => {
+describe.runIf(isRoot)('as another user', needsRoot, () => {
   let user: LoginUser
   let account: Account
 

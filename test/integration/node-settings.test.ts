@@ -2,7 +2,7 @@ import {chownSync, mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {addToAgent, type Field, login, sshText, startField, type UserKey} from '../support/field.js'
-import {createLoginUser, isRoot, withoutRoot} from '../support/login-user.js'
+import {createLoginUser, isRoot, needsRoot, withoutRoot} from '../support/login-user.js'
 import {start} from '../support/process.js'
 import {startTmux} from '../support/tmux.js'
 import {watch} from '../support/watch.js'
@@ -70,7 +70,7 @@ describe('ciphers, key exchange and MACs of a node', () => {
   })
 })
 
-describe.runIf(isRoot)('~/.tsh/environment', () => {
+describe.runIf(isRoot)('~/.tsh/environment', needsRoot, () => {
   it('counts where the node permits it, and has no say in how programs are loaded', async () => {
     const user = createLoginUser()
     mkdirSync(join(user.home, '.tsh'))

@@ -3,7 +3,7 @@ import {chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync}
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {formatAuthorizedKey, formatPrivateKey} from '../../src/lib/sshcert/index.js'
-import {createLoginUser, isRoot, type LoginUser, withoutRoot} from '../support/login-user.js'
+import {createLoginUser, isRoot, type LoginUser, needsRoot, withoutRoot} from '../support/login-user.js'
 import {clientOptions, ssh, sshAdd, startAgent, writePrivateFile} from '../support/openssh.js'
 import {run} from '../support/process.js'
 import {type ProcessServer, startProcessServer} from '../support/process-server.js'
@@ -16,7 +16,7 @@ const directory = temporaryDirectory()
 const knownHosts = join(directory, 'known_hosts')
 writeFileSync(knownHosts, `@cert-authority * ${formatAuthorizedKey(hostAuthority.publicBlob)}\n`)
 
-describe.runIf(isRoot)('a stock client at the processes of a node', () => {
+describe.runIf(isRoot)('a stock client at the processes of a node', needsRoot, () => {
   let user: LoginUser
   let server: ProcessServer
   let host: string

@@ -13,7 +13,7 @@ import {
   sweepAgentSockets,
 } from '../../src/lib/node/process/index.js'
 import {atEnd} from '../support/cleanup.js'
-import {createLoginUser, isRoot, type LoginUser, withoutRoot} from '../support/login-user.js'
+import {createLoginUser, isRoot, type LoginUser, needsRoot, withoutRoot} from '../support/login-user.js'
 import {run, start} from '../support/process.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
@@ -170,7 +170,7 @@ describe('sweeping sockets of agents', () => {
   })
 })
 
-describe.runIf(isRoot)('of another user', () => {
+describe.runIf(isRoot)('of another user', needsRoot, () => {
   let user: LoginUser
   let account: Account
 
@@ -230,7 +230,7 @@ describe.runIf(isRoot)('of another user', () => {
 })
 
 describe('a node that does not run as root', () => {
-  test.runIf(isRoot)('serves its own user, and says that it serves no other', async context => {
+  test.runIf(isRoot)('serves its own user, and says that it serves no other', needsRoot, async context => {
     const user = createLoginUser()
     const readable = await run('test', ['-r', 'package.json'], {
       uid: user.uid,

@@ -8,7 +8,6 @@ import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {sallyport} from '../support/cluster.js'
 import {
-  addToAgent,
   type Event,
   eventually,
   extensionsWithout,
@@ -16,10 +15,10 @@ import {
   login,
   mintAuthorities,
   sshText,
-  startField,
+  startFieldWithKey,
   type UserKey,
 } from '../support/field.js'
-import {createLoginUser, isRoot, type LoginUser} from '../support/login-user.js'
+import {createLoginUser, isRoot, type LoginUser, needsRoot} from '../support/login-user.js'
 import {type RunOptions, run, start} from '../support/process.js'
 
 let field: Field
@@ -27,12 +26,8 @@ let key: UserKey
 
 beforeAll(async () => {
   const commands = [{name: 'answer', command: ['echo', '42'], period: '1h'}]
-  field = await startField(
-    {auth_service: {session_recording: 'node'}, ssh_service: {labels: {env: 'test'}, commands}},
-    {roles: 'auth,proxy,node'},
-  )
-  key = await field.userKey()
-  await addToAgent(field.agent, key)
+  const config = {auth_service: {session_recording: 'node'}, ssh_service: {labels: {env: 'test'}, commands}}
+  ;({field, key} = await startFieldWithKey(config, {roles: 'auth,proxy,node'}))
 })
 
 const port = (): number => field.cluster.addresses.node?.port ?? 0
@@ -381,7 +376,7 @@ describe('`sallyport` itself', () => {
   })
 })
 
-describe.runIf(isRoot)('a node that runs as somebody else', () => {
+describe.runIf(isRoot)('a node that runs as somebody else', needsRoot, () => {
   it('serves that login alone, and says so', async () => {
     const user = createLoginUser()
     const directory = join(user.home, 'cluster')
@@ -417,7 +412,7 @@ proxy_service: {listen_addr: "127.0.0.1:0", web_listen_addr: "127.0.0.1:0", tunn
 ssh_service: {listen_addr: "127.0.0.1:0"}
 `
 
-describe.runIf(isRoot)('a node that runs as root', () => {
+describe.runIf(isRoot)('a node that runs as root', needsRoot, () => {
   let other: LoginUser
   let theirs: UserKey
   beforeAll(async () => {

@@ -8,7 +8,6 @@ import {beforeAll, describe, expect, it, vi} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
 import {shareConnection} from '../support/control-master.js'
 import {
-  addToAgent,
   descriptors,
   type Event,
   eventually,
@@ -16,7 +15,7 @@ import {
   login,
   peakMemory,
   sshText,
-  startField,
+  startFieldWithTarget,
   type UserKey,
 } from '../support/field.js'
 import {type PipedProcess, type RunOptions, run, start} from '../support/process.js'
@@ -28,10 +27,7 @@ let target: Sshd
 let joe: UserKey
 
 beforeAll(async () => {
-  field = await startField()
-  target = await field.target()
-  joe = await field.userKey()
-  await addToAgent(field.agent, joe)
+  ;({field, target, key: joe} = await startFieldWithTarget())
 })
 
 const env = (): Record<string, string> => field.agent.env
@@ -210,6 +206,7 @@ describe('ports through the recording proxy', () => {
   it('-N -L needs no session', async () => {
     const [port, local] = [await echo(), await free()]
     const before = field.events().length
+    const recordings = field.recordings().length
     const client = start(
       'ssh',
       [...through(), '-N', '-L', `127.0.0.1:${local}:127.0.0.1:${port}`, ...where()],
@@ -221,7 +218,12 @@ describe('ports through the recording proxy', () => {
     expect(digest(answer)).toBe(digest(question))
     client.kill()
     await once(client, 'exit')
-    expect(named(field.events().slice(before), 'session.start')).toEqual([])
+    const since = field.events().slice(before)
+    expect(since.filter(({event}) => event.startsWith('session.')).map(({event}) => event)).toEqual([
+      'session.connect',
+    ])
+    expect(named(since, 'port')).toHaveLength(1)
+    expect(field.recordings()).toHaveLength(recordings)
   })
 
   it('tells the client when nobody listens there', async () => {

@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
+import {parse} from 'yaml'
 import {formatIdentity} from '../../src/lib/client/identity-file.js'
 import {sallyport} from '../support/cluster.js'
 import {
@@ -242,12 +243,33 @@ describe('where the proxy records', () => {
     expect(await names(world.joe, 'env=prod,team=db')).toEqual(['db-1'])
     expect(await names(world.ann, 'env=test')).toEqual(['web-1'])
     expect(await names(world.ann, '--search', 'PROD twin')).toEqual(['twin', 'twin'])
+    const fits = '!(labels.team == "db") && (labels["env"] == "test" || hasPrefix(name, "tw"))'
+    expect(await names(world.ann, '--query', fits)).toEqual(['twin', 'twin', 'web-1'])
+    expect(await names(world.joe, '--query', fits)).toEqual(['twin', 'twin'])
+    const wrong = await own(world, world.joe, ['ls', '--query', 'labels.env = "prod"'])
+    expect(wrong).toMatchObject({code: 2, stderr: expect.stringContaining('wrong at character 12')})
     const all = JSON.parse((await world.field.cluster.admin(['nodes', 'ls', '--format=json'])).stdout)
     expect(all).toHaveLength(4)
     expect(all[0]).toEqual({
       ...{id: ids.db, kind: 'openssh', hostname: 'db-1', address: `127.0.0.1:${world.db.port}`},
       ...{labels: {env: 'prod', team: 'db'}, status: 'online'},
     })
+  })
+
+  it('writes them as a table, JSON, YAML, or names alone', async () => {
+    const {joe, db} = world
+    const ls = async (...words: string[]) => (await own(world, joe, ['ls', ...words, 'team=db'])).stdout
+    const [heading, row, ...more] = (await ls()).split('\n')
+    expect(heading?.split(/ {2,}/)).toEqual(['Host', 'Address', 'Labels', 'Status'])
+    expect(row?.split(/ {2,}/)).toEqual(['db-1', `127.0.0.1:${db.port}`, 'env=prod,team=db', 'online'])
+    expect(more).toEqual([''])
+    const json = JSON.parse(await ls('--format=json'))
+    expect(json).toMatchObject([{id: ids.db, hostname: 'db-1', labels: {env: 'prod', team: 'db'}}])
+    expect(parse(await ls('--format=yaml'))).toEqual(json)
+    expect(await ls('--format=names')).toBe('db-1\n')
+    const none = await own(world, joe, ['ls', 'env=nowhere'])
+    expect(none).toMatchObject({code: 0, stdout: 'There is no such host that you may reach.\n'})
+    expect((await own(world, joe, ['ls', 'env=nowhere', '--format=json'])).stdout).toBe('[]\n')
   })
 
   it('says in an explanation which labels it looked at', async () => {
@@ -324,9 +346,19 @@ describe('where the proxy does not look inside', () => {
 
   it('takes the host that was registered last, with routing_strategy: most_recent', async () => {
     const {joe, field} = world
-    const {result, events} = await field.during(() => own(world, joe, ['ssh', `${login}@twin`, 'echo in']))
-    expect(result).toMatchObject({code: 0, stdout: 'in\n'})
-    expect([ids.twinA, ids.twinB]).toContain(events.find(({event}) => event === 'session.connect')?.server_id)
+    const {admin} = field.cluster
+    for (const id of [ids.twinA, ids.twinB, ids.twinA]) {
+      const path = join(field.directory, 'again.yaml')
+      writeFileSync(path, (await admin(['get', `node/${id}`])).stdout)
+      for (const words of [
+        ['rm', `node/${id}`],
+        ['create', '-f', path],
+      ])
+        expect((await admin(words)).code).toBe(0)
+      const {result, events} = await field.during(() => own(world, joe, ['ssh', `${login}@twin`, 'echo in']))
+      expect(result).toMatchObject({code: 0, stdout: 'in\n'})
+      expect(events.find(({event}) => event === 'session.connect')?.server_id).toBe(id)
+    }
   })
 
   it('reaches what is not registered as before, where a role allows every host', async () => {
@@ -373,4 +405,21 @@ describe('nodes of our own', () => {
       expect((await reach()).code).toBe(255)
     },
   )
+
+  it('decide for themselves as the proxy does, and as the explanation says', async () => {
+    const {admin} = field.cluster
+    const straight = () =>
+      field.during(() => sshText([...field.straight(joe), `${login}@127.0.0.1`, 'echo in']))
+    const explained = async (): Promise<string> =>
+      (await admin(['access', 'explain', 'joe@proxy-1', `--login=${login}`])).stdout
+    await admin(['users', 'update', 'joe', '--roles=prod'])
+    expect((await straight()).result).toMatchObject({code: 0, stdout: 'in\n'})
+    await admin(['users', 'update', 'joe', '--roles=test'])
+    const {result, events} = await straight()
+    expect(result).toMatchObject({code: 255, stdout: ''})
+    const reason = 'no role of joe allows'
+    expect(result.stderr).toContain(reason)
+    expect(events.find(({success}) => !success)?.error).toContain(reason)
+    expect(await explained()).toContain(reason)
+  })
 })

@@ -5,14 +5,13 @@ import {pipeline} from 'node:stream/promises'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {
-  addToAgent,
   type Event,
   eventually,
   type Field,
   login,
   peakMemory,
   sshText,
-  startField,
+  startFieldWithTarget,
   type UserKey,
 } from '../support/field.js'
 import {run, start} from '../support/process.js'
@@ -26,10 +25,7 @@ let there: string
 let here: string
 
 beforeAll(async () => {
-  field = await startField()
-  target = await field.target()
-  joe = await field.userKey()
-  await addToAgent(field.agent, joe)
+  ;({field, target, key: joe} = await startFieldWithTarget())
   there = join(field.directory, 'there')
   here = join(field.directory, 'here')
   for (const directory of [there, here]) mkdirSync(directory)

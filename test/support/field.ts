@@ -243,6 +243,24 @@ export const text = (result: RunResult): {code: number; stdout: string; stderr: 
   stdout: result.stdout.toString('utf8'),
 })
 
+/** A field with a key of joe's in its agent. */
+export async function startFieldWithKey(
+  ...parameters: Parameters<typeof startField>
+): Promise<{field: Field; key: UserKey}> {
+  const field = await startField(...parameters)
+  const key = await field.userKey()
+  await addToAgent(field.agent, key)
+  return {field, key}
+}
+
+/** The same with an sshd, which joe may log in to through the proxy. */
+export async function startFieldWithTarget(
+  ...parameters: Parameters<typeof startField>
+): Promise<{field: Field; key: UserKey; target: Sshd}> {
+  const place = await startFieldWithKey(...parameters)
+  return {...place, target: await place.field.target()}
+}
+
 export const sshText = async (args: readonly string[], options: RunOptions = {}) =>
   text(await ssh(args, options))
 

@@ -4,6 +4,9 @@ import {atEnd} from './cleanup.js'
 
 export const isRoot = process.getuid?.() === 0
 
+/** Options of tests that are skipped without it. */
+export const needsRoot = {meta: {lack: 'it needs root'}}
+
 /** Why tests that need other users than ours are left out, to be printed by whoever leaves them out. */
 export const withoutRoot = 'only root can start programs as another user'
 

@@ -42,8 +42,8 @@ export interface Spread {
   as(user: string, proxy: Machine, ...args: string[]): string[]
   inTerminal(words: readonly string[], size?: {columns: number; rows: number}): Tmux
   running(): Promise<Running[]>
-  /** Waits for the session of this user. */
-  sessionOf(user: string): Promise<Running>
+  /** Waits for a session, the newest one that fits. */
+  session(fits: Partial<Pick<Running, 'sid' | 'user' | 'holder' | 'state'>>): Promise<Running>
   /** Of a session, by what the audit log calls them, the oldest first. */
   events(sid: string, ...names: string[]): Promise<Event[]>
 }
@@ -184,10 +184,15 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
       tmux.type(`clear; ${quoted([sallyportPath, ...words])}; echo "status $?"`)
       return tmux
     },
-    sessionOf: user =>
+    session: fits =>
       eventually(
-        async () => (await running()).find(one => one.user === user),
-        `the session of ${user} is listed`,
+        async () =>
+          (await running())
+            .filter(one =>
+              Object.entries(fits).every(([name, value]) => one[name as keyof Running] === value),
+            )
+            .at(-1),
+        `a session is listed as ${JSON.stringify(fits)}`,
       ),
     async events(sid, ...names) {
       const trail = JSON.parse(await admin('audit', 'ls', '--format=json', '--limit=1000')) as Event[]

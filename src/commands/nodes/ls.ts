@@ -17,18 +17,19 @@ export default class NodesLs extends BaseCommand {
       description: 'words that are all in the name, address, UUID or a label',
       helpValue: 'WORDS',
     }),
+    query: Flags.string({
+      description: 'a condition on name, uuid, address and labels',
+      helpValue: 'CONDITION',
+    }),
     format: formatFlag(),
     ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(NodesLs)
-    const {hostsQuery, hostView, labelText, withHistoryApi} = await import('../../lib/client/index.js')
-    const query = hostsQuery(args.filter, flags.search)
-    const hosts = await withHistoryApi(flags, async api => {
-      const [{time}, found] = await Promise.all([api.ping(), api.listHosts(query)])
-      return found.map(host => hostView(host, time))
-    })
+    const {findHosts, labelText, withHistoryApi} = await import('../../lib/client/index.js')
+    const {search, query} = flags
+    const hosts = await withHistoryApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
     await render(hosts, {
       format: flags.format,
       text: () =>

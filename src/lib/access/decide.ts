@@ -10,6 +10,7 @@ import type {
   Explanation,
   Identity,
   RoleVerdict,
+  SessionOptions,
 } from './types.js'
 
 /**
@@ -44,7 +45,7 @@ export function explain(
   const refusal = refuse(request, verdicts, lock)
   const decision: AccessDecision =
     refusal === undefined
-      ? {allowed: true, reason: grant(request, verdicts), options: mergeOptions(roles, cluster)}
+      ? granted(request, grant(request, verdicts), mergeOptions(roles, cluster))
       : {allowed: false, reason: refusal, ...(isHidden(roles, request, lock) && {hidden: true})}
   return {
     decision,
@@ -61,10 +62,11 @@ export function explain(
  */
 export function decideElsewhere(
   roles: readonly Role[],
-  {identity, login, host}: AccessRequest,
+  request: AccessRequest,
   cluster: ClusterAccess,
   locks: readonly Lock[],
 ): AccessDecision {
+  const {identity, login, host} = request
   const {user, logins} = identity
   const names = [...identity.roles, ...roles.map(({name}) => name)]
   const lock = findLock(locks, {user, roles: names, logins: [login], nodes: [host]})
@@ -75,11 +77,25 @@ export function decideElsewhere(
   if (roles.length === 0) return refused(`${user} has no role that exists`)
   if (denied) return refused(`role ${denied.name} denies the login ${login}`)
   if (!logins.includes(login)) return refused(`the certificate of ${user} is not for the login ${login}`)
-  return {
-    ...{allowed: true, reason: `the certificate of ${user} is for the login ${login}`},
-    options: mergeOptions(roles, cluster),
-  }
+  return granted(
+    request,
+    `the certificate of ${user} is for the login ${login}`,
+    mergeOptions(roles, cluster),
+  )
 }
+
+/** Whoever has to show a second factor and has none is better told so than asked for it. */
+const granted = (
+  {identity, enrolled}: AccessRequest,
+  reason: string,
+  options: SessionOptions,
+): AccessDecision =>
+  options.requireSessionMfa && enrolled === false
+    ? {allowed: false, reason: noAuthenticator(identity.user)}
+    : {allowed: true, reason, options}
+
+export const noAuthenticator = (user: string): string =>
+  `sessions of ${user} need a code of an authenticator app, and ${user} has none: an administrator's \`users reset\` makes a link that sets one up`
 
 /**
  * Whether some login of somebody may go to a host with these labels, for all that roles say. Locks are another matter:

@@ -1,6 +1,7 @@
 // Who may do what: roles, locks, and decisions with their reasons. Pure; no clock, no disk, no network.
 export {rolesOfExtension} from './certificate-roles.js'
-export {decide, decideElsewhere, explain, mayReach, mayUse} from './decide.js'
+export {decide, decideElsewhere, explain, mayReach, mayUse, noAuthenticator} from './decide.js'
+export {hostHasWords, parseHostQuery} from './host-query.js'
 export {
   type HostRecord,
   hostOfAddress,

@@ -6,6 +6,14 @@ const defaultMaxSessions = 10
 /** Certificates never live longer than this, whatever a role says. */
 export const maxSessionTtlSeconds = 30 * 3600
 
+/** Yes as soon as one role says so. */
+type YesOrNo =
+  | 'forwardAgent'
+  | 'disconnectExpiredCert'
+  | 'permitX11Forwarding'
+  | 'requireSessionMfa'
+  | 'pinSourceIp'
+
 type Values<Key extends keyof RoleOptions> = NonNullable<RoleOptions[Key]>[]
 
 const valuesOf = <Key extends keyof RoleOptions>(roles: readonly Role[], key: Key): Values<Key> =>
@@ -20,8 +28,7 @@ const fewest = (values: readonly number[], fallback: number): number => {
 
 /** Merges the options of all roles: permissions add up, limits narrow down. */
 export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): SessionOptions {
-  const any = (key: 'forwardAgent' | 'disconnectExpiredCert' | 'permitX11Forwarding'): boolean =>
-    valuesOf(roles, key).some(Boolean)
+  const any = (key: YesOrNo): boolean => valuesOf(roles, key).some(Boolean)
   const ports = valuesOf(roles, 'portForwarding')
   const oversight = oversightOf(roles, 'ssh')
   const idle = [...valuesOf(roles, 'clientIdleTimeoutSeconds'), cluster.clientIdleTimeoutSeconds]
@@ -38,6 +45,8 @@ export function mergeOptions(roles: readonly Role[], cluster: ClusterAccess): Se
     lock: valuesOf(roles, 'lock').includes('strict') ? 'strict' : 'best_effort',
     maxConnections: fewest(valuesOf(roles, 'maxConnections'), 0),
     maxSessions: fewest(valuesOf(roles, 'maxSessions'), defaultMaxSessions),
+    requireSessionMfa: cluster.requireSessionMfa === true || any('requireSessionMfa'),
+    pinSourceIp: any('pinSourceIp'),
     ...(oversight.length > 0 && {oversight}),
   }
 }

@@ -37,6 +37,8 @@ export interface RoleOptions {
   maxSessions?: number
   disconnectExpiredCert?: boolean
   permitX11Forwarding?: boolean
+  requireSessionMfa?: boolean
+  pinSourceIp?: boolean
   recordSession?: Strictness
   lock?: Strictness
 }

@@ -24,6 +24,8 @@ export interface AccessRequest {
   labels?: Record<string, string>
   /** Other names of the host, by which it may be locked. Looked up like the labels. */
   aliases?: readonly string[]
+  /** Whether the user can show a second factor; absent where nobody can say. Looked up like the labels. */
+  enrolled?: boolean
 }
 
 /** How much is demanded where something that protects a session cannot be had. */
@@ -35,6 +37,8 @@ export interface ClusterAccess {
   disconnectExpiredCert: boolean
   /** The least that a session's recording must be; best_effort where nothing is said. */
   recordSession?: Strictness
+  /** Every session asks for a second factor, whatever roles say. */
+  requireSessionMfa?: boolean
 }
 
 export interface SessionOptions {
@@ -53,6 +57,10 @@ export interface SessionOptions {
   maxConnections: number
   /** Sessions at a time on one connection; 0 is no limit. */
   maxSessions: number
+  /** Whoever connects shows a second factor besides the certificate. */
+  requireSessionMfa: boolean
+  /** The certificate is good from the address alone that its owner logged in from. */
+  pinSourceIp: boolean
   /** Who has to look on; absent: nobody. */
   oversight?: Oversight
 }

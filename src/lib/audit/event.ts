@@ -9,6 +9,8 @@ export const eventCodes = {
   'user.unlock': {ok: 'TLK03I'},
   'mfa.add': {ok: 'T1006I'},
   'mfa.delete': {ok: 'T1007I'},
+  /** The code that `require_session_mfa` asks for. */
+  'mfa_auth_challenge.validate': {ok: 'T1016I', failed: 'T1016W'},
   'access_request.create': {ok: 'T5000I'},
   'access_request.update': {ok: 'T5001I'},
   'access_request.review': {ok: 'T5002I'},

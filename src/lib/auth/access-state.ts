@@ -5,6 +5,7 @@ export interface CurrentUser {
   name: string
   logins: readonly string[]
   roles: readonly string[]
+  otpSecret?: string | undefined
 }
 
 /** All that decisions about access are made from: the state of the auth service, or what another machine knows of it. */
@@ -13,6 +14,8 @@ export interface AccessState {
   users: {get(id: string): Promise<{value: CurrentUser} | undefined>}
   roles: {named(names: readonly string[]): Promise<Role[]>}
   locks: {list(): Promise<Lock[]>}
+  /** Secrets of authenticators are among what is known of users. */
+  knowsSecrets?: true
   inventory: {
     get(id: string): Promise<HostRecord | undefined>
     matching(names: readonly string[]): Promise<HostRecord[]>

@@ -61,7 +61,7 @@ export function certificateMethods(context: AuthContext, actor: string, caller: 
       return refusals({cert_type: 'user', by: actor, name}, async () => {
         const user = (await context.users.get(userKey(name)))?.value
         if (!user) throw problem('not_found', `there is no user ${JSON.stringify(name.slice(0, 80))}`)
-        return issueFor(context, user, readPublicKey(publicKey), ttlSeconds)
+        return issueFor(context, user, {publicKey: readPublicKey(publicKey), ttlSeconds})
       })
     },
     issueProxyHostCertificate({principals, publicKey}) {

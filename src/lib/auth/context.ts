@@ -47,6 +47,7 @@ export interface AuthContext {
   audit: AuditSink & Pick<AuditLog, 'query' | 'head'>
   recordings: RecordingStore
   users: Records<User>
+  knowsSecrets: true
   invites: Records<StoredInvite>
   passwords: Passwords
   otp: OneTimePasswords

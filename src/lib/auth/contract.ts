@@ -11,7 +11,7 @@ import type {ClusterState} from './cluster-state-types.js'
 import type {Enrolment, EnrolRequest} from './enrol-types.js'
 import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
 import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
-import type {JoinPermit, ParticipantMode, SessionEnding, SessionTracker} from './session-types.js'
+import type {JoinPermit, ParticipantMode, SessionEnding, SessionMfa, SessionTracker} from './session-types.js'
 import type {
   ForeignAdmission,
   ForeignRequest,
@@ -37,6 +37,7 @@ export type {
   Participant,
   ParticipantMode,
   SessionEnding,
+  SessionMfa,
   SessionTracker,
 } from './session-types.js'
 export type {
@@ -365,6 +366,8 @@ export interface AuthApi {
   /** A proxy says where other proxies reach its SSH front, `host:port`, at least once a day. */
   placeProxy(request: {address: string}): Promise<void>
   decide(request: AccessRequest): Promise<AccessDecision>
+  /** Uses the code up. @throws bad_credentials, account_locked, rate_limited */
+  checkSessionMfa(request: SessionMfa): Promise<void>
   /**
    * All locks in force: at once, and again after each change, until the signal. It is the whole state each time, so that
    * whoever begins again after a broken connection has missed nothing.
@@ -402,6 +405,7 @@ export type SystemApi = Pick<
   | 'vouchConnection'
   | 'placeProxy'
   | 'decide'
+  | 'checkSessionMfa'
   | 'upsertTracker'
   | 'removeTracker'
   | 'dropTrackers'

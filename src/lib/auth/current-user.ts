@@ -158,9 +158,10 @@ async function inputs(
   const {identity} = request
   const roles = await rolesInForce(context, identity.roles, user.roles)
   const logins = inBoth(identity.logins, user.logins)
-  const {labels: _labels, aliases: _aliases, ...given} = request
+  const {labels: _labels, aliases: _aliases, enrolled: _enrolled, ...given} = request
   const host = request.hostId === undefined ? undefined : await context.inventory.get(request.hostId)
   const facts = host ? {labels: host.labels, aliases: namesOf(host)} : {}
-  const current = {...given, ...facts, identity: {...identity, logins}}
+  const enrolled = context.knowsSecrets && {enrolled: user.otpSecret !== undefined}
+  const current = {...given, ...facts, ...enrolled, identity: {...identity, logins}}
   return [roles, current, context.settings.access, await context.locks.list()]
 }

@@ -3,6 +3,7 @@ import {z} from 'zod'
 import {
   ambiguousHost,
   type HostRecord,
+  hostHasWords,
   isHostId,
   mayReach,
   mayUse,
@@ -161,24 +162,11 @@ function beating(given: HostRecord, lastSeen: number): StoredHost {
 }
 
 function filterOf({search = '', labels = {}}: HostsQuery): (host: HostRecord) => boolean {
-  const words = search
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(word => word !== '')
-  return host => {
-    const texts = [
-      host.id,
-      host.hostname,
-      host.address ?? '',
-      ...Object.entries(host.labels).map(([name, value]) => `${name}=${value}`.toLowerCase()),
-    ]
-    return (
-      words.every(word => texts.some(text => text.includes(word))) &&
-      Object.entries(labels).every(
-        ([name, value]) => Object.hasOwn(host.labels, name) && (value === '*' || host.labels[name] === value),
-      )
+  return host =>
+    hostHasWords(host, search) &&
+    Object.entries(labels).every(
+      ([name, value]) => Object.hasOwn(host.labels, name) && (value === '*' || host.labels[name] === value),
     )
-  }
 }
 
 const unknownHost = (name: string): SallyportError =>

@@ -1,4 +1,4 @@
-import {problem} from '../errors/index.js'
+import {problem, type SallyportError} from '../errors/index.js'
 import type {Failures, Records} from './records.js'
 
 const maxFailures = 5
@@ -14,6 +14,14 @@ function addFailure(failures: Failures | undefined, now: number): Failures {
   if (times.length < maxFailures) return {version: 1, times}
   return {version: 1, times: [], lockedUntil: now + lockMilliseconds}
 }
+
+/** @param until Unix ms */
+export const accountLocked = (until: number): SallyportError =>
+  problem(
+    'account_locked',
+    `the account is locked until ${new Date(until).toISOString()} after too many failures`,
+    {hint: 'wait, or ask an administrator to run `sallyport users unlock`'},
+  )
 
 export interface Lockout {
   /** Unix ms until which the user is locked, if so. */

@@ -1,8 +1,9 @@
 import {maxTtlSeconds, mergeOptions} from '../access/index.js'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
-import {blobType, certificateTypes, formatAuthorizedKey, parseAuthorizedKey} from '../sshcert/index.js'
+import {blobType, certificateTypes, formatAuthorizedKey, parseAuthorizedKey, pinTo} from '../sshcert/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, IssuedCertificate, LoginRequest} from './contract.js'
+import {accountLocked} from './lockout.js'
 import {unlockedLogins} from './locks.js'
 import {userKey} from './names.js'
 import type {User} from './records.js'
@@ -15,15 +16,6 @@ const badCredentials = (): SallyportError =>
   problem('bad_credentials', 'the user name, password or code is wrong', {
     hint: 'try again; after five failures the account is locked for 20 minutes',
   })
-
-const accountLocked = (until: number): SallyportError =>
-  problem(
-    'account_locked',
-    `the account is locked until ${new Date(until).toISOString()} after too many failures`,
-    {
-      hint: 'wait, or ask an administrator to run `sallyport users unlock`',
-    },
-  )
 
 /** Password and code against a certificate. */
 export function loginMethod(context: AuthContext, address: string): Pick<AuthApi, 'login'> {
@@ -74,7 +66,8 @@ export function loginMethod(context: AuthContext, address: string): Pick<AuthApi
         })
       }
       const user = await context.inTurn(userKey(name), () => attempt(name, request))
-      const issued = await issueFor(context, user, publicKey, request.ttlSeconds).catch(async error => {
+      const wish = {publicKey, ttlSeconds: request.ttlSeconds, address}
+      const issued = await issueFor(context, user, wish).catch(async error => {
         // Whoever has given the right password may know why.
         throw await audited(user.name, asProblem(error))
       })
@@ -101,12 +94,19 @@ export function readPublicKey(line: string): Buffer {
   return blob
 }
 
-/** Issues a user certificate by the user's roles, and puts that on record. @throws account_locked */
+export interface CertificateWish {
+  /** Plain blob. */
+  publicKey: Buffer
+  ttlSeconds?: number | undefined
+  /** IP address of whoever logs in; absent where nobody does. */
+  address?: string
+}
+
+/** Issues a user certificate by the user's roles, and puts that on record. @throws account_locked, access_denied */
 export async function issueFor(
   context: AuthContext,
   user: User,
-  publicKey: Buffer,
-  ttlSeconds: number = defaultTtlSeconds,
+  {publicKey, ttlSeconds = defaultTtlSeconds, address}: CertificateWish,
 ): Promise<IssuedCertificate> {
   const {authorities, settings, now} = context
   const logins = await unlockedLogins(context, user)
@@ -114,6 +114,7 @@ export async function issueFor(
   const ttl = Math.min(Math.max(ttlSeconds, minTtlSeconds), maxTtlSeconds(roles))
   const validBefore = Math.floor(now() / 1000) + Math.floor(ttl)
   const options = mergeOptions(roles, settings.access)
+  const pin = options.pinSourceIp ? pinFor(user, address) : undefined
   const blob = await authorities.issueUser({
     user: user.name,
     publicKey,
@@ -124,6 +125,7 @@ export async function issueFor(
       ...(options.portForwarding ? ([['permit-port-forwarding', '']] as const) : []),
       ...(options.agentForwarding ? ([['permit-agent-forwarding', '']] as const) : []),
       ...(options.x11Forwarding ? ([['permit-X11-forwarding', '']] as const) : []),
+      ...(pin ? [pin] : []),
       ['teleport-roles', JSON.stringify({version: 'v1', roles: user.roles})],
       ['teleport-traits', JSON.stringify({logins})],
     ]),
@@ -146,4 +148,17 @@ export async function issueFor(
       .map(key => formatAuthorizedKey(key, settings.clusterName)),
     validBefore: validBefore * 1000,
   }
+}
+
+/** A certificate that is to be pinned and cannot be is not made. @throws access_denied */
+function pinFor({name}: User, address: string | undefined): readonly [string, string] {
+  const pin = address === undefined ? undefined : pinTo(address)
+  if (pin) return pin
+  throw problem(
+    'access_denied',
+    address === undefined
+      ? `certificates of ${name} are pinned to the address of the login, and here nobody logs in`
+      : `certificates of ${name} are pinned to the address of the login, and ${address} cannot be told again`,
+    {hint: 'log in with `sallyport login`, from an address without a zone'},
+  )
 }

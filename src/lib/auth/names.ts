@@ -6,6 +6,9 @@ const maxLogins = 128
 /** The one spelling under which a user is stored and counted: `Joe` and `joe` are the same person. */
 export const userKey = (name: string): string => name.toLowerCase()
 
+/** Counts the codes of an account that were wrong at the beginning of a session; no user has such a name. */
+export const sessionCounter = (name: string): string => `${userKey(name)}:session`
+
 const userNameHint = 'use letters, digits and . _ @ + -, beginning with a letter or _, at most 64 characters'
 
 /** Why this cannot be the name of a user, or undefined. */

@@ -42,6 +42,8 @@ export interface RoleOptionsResource {
   max_sessions?: number
   disconnect_expired_cert?: boolean
   permit_x11_forwarding?: boolean
+  require_session_mfa?: boolean
+  pin_source_ip?: boolean
   record_session?: {ssh: 'strict' | 'best_effort'}
   lock?: 'strict' | 'best_effort'
 }

@@ -84,6 +84,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   watchTrustedClusters: 'system',
   admitForeign: 'system',
   decide: 'system',
+  checkSessionMfa: 'system',
   watchLocks: 'system',
   watchCluster: 'system',
   emit: 'system',

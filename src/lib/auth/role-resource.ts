@@ -120,13 +120,6 @@ const count = z
   .min(0, 'must not be negative')
   .max(maxCount, `at most ${maxCount}`)
 
-/** An option without effect in this version may say what is so anyway, and nothing else. */
-const onlyNo = (why: string) =>
-  yesNo.transform((value, context) => {
-    if (value) context.addIssue({code: 'custom', message: why})
-    return undefined
-  })
-
 const strictness = choice(['strict', 'best_effort'])
 
 const options = z.strictObject({
@@ -141,10 +134,8 @@ const options = z.strictObject({
   max_sessions: count.optional(),
   disconnect_expired_cert: yesNo.optional(),
   permit_x11_forwarding: yesNo.optional(),
-  pin_source_ip: onlyNo(
-    'pin_source_ip is not available yet: hosts see the address of the proxy, and would refuse the certificate',
-  ).optional(),
-  require_session_mfa: onlyNo('require_session_mfa is not available yet').optional(),
+  pin_source_ip: yesNo.optional(),
+  require_session_mfa: yesNo.optional(),
   record_session: z.strictObject({ssh: strictness}).optional(),
   lock: strictness.optional(),
 })
@@ -205,6 +196,8 @@ const readOptions = (given: z.output<typeof options>): RoleOptions =>
     maxSessions: given.max_sessions,
     disconnectExpiredCert: given.disconnect_expired_cert,
     permitX11Forwarding: given.permit_x11_forwarding,
+    requireSessionMfa: given.require_session_mfa,
+    pinSourceIp: given.pin_source_ip,
     recordSession: given.record_session?.ssh,
     lock: given.lock,
   })
@@ -258,6 +251,8 @@ const writeOptions = (given: RoleOptions): RoleOptionsResource =>
     max_sessions: given.maxSessions,
     disconnect_expired_cert: given.disconnectExpiredCert,
     permit_x11_forwarding: given.permitX11Forwarding,
+    require_session_mfa: given.requireSessionMfa,
+    pin_source_ip: given.pinSourceIp,
     record_session: given.recordSession && {ssh: given.recordSession},
     lock: given.lock,
   })

@@ -45,6 +45,7 @@ import {reportingMethods} from './reporting.js'
 import {apiRights, requireRight} from './rights.js'
 import {roleMethods} from './roles.js'
 import {createSessionHolders} from './session-holders.js'
+import {sessionMfaMethods} from './session-mfa.js'
 import {proxyPlaceMethods} from './session-ways.js'
 import {createStoredLocks} from './stored-locks.js'
 import {createStoredRoles} from './stored-roles.js'
@@ -86,6 +87,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
   return {
     ...{settings, backend, authorities, audit, recordings, publicUrl, now},
     users: createRecords(backend, 'users', userSchema),
+    knowsSecrets: true,
     invites: createRecords(backend, 'invites', inviteSchema),
     passwords: createPasswords(),
     otp: createOneTimePasswords(createRecords(backend, 'otp', otpUseSchema), settings.clusterName, now),
@@ -141,6 +143,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...joinTokenMethods(context, actor),
     ...joinMethods(context, caller),
     ...clusterStateMethods(context, caller),
+    ...sessionMfaMethods(context, caller),
     ...trackerMethods(context, caller, roles),
     ...proxyPlaceMethods(context, caller),
     ...remoteClusterMethods(context, caller, actor),

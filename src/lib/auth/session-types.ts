@@ -57,11 +57,25 @@ export interface JoinPermit {
   /** The name and roles that whoever joins still has. */
   user: string
   roles: string[]
+  /** Whoever joins shows a second factor first. */
+  secondFactor?: true
   /** Unix ms at which whoever joins has to leave: the end of the certificate, where that ends connections. */
   until?: number
   /** For a proxy: the way to the machine that holds the session, where that is another one that the cluster knows. */
   way?: HolderWay
 }
 
+/** The second factor of a session, and which session that is, for the audit log. */
+export interface SessionMfa {
+  user: string
+  /** As it was typed. */
+  code: string
+  /** `ip:port` of the user. */
+  address: string
+  login?: string
+  server_hostname?: string
+  /** Of a session that is joined. */
+  sid?: string
+}
 /** How a proxy reaches a machine that holds sessions: a node of the inventory, or a proxy at `host:port`. */
 export type HolderWay = {kind: 'node'; host: HostRecord} | {kind: 'proxy'; address: string}

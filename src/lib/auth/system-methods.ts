@@ -96,6 +96,12 @@ export const systemInputs = {
       labels: labels.optional(),
     }),
   ]),
+  checkSessionMfa: z.tuple([
+    z.strictObject({
+      ...{user: name, code: name, address},
+      ...{login: name.optional(), server_hostname: name.optional(), sid: sid.optional()},
+    }),
+  ]),
   upsertTracker: z.tuple([checkedThere]),
   removeTracker: z.tuple([sid]),
   dropTrackers: z.tuple([name]),

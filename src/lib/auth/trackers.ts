@@ -1,8 +1,17 @@
-import {type JoinMode, judgeJoin, mayKnowOf, mergeOptions, modesOf, type Role} from '../access/index.js'
+import {
+  type JoinMode,
+  judgeJoin,
+  mayKnowOf,
+  mergeOptions,
+  modesOf,
+  noAuthenticator,
+  type Role,
+} from '../access/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller, SessionEnding, SessionTracker} from './contract.js'
 import {currentCaller} from './current-user.js'
+import {userKey} from './names.js'
 import {type StoredTracker, sessionTrackerSchema} from './records.js'
 import {wayFor} from './session-ways.js'
 import {watchState} from './watch-state.js'
@@ -101,10 +110,17 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       const verdict = judgeJoin({user: name, roles: inForce, mode, heldBy: ownAlone(caller)}, tracker)
       if (!tracker || (!verdict.permitted && verdict.why === 'unknown')) return refuse(notFound(sid))
       if (!verdict.permitted) return refuse(wrongMode(mode, verdict.modes))
-      const {disconnectExpiredCert} = mergeOptions(inForce, context.settings.access)
+      const {disconnectExpiredCert, requireSessionMfa} = mergeOptions(inForce, context.settings.access)
+      const enrolled = (await context.users.get(userKey(name)))?.value.otpSecret !== undefined
+      if (requireSessionMfa && !enrolled) return refuse(problem('access_denied', noAuthenticator(name)))
       const until = identity.validBefore * 1000
       const way = await wayFor(context, caller, tracker.heldBy)
-      return {tracker, user: name, roles: named, ...(disconnectExpiredCert && {until}), ...(way && {way})}
+      return {
+        ...{tracker, user: name, roles: named},
+        ...(requireSessionMfa && {secondFactor: true}),
+        ...(disconnectExpiredCert && {until}),
+        ...(way && {way}),
+      }
     },
     watchEndings: async ({signal}) => watchState({backend, prefix: 'endings/', read: readEndings, signal}),
   }

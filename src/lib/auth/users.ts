@@ -2,7 +2,7 @@ import {problem} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, UserSummary} from './contract.js'
 import {checkInviteTtl, createInvite, withdrawInvites} from './invites.js'
-import {checkLogins, checkUserName, userKey} from './names.js'
+import {checkLogins, checkUserName, sessionCounter, userKey} from './names.js'
 import type {User} from './records.js'
 import {checkRoles} from './roles.js'
 
@@ -16,7 +16,7 @@ type UserMethods = Pick<
 
 /** Administration of users. `actor` is who asks, for the audit log. */
 export function userMethods(context: AuthContext, actor: string): UserMethods {
-  const {users, lockout, emit} = context
+  const {users, emit} = context
   const find = async (name: string): Promise<{value: User; revision: number}> => {
     const found = await users.get(userKey(name))
     if (found) return found
@@ -75,28 +75,34 @@ export function userMethods(context: AuthContext, actor: string): UserMethods {
       const {value} = await find(name)
       await withdrawInvites(context, value.name)
       await users.delete(userKey(name))
-      await lockout.clear(userKey(name))
+      await forgive(context, name)
       await emit({event: 'user.delete', user: value.name, fields: {by: actor}})
     },
     async resetUser({name, ttlSeconds}) {
       checkInviteTtl(ttlSeconds)
       const {passwordHash: _password, otpSecret: _otp, ...rest} = (await find(name)).value
       const user = await change(name, ({logins, roles}) => ({...rest, logins, roles}))
-      await lockout.clear(userKey(name))
+      await forgive(context, name)
       const invite = await createInvite(context, user.name, 'reset', ttlSeconds)
       await emit({event: 'reset_password_token.create', user: user.name, fields: {by: actor}})
       return invite
     },
     async unlockUser(name) {
       const {value} = await find(name)
-      await lockout.clear(userKey(name))
+      await forgive(context, name)
       await emit({event: 'user.unlock', user: value.name, fields: {by: actor}})
     },
   }
 }
 
+/** Both counters: that of logins, and that of sessions. */
+async function forgive({lockout}: AuthContext, name: string): Promise<void> {
+  await Promise.all([lockout.clear(userKey(name)), lockout.clear(sessionCounter(name))])
+}
+
 async function summary({lockout}: AuthContext, user: User): Promise<UserSummary> {
-  const lockedUntil = await lockout.lockedUntil(userKey(user.name))
+  const lockedUntil =
+    (await lockout.lockedUntil(userKey(user.name))) ?? (await lockout.lockedUntil(sessionCounter(user.name)))
   return {
     name: user.name,
     logins: user.logins,

@@ -13,7 +13,7 @@ export {
   sessionFlags,
 } from './flags.js'
 export {type Format, formats, jsonLine, jsonText, render, renderAll, tableWidth, yamlText} from './output.js'
-export {askNewPassword, askOtp, askPassword, confirm, readSecret} from './prompt.js'
+export {answerAtTerminal, askNewPassword, askOtp, askPassword, confirm, readSecret} from './prompt.js'
 export {atDashes} from './remote-argv.js'
 export {type Column, table} from './table.js'
 export {safe, safeLines} from './text.js'

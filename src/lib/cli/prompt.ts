@@ -49,6 +49,47 @@ export async function askOtp(
   return answer.replaceAll(' ', '')
 }
 
+/**
+ * Answers what a host asks, by asking the person at the terminal: that of the process where standard input is something
+ * else, as with ssh. Throws `usage` where there is none.
+ */
+export async function answerAtTerminal(question: {
+  instruction: string
+  prompt: string
+  echo: boolean
+}): Promise<string> {
+  const {streams, close} = await openStreams()
+  try {
+    if (question.instruction !== '') streams.output.write(`${safe(question.instruction)}\n`)
+    const words = {message: question.prompt, otherwise: 'a terminal to type it at'}
+    return await ask(question.echo ? 'input' : 'password', words, streams)
+  } finally {
+    close()
+  }
+}
+
+async function openStreams(): Promise<{streams: PromptStreams; close(): void}> {
+  if (process.stdin.isTTY && process.stderr.isTTY) return {streams: terminal(), close: () => undefined}
+  try {
+    const {openSync} = await import('node:fs')
+    const {ReadStream, WriteStream} = await import('node:tty')
+    const [input, output] = [
+      new ReadStream(openSync('/dev/tty', 'r')),
+      new WriteStream(openSync('/dev/tty', 'w')),
+    ]
+    return {
+      streams: {input, output},
+      close() {
+        input.destroy()
+        output.destroy()
+      },
+    }
+  } catch {
+    // Without a terminal, what is there says so.
+    return {streams: terminal(), close: () => undefined}
+  }
+}
+
 /** Asks yes or no; Enter alone is no. */
 export async function confirm(question: Question, streams = terminal()): Promise<boolean> {
   return /^y(es)?$/i.test(

@@ -1,5 +1,6 @@
+import {parseHostQuery} from '../access/host-query.js'
 import {type HostRecord, isOnline} from '../access/hosts.js'
-import type {HostsQuery} from '../auth/contract.js'
+import type {AuthApi, HostsQuery} from '../auth/contract.js'
 import {nodeResource} from '../auth/node-resource.js'
 import type {NodeResource} from '../auth/resource-types.js'
 import {problem} from '../errors/index.js'
@@ -17,7 +18,7 @@ export interface HostView {
 }
 
 /** @param now Unix ms at the cluster */
-export const hostView = (host: HostRecord, now: number): HostView => ({
+const hostView = (host: HostRecord, now: number): HostView => ({
   id: host.id,
   kind: host.subKind,
   hostname: host.hostname,
@@ -38,12 +39,32 @@ export const labelText = (labels: Readonly<Record<string, string>>): string =>
  * What `ls` was asked for: `env=prod,team=db` is labels, anything else words to look for.
  * @throws usage for a mixture
  */
-export function hostsQuery(filter: string | undefined, search: string | undefined): HostsQuery {
+function hostsQuery(filter: string | undefined, search: string | undefined): HostsQuery {
   const words = [search, filter?.includes('=') ? undefined : filter].filter(text => text !== undefined)
   return {
     ...(words.length > 0 && {search: words.join(' ')}),
     ...(filter?.includes('=') && {labels: parseLabels(filter)}),
   }
+}
+
+/** What somebody looks for: each as it was typed. */
+export interface HostsWanted {
+  /** `env=prod,team=db`, or a word. */
+  filter?: string | undefined
+  /** Words. */
+  search?: string | undefined
+  /** A condition, as `parseHostQuery` takes it. */
+  query?: string | undefined
+}
+
+/** The hosts that fit, of those that the caller may see. @throws usage */
+export async function findHosts(
+  api: Pick<AuthApi, 'ping' | 'listHosts'>,
+  {filter, search, query}: HostsWanted,
+): Promise<HostView[]> {
+  const fits = query === undefined ? () => true : parseHostQuery(query)
+  const [{time}, found] = await Promise.all([api.ping(), api.listHosts(hostsQuery(filter, search))])
+  return found.filter(fits).map(host => hostView(host, time))
 }
 
 /** `env=prod,team=db` → labels; the value `*` is any. @throws usage */

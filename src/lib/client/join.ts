@@ -1,6 +1,8 @@
 import type {Readable, Writable} from 'node:stream'
+import {StringDecoder} from 'node:string_decoder'
 import type {ParticipantMode} from '../auth/contract.js'
 import {parseProblemLine, problem, type SallyportError} from '../errors/index.js'
+import {createSanitizer} from '../recording/index.js'
 import type {Channel, SshConnection} from '../ssh/index.js'
 import {WireReader, WireWriter} from '../sshcert/index.js'
 import {connectToHolder, type Holder, readHolder} from './holder.js'
@@ -9,13 +11,13 @@ import {type IdentityFlags, identityOptions} from './identity-flags.js'
 import {connectToProxy} from './proxy-connection.js'
 import {openTerminal, type RawTerminal, type TerminalSize} from './terminal.js'
 
-interface JoinOptions {
+export interface JoinOptions {
   /** To the machine that holds the session, or to a proxy that knows which that is. */
   connection: SshConnection
   sid: string
   mode: ParticipantMode
-  stdin: Readable & Partial<NodeJS.ReadStream>
-  stdout: Writable & Partial<NodeJS.WriteStream>
+  stdin: Readable & {isTTY?: boolean}
+  stdout: Writable & {isTTY?: boolean; columns?: number; rows?: number}
   stderr: Writable
 }
 
@@ -32,7 +34,7 @@ const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
  * @returns the machine that holds it, where that is another one; undefined at its end
  * @throws what the other side says against it
  */
-async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
+export async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
   const {connection, mode, stdin, stdout, stderr} = options
   const channel = await connection.openChannel('session')
   const terminal = stdin.isTTY === true && stdout.isTTY === true
@@ -61,8 +63,14 @@ async function joinSession(options: JoinOptions): Promise<Holder | undefined> {
   }
   await channel.request('subsystem', new WireWriter().string(`join:${wishOf(options)}`).finish())
   // Without a terminal of its own a session ends lines with LF alone, which a raw terminal takes at its word.
-  const shown = show(channel, stdout, data => (terminal && !screen.shown ? withReturns(data) : data))
+  const clean = createCleaner()
+  const shown = show(channel, stdout, data => {
+    const text = clean(data)
+    return terminal && !screen.shown ? text.replace(/\r?\n/g, '\r\n') : text
+  })
   const keyboard = terminal ? attach(channel, mode, leave) : undefined
+  // Whoever asks something has to know that nobody answers.
+  if (!terminal) channel.end()
   try {
     await ended
     await shown
@@ -86,9 +94,10 @@ function readLines(channel: Channel, stderr: Writable): () => SallyportError | u
   channel.stderr.on('data', (data: Buffer) => {
     const lines = (rest + data.toString('utf8')).split('\n')
     rest = (lines.pop() ?? '').slice(-maxLine)
-    for (const line of lines) {
-      const reason = /^sallyport: (.* \[[a-z_]+\])\r?$/.exec(line)?.[1]
-      if (reason === undefined) stderr.write(`${line}\n`)
+    for (const raw of lines) {
+      const line = raw.replace(/\r$/, '').replace(/\p{Cc}/gu, '?')
+      const reason = /^sallyport: (.* \[[a-z_]+\])$/.exec(line)?.[1]
+      if (reason === undefined) stderr.write(`${line}\r\n`)
       else refusal = parseProblemLine(reason, 'proxy_refused')
     }
   })
@@ -115,10 +124,17 @@ function showLater(channel: Channel): void {
   setTimeout(() => channel.resume(), readingMilliseconds).unref()
 }
 
-const withReturns = (data: Buffer): Buffer =>
-  Buffer.from(data.toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1')
+/**
+ * Whoever holds the session has made its output harmless already. It may be the very host that somebody wants to keep an
+ * eye on, so nobody's terminal depends on that.
+ */
+function createCleaner(): (data: Buffer) => string {
+  const decoder = new StringDecoder('utf8')
+  const sanitizer = createSanitizer()
+  return data => sanitizer.push(decoder.write(data))
+}
 
-function show(channel: Channel, stdout: Writable, change: (data: Buffer) => Buffer): Promise<void> {
+function show(channel: Channel, stdout: Writable, change: (data: Buffer) => string): Promise<void> {
   return new Promise(resolve => {
     channel.on('data', (data: Buffer) => {
       if (!stdout.write(change(data))) channel.pause()

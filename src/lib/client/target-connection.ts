@@ -4,6 +4,7 @@ import {
   ChannelRefused,
   connect,
   type PresentedHostKey,
+  type Question,
   type SshConnection,
 } from '../ssh/index.js'
 import {checkCertificate, hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
@@ -24,6 +25,8 @@ export interface TargetOptions {
   cluster?: string | undefined
   /** Accept a host key that nobody vouches for. */
   insecure: boolean
+  /** Asks the person at the terminal what the host wants to know; without it, such hosts refuse. */
+  answer?: (question: Question) => Promise<string>
 }
 
 export interface TargetConnection {
@@ -47,6 +50,7 @@ export async function connectToTarget(options: TargetOptions): Promise<TargetCon
       stream: channel,
       username: login,
       credentials: async () => [{blob: identity.certificate, signer: identity.signer}],
+      ...(options.answer && {answer: options.answer}),
       hostKeyAlgorithms: [...hostCertificateAlgorithms, ...plainHostKeyAlgorithms],
       verifyHostKey: async key => verifyTarget(key, authorities, options),
       timeoutMilliseconds: handshakeMilliseconds,

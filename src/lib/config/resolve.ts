@@ -99,6 +99,7 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     sessionRecording: auth.session_recording ?? 'proxy',
     proxyChecksHostKeys: auth.proxy_checks_host_keys ?? true,
     secondFactor: auth.authentication?.second_factor ?? 'otp',
+    requireSessionMfa: sessionMfa(auth.authentication),
     keepAliveIntervalMs: auth.keep_alive_interval ?? 5 * minute,
     keepAliveCountMax: auth.keep_alive_count_max ?? 3,
     clientIdleTimeoutMs: auth.client_idle_timeout ?? 0,
@@ -109,6 +110,17 @@ function authConfig(file: FileConfig, flags: StartFlags, hostname: string): Auth
     auditRetentionMs: auth.audit_retention ?? 0,
     routingStrategy: auth.routing_strategy ?? 'unambiguous_match',
   }
+}
+
+function sessionMfa({
+  require_session_mfa: required = false,
+  second_factor: factor,
+}: NonNullable<FileConfig['auth_service']>['authentication'] = {}): boolean {
+  if (required && factor === 'off')
+    throw problem('config_invalid', 'require_session_mfa wants what second_factor: off gives nobody', {
+      hint: 'set second_factor: otp',
+    })
+  return required
 }
 
 function proxyConfig(file: FileConfig, flags: StartFlags): ProxyConfig {

@@ -69,6 +69,7 @@ const authentication = z.strictObject({
     on: later('on'),
     optional: later('optional'),
   }).optional(),
+  require_session_mfa: yesNo.optional(),
 })
 
 const auth = z.strictObject({

@@ -42,6 +42,8 @@ export interface AuthConfig {
   /** Whether a target must present a host certificate; false lets a plain host key pass. */
   proxyChecksHostKeys: boolean
   secondFactor: 'off' | 'otp'
+  /** Every connection to a host asks for the second factor, whatever roles say. */
+  requireSessionMfa: boolean
   keepAliveIntervalMs: number
   keepAliveCountMax: number
   clientIdleTimeoutMs: number

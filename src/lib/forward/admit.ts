@@ -41,7 +41,7 @@ export function admit(
       refusal: login => ({user, login, ...serverFacts(target)}),
     },
     {
-      host,
+      ...{host, auth: settings.auth},
       async decide(login, identity) {
         if (identity.user !== user)
           throw problem(

@@ -2,8 +2,15 @@ import type {Duplex} from 'node:stream'
 import {namesOf} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type AdmittedClient, clientConnection, guardedTarget, type ServedClient} from '../session/index.js'
+import {
+  type AdmittedClient,
+  clientConnection,
+  type ForwarderWord,
+  guardedTarget,
+  type ServedClient,
+} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
+import {isPinned} from '../sshcert/index.js'
 import {admit, type Prepared} from './admit.js'
 import {agentSource} from './agent-source.js'
 import {forwardPort, forwardRemotePort, joinOpened} from './ports.js'
@@ -70,6 +77,7 @@ function serve(
     target: guardedTarget(target, connection.place),
     login: admitted.login,
     certificate: admitted.certificate,
+    word: wordFor(admitted, ingress),
     openAgent: agents.open,
     abandoned: client.closed,
     onConnected: ({connection: remote, terms}) => {
@@ -134,6 +142,15 @@ async function fromTarget(open: ChannelOpen, {consent, openChannel, onActivity}:
     return joinOpened(open, () => openChannel(open.type, open.data), onActivity)
   }
   open.reject(openFailure.administrativelyProhibited, `${open.type.slice(0, 64)} was not asked for`)
+}
+
+/** A node asks again for what we have seen to, and cannot see where the client comes from: only then it is told. */
+function wordFor(
+  {certificate, identity: {user}, options}: AdmittedClient,
+  {remoteIp: address}: Ingress,
+): ForwarderWord | undefined {
+  const secondFactor = options.requireSessionMfa
+  return secondFactor || isPinned(certificate) ? {user, secondFactor, address} : undefined
 }
 
 const connectionLost = ({host}: Target): SallyportError =>

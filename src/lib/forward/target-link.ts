@@ -1,6 +1,7 @@
 import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problemLine} from '../errors/index.js'
+import type {ForwarderWord} from '../session/index.js'
 import type {Certificate} from '../sshcert/index.js'
 import {type AgentCredentials, credentialsFromAgent} from './credentials.js'
 import {connectTarget, type TargetConnection} from './target.js'
@@ -12,6 +13,8 @@ export interface TargetLinkOptions {
   login: string
   /** The certificate the client came in with. */
   certificate: Certificate
+  /** What a node of ours has to be told before the login. */
+  word: ForwarderWord | undefined
   openAgent(): Promise<Duplex>
   emit(input: AuditInput): Promise<unknown>
   /** Resolves when the client has gone. */
@@ -75,7 +78,8 @@ async function connect(options: TargetLinkOptions): Promise<TargetConnection> {
     return agent.credentials
   }
   try {
-    const reached = await connectTarget(settings, target, login, credentials, options.abandoned)
+    const wish = {login, credentials, word: options.word}
+    const reached = await connectTarget(settings, target, wish, options.abandoned)
     options.onConnected(reached)
     return reached
   } finally {

@@ -1,6 +1,12 @@
 import {asProblem, problem, SallyportError} from '../errors/index.js'
-import {forwarderProofRequest, makeForwarderProof} from '../session/index.js'
-import {type Credential, connect, type SshConnection} from '../ssh/index.js'
+import {
+  type ForwarderWord,
+  forwarderProofRequest,
+  forwarderWordMethod,
+  makeForwarderProof,
+  makeForwarderWord,
+} from '../session/index.js'
+import {type Credential, connect, type HostIdentity, type SshConnection} from '../ssh/index.js'
 import {hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
 
 import {judgeHostKey} from './host-key.js'
@@ -16,6 +22,13 @@ export interface TargetConnection {
   terms?: WayTerms
 }
 
+export interface TargetLogin {
+  login: string
+  credentials: () => Promise<readonly Credential[]>
+  /** What a node of ours has to be told before. */
+  word: ForwarderWord | undefined
+}
+
 /**
  * Connects and logs in to a target.
  * @param abandoned resolves when nobody waits for the connection any more
@@ -24,8 +37,7 @@ export interface TargetConnection {
 export async function connectTarget(
   settings: ForwardSettings,
   target: Target,
-  login: string,
-  credentials: () => Promise<readonly Credential[]>,
+  {login, credentials, word}: TargetLogin,
   abandoned: Promise<unknown>,
 ): Promise<TargetConnection> {
   const [{host: own}, identity] = await Promise.all([
@@ -41,6 +53,7 @@ export async function connectTarget(
       stream,
       username: login,
       credentials,
+      ...(word && isOwnNode(target) && {introduction: introductionBy(identity, word)}),
       // Plain keys are asked for too, so that a host without a certificate gets an error of its own.
       hostKeyAlgorithms: [...hostCertificateAlgorithms, ...plainHostKeyAlgorithms],
       verifyHostKey: async key =>
@@ -64,6 +77,15 @@ export async function connectTarget(
     handshaking = false
   }
 }
+
+/** Others would count it as a failed attempt. */
+const isOwnNode = ({registered, cluster}: Target): boolean =>
+  registered?.subKind === 'node' && cluster === undefined
+
+const introductionBy = (identity: HostIdentity, word: ForwarderWord) => ({
+  method: forwarderWordMethod,
+  data: (sessionId: Buffer) => makeForwarderWord(identity, sessionId, word),
+})
 
 /**
  * The names that a target proves itself by. A node's certificate carries its UUID, which no other machine's does; a plain

@@ -7,7 +7,7 @@ import type {ConnectionGuard, DoorSettings, Ends, Log, SessionAuth, SessionHub} 
 import type {HostIdentity} from '../ssh/index.js'
 
 /** The services a forwarder needs of the auth service; it holds no secrets and decides nothing by itself. */
-export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'decide'>
+export type ForwardAuth = SessionAuth & Pick<AuthApi, 'trustedAuthorities' | 'decide' | 'checkSessionMfa'>
 
 /** What is the same for every connection that a proxy forwards. */
 export interface ForwardSettings extends DoorSettings {
@@ -60,6 +60,8 @@ export interface Target {
 /** A client's own connection to the proxy, already authenticated. */
 export interface OuterConnection extends Ends {
   identity: Identity
+  /** The certificate is good from this address alone. */
+  pinned: boolean
   /** Opens the agent at the other end of the outer connection. */
   openAgent(): Promise<Duplex>
 }

@@ -13,15 +13,15 @@ export async function admit(settings: NodeSettings, ends: Ends, stream: Duplex):
   const accepted = await acceptClient(
     settings,
     {
-      ...{stream, ends, hostIdentity, userAuthorities: authorities.user},
+      ...{stream, ends, hostIdentity, userAuthorities: authorities.user, forwarders: authorities.host},
       refusal: login => ({login, server_id: hostId, server_hostname: nodename}),
     },
     {
       principal: username => !comesToJoin(username),
-      judge(username, identity) {
-        if (comesToJoin(username)) return judgeJoiner(settings, identity)
-        const decide = () => auth.decide({identity, login: username, host: nodename, hostId})
-        return judgeLogin({host: nodename, decide}, username, identity)
+      judge(username, client) {
+        if (comesToJoin(username)) return judgeJoiner(settings, client.identity)
+        const decide = () => auth.decide({identity: client.identity, login: username, host: nodename, hostId})
+        return judgeLogin({host: nodename, auth, decide}, username, client)
       },
     },
   )

@@ -15,7 +15,13 @@ import type {Account, AgentSocket, NodeProcess, ProcessSpec} from './process/ind
 export type NodeAuth = SessionAuth &
   Pick<
     AuthApi,
-    'trustedAuthorities' | 'decide' | 'watchLocks' | 'issueNodeHostCertificate' | 'heartbeat' | 'permitJoin'
+    | 'trustedAuthorities'
+    | 'decide'
+    | 'checkSessionMfa'
+    | 'watchLocks'
+    | 'issueNodeHostCertificate'
+    | 'heartbeat'
+    | 'permitJoin'
   >
 
 /** What programs are told about their session. */

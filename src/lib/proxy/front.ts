@@ -79,7 +79,7 @@ export function serveClient(
   }
   const pass = async (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel): Promise<void> =>
     relay({
-      ...{context, identity, target: await connectTo(name), openChannel, emit},
+      ...{context, identity, pinned: outer.pinned, target: await connectTo(name), openChannel, emit},
       farewell(channel, error) {
         // A channel of `ssh -J` has no stderr.
         if (outerAgent === 'unknown') channel.end(() => channel.close())

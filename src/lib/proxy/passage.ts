@@ -8,10 +8,12 @@ import {
   type ConnectionGuard,
   guardedTarget,
   type Log,
+  requirePin,
   type ServedClient,
   watchConnection,
 } from '../session/index.js'
-import type {Channel} from '../ssh/index.js'
+import type {Channel, HostKeyReader} from '../ssh/index.js'
+import {provesNode} from './node-proof.js'
 
 export interface PassageOptions {
   guard: ConnectionGuard
@@ -22,12 +24,16 @@ export interface PassageOptions {
   /** Absent where only client and host see it: then it may be any of the certificate. */
   login?: string
   target: Target
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
   /** What those roles say. */
   options: SessionOptions
   /** What the event about the connection says besides. */
   fields: Record<string, unknown>
   emit(input: AuditInput): Promise<unknown>
   openChannel(): Channel
+  /** How nodes prove that it is they who answer; undefined where nobody has to. */
+  hostAuthorities: (() => Promise<readonly Buffer[]>) | undefined
   /** Says the last word on the channel, and closes it. */
   farewell(channel: Channel, error: SallyportError): void
   log: Log
@@ -42,7 +48,9 @@ export interface PassageOptions {
  */
 export async function passThrough(passage: PassageOptions): Promise<void> {
   const {identity, login, target, options, emit} = passage
-  if (options.oversight && !seesToIt(target, login)) throw unseen()
+  if (options.oversight && !seesToIt(passage)) throw unseen()
+  if (options.requireSessionMfa && !seesToIt(passage)) throw unasked()
+  requirePin(options, passage.pinned)
   let over: SallyportError | undefined
   let end = (error: SallyportError): void => {
     over = error
@@ -57,6 +65,7 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
   })
   let stream: Duplex | undefined
   try {
+    const proof = await proofOf(passage)
     const dialled = await guardedTarget(target, () => place).dial(login)
     stream = dialled.stream
     const server = {...serverFacts(target), server_addr: dialled.address}
@@ -64,7 +73,8 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
     await emit({event: 'session.connect', ...facts, fields: passage.fields})
     if (over) throw over
     if (stream.destroyed) throw hungUp(target)
-    end = pass(passage, {channel: passage.openChannel(), stream, terms: dialled.terms}, place.leave, reason =>
+    const ends = {channel: passage.openChannel(), stream, terms: dialled.terms, proof}
+    end = pass(passage, ends, place.leave, reason =>
       emit({event: 'client.disconnect', ...facts, fields: {...passage.fields, reason}}),
     )
   } catch (error) {
@@ -74,28 +84,41 @@ export async function passThrough(passage: PassageOptions): Promise<void> {
   }
 }
 
-/** A node of ours sees to it itself that somebody looks on at the sessions of our users. */
-const seesToIt = ({registered}: Target, login: string | undefined): boolean =>
-  registered?.subKind === 'node' && login === undefined
+/**
+ * A node of ours, proven to be it, sees to it itself that somebody looks on at the sessions of our users, and asks for what
+ * they have to show.
+ */
+const seesToIt = ({target: {registered}, login, hostAuthorities}: PassageOptions): boolean =>
+  registered?.subKind === 'node' && login === undefined && hostAuthorities !== undefined
 
 interface Ends {
   channel: Channel
   stream: Duplex
   terms: Awaited<ReturnType<Target['dial']>>['terms']
+  proof: HostKeyReader | undefined
+}
+
+async function proofOf({target, hostAuthorities, now}: PassageOptions): Promise<HostKeyReader | undefined> {
+  const {registered} = target
+  if (registered?.subKind !== 'node' || !hostAuthorities) return undefined
+  return provesNode(registered, {authorities: await hostAuthorities(), now})
 }
 
 /** Returns what ends it, and says why. */
 function pass(
   {identity, options, running, log, now, farewell}: PassageOptions,
-  {channel, stream, terms}: Ends,
+  {channel, stream, terms, proof}: Ends,
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
+  if (proof) readAlong(stream, proof, error => end(error))
   const {done, end} = carry({
     ...{channel, stream, running, onOver},
     farewell(error) {
-      note(error.message).catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
-      farewell(channel, error)
+      // On record first: whoever is told may look for it at once.
+      void note(error.message)
+        .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
+        .then(() => farewell(channel, error))
     },
   })
   stream.once('close', () => {
@@ -113,6 +136,19 @@ function pass(
   stream.on('data', watch.touch)
   void done.then(watch.stop)
   return end
+}
+
+/** Before bytes are passed on: nothing that a refused server says is answered any more. */
+function readAlong(stream: Duplex, proof: HostKeyReader, refuse: (error: SallyportError) => void): void {
+  const read = (chunk: Buffer): void => {
+    try {
+      if (proof.read(chunk)) stream.off('data', read)
+    } catch (error) {
+      stream.off('data', read)
+      refuse(asProblem(error))
+    }
+  }
+  stream.on('data', read)
 }
 
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
@@ -155,6 +191,13 @@ const unseen = (): SallyportError =>
     {
       hint: 'ask an administrator',
     },
+  )
+
+const unasked = (): SallyportError =>
+  problem(
+    'access_denied',
+    'your sessions need a second factor, and nobody on the way to this host can ask for it',
+    {hint: 'proxies that record ask (session_recording: proxy), and so do nodes of their own cluster'},
   )
 
 const hungUp = ({host, port}: Target): SallyportError =>

@@ -10,6 +10,8 @@ import {passThrough} from './passage.js'
 export interface RelayOptions {
   context: ProxyContext
   identity: Identity
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
   target: Target
   openChannel: () => Channel
   emit(input: AuditInput): Promise<unknown>
@@ -23,10 +25,12 @@ export interface RelayOptions {
  */
 export async function relay(options: RelayOptions): Promise<void> {
   const {context, identity, target} = options
-  const {guard, forwarders: running, log, now} = context
+  const {auth, guard, forwarders: running, log, now} = context
   const allowed = await decide(context, identity, target)
   const fields = {session_recording: context.mode}
-  await passThrough({...{guard, running, log, now}, ...options, options: allowed, fields})
+  const {checkHostKeys} = context.forwardSettings
+  const hostAuthorities = checkHostKeys ? async () => (await auth.trustedAuthorities()).host : undefined
+  await passThrough({...{guard, running, log, now}, ...options, options: allowed, fields, hostAuthorities})
 }
 
 type Allowed = Extract<AccessDecision, {allowed: true}>

@@ -6,6 +6,7 @@ import {type ConnectionGuard, followState, identityOf, type Log, type ServedClie
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {
   checkCertificate,
+  isPinned,
   parseAuthorizedKey,
   parseCertificate,
   signerFromKey,
@@ -26,7 +27,7 @@ import {routeTarget} from './route.js'
 import {namedTarget} from './target-name.js'
 
 export interface RootsOptions {
-  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'emit'>
+  auth: Pick<AuthApi, 'watchTrustedClusters' | 'admitForeign' | 'trustedAuthorities' | 'emit'>
   clusterName: string
   proxyId: string
   /** A proxy's certificate for the cluster's name. */
@@ -37,6 +38,7 @@ export interface RootsOptions {
   running: Set<ServedClient>
   /** Nobody is led anywhere any more. */
   draining(): boolean
+  checkHostKeys: boolean
   log: Log
   /** Unix ms. */
   now: () => number
@@ -167,7 +169,9 @@ async function connectUser(
   const {options: limits} = decision
   await passThrough({
     ...{guard: options.guard, running: options.running, log: options.log, now},
+    pinned: isPinned(certificate),
     ...{identity: here, target, options: limits, ...(login !== undefined && {login})},
+    hostAuthorities: options.checkHostKeys ? async () => (await auth.trustedAuthorities()).host : undefined,
     fields: {user_cluster_name: root.name, session_recording: 'root'},
     emit: input => auth.emit({...facts, ...input}),
     openChannel() {

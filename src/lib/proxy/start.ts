@@ -22,6 +22,7 @@ import {
   startLockWatch,
 } from '../session/index.js'
 import type {AlgorithmChoice, HostKeyStore, SshConnection} from '../ssh/index.js'
+import {isPinned} from '../sshcert/index.js'
 import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
 import type {DialSettings} from './dial.js'
@@ -220,10 +221,14 @@ async function takeIn(
       refusal: username => ({user: username}),
     },
     // The name given to the proxy itself is not a login: identity is the certificate.
-    {principal: () => false, judge: (_username, who) => locks.check(personOf(who), 'best_effort')},
+    {
+      principal: () => false,
+      judge: (_username, {identity}) => locks.check(personOf(identity), 'best_effort'),
+    },
   )
   const openAgent = () => connection.openChannel('auth-agent@openssh.com')
-  return {connection, certificate: certificate.blob, outer: {...ends, identity, openAgent}}
+  const outer = {...ends, identity, openAgent, pinned: isPinned(certificate)}
+  return {connection, certificate: certificate.blob, outer}
 }
 
 async function endForwarders(forwarders: ReadonlySet<ServedClient>, milliseconds: number): Promise<void> {

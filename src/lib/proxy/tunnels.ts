@@ -26,6 +26,7 @@ export interface ProxyTunnelsOptions {
   guard: ConnectionGuard
   running: Set<ServedClient>
   draining(): boolean
+  checkHostKeys: boolean
   dial: DialSettings
   report(input: AuditInput): void
   maxConnections: number
@@ -69,6 +70,7 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     guard: options.guard,
     running: options.running,
     draining: options.draining,
+    checkHostKeys: options.checkHostKeys,
     log: options.log,
   })
   return {

@@ -138,6 +138,7 @@ async function openService(
       access: {
         clientIdleTimeoutSeconds: Math.ceil(auth.clientIdleTimeoutMs / 1000),
         disconnectExpiredCert: auth.disconnectExpiredCert,
+        requireSessionMfa: auth.requireSessionMfa,
       },
     },
     ...{backend, authorities, recordings, carried, now},

@@ -2,11 +2,21 @@ import type {Duplex} from 'node:stream'
 import {onRecord} from '../access/route.js'
 import type {AccessDecision, Identity, SessionOptions} from '../access/types.js'
 import type {AuditInput} from '../audit/event.js'
+import type {AuthApi} from '../auth/contract.js'
 import {problem} from '../errors/index.js'
-import {type AlgorithmChoice, acceptConnection, type HostIdentity, type SshConnection} from '../ssh/index.js'
-import {type Certificate, checkCertificate} from '../sshcert/index.js'
+import {
+  type AlgorithmChoice,
+  acceptConnection,
+  type HostIdentity,
+  type Introductions,
+  type SecondFactor,
+  type SshConnection,
+} from '../ssh/index.js'
+import {type Certificate, checkCertificate, isPinned} from '../sshcert/index.js'
+import {checkForwarderWord, type ForwarderWord, forwarderWordMethod} from './forwarder-proof.js'
 import {identityOf} from './identity.js'
 import {permitted} from './permitted.js'
+import {codeCheck, sessionFactor} from './second-factor.js'
 import type {Ends} from './sockets.js'
 
 /** What is the same for every client of a server. */
@@ -27,6 +37,8 @@ export interface Newcomer {
   hostIdentity: HostIdentity
   /** Public blobs of those whose user certificates count. */
   userAuthorities: readonly Buffer[]
+  /** Public blobs of the host authorities whose proxies are believed in what they have seen to; absent: nobody is. */
+  forwarders?: readonly Buffer[]
   /** What goes on record about a refusal, besides its reason and the addresses. */
   refusal(username: string): Omit<AuditInput, 'event'>
 }
@@ -44,7 +56,19 @@ export interface Judgement<Verdict> {
   /** Whether the user name is a login, which the certificate has to carry. */
   principal(username: string): boolean
   /** @throws why the client may not come in */
-  judge(username: string, identity: Identity): Verdict | Promise<Verdict>
+  judge(username: string, client: ClaimedClient): Verdict | Promise<Verdict>
+}
+
+/** A client whose certificate is good; whether it is the client's shows when it signs. */
+export interface ClaimedClient {
+  identity: Identity
+  certificate: Certificate
+  /** `ip:port` of its connection. */
+  address: string
+  /** What the forwarder in front of the client vouches for. */
+  word: ForwarderWord | undefined
+  /** Asks for more than the certificate. */
+  demand(factor: SecondFactor): void
 }
 
 /**
@@ -53,25 +77,47 @@ export interface Judgement<Verdict> {
  */
 export async function acceptClient<Verdict>(
   settings: DoorSettings,
-  {stream, ends, hostIdentity, userAuthorities, refusal}: Newcomer,
+  {stream, ends, hostIdentity, userAuthorities, forwarders, refusal}: Newcomer,
   {principal, judge}: Judgement<Verdict>,
 ): Promise<AcceptedClient<Verdict>> {
   let judged: {verdict: Verdict} | undefined
+  let word: ForwarderWord | undefined
+  const introductions: Introductions | undefined = forwarders && {
+    method: forwarderWordMethod,
+    receive(data, sessionId) {
+      word = checkForwarderWord(data, {authorities: forwarders, sessionId, now: settings.now()})
+    },
+  }
+  const check = (username: string, certificate: Certificate): void =>
+    checkCertificate(certificate, {
+      kind: 'user',
+      authorities: userAuthorities,
+      ...(principal(username) && {principal: username}),
+      now: settings.now(),
+      remoteAddress: word?.address ?? ends.remoteIp,
+    })
   const {connection, user} = await acceptConnection({
     stream,
     hostKeys: [hostIdentity],
     graceMilliseconds: settings.graceMilliseconds,
     keepAliveMilliseconds: settings.keepAliveMilliseconds,
     ...(settings.algorithms && {algorithms: settings.algorithms}),
-    async judge(username, certificate) {
-      checkCertificate(certificate, {
-        kind: 'user',
-        authorities: userAuthorities,
-        ...(principal(username) && {principal: username}),
-        now: settings.now(),
-        remoteAddress: ends.remoteIp,
-      })
-      judged = {verdict: await judge(username, identityOf(certificate))}
+    ...(introductions && {introductions}),
+    async judge(username, certificate, demand) {
+      check(username, certificate)
+      const claimed: ClaimedClient = {
+        ...{identity: identityOf(certificate), certificate, address: ends.remoteAddress, word},
+        demand: factor =>
+          demand({
+            ...factor,
+            async check(answer) {
+              await factor.check(answer)
+              // Somebody who types takes time.
+              check(username, certificate)
+            },
+          }),
+      }
+      judged = {verdict: await judge(username, claimed)}
     },
     onRefused: (username, error) =>
       settings.report({
@@ -105,11 +151,12 @@ export interface AdmittedClient {
 export interface Entrance {
   /** As refusals name it. */
   host: string
+  auth: Pick<AuthApi, 'checkSessionMfa'>
   /** What the auth service says about this login there. @throws access_denied, host_not_found */
   decide(login: string, identity: Identity): Promise<AccessDecision>
 }
 
-/** Lets a client in that may have the login it asks for. */
+/** Lets a client in that may have the login it asks for, and has shown whatever its roles ask for. */
 export async function admitClient(
   settings: DoorSettings,
   newcomer: Newcomer,
@@ -117,22 +164,40 @@ export async function admitClient(
 ): Promise<AdmittedClient> {
   const accepted = await acceptClient(settings, newcomer, {
     principal: () => true,
-    judge: (login, identity) => judgeLogin(entrance, login, identity),
+    judge: (login, client) => judgeLogin(entrance, login, client),
   })
   return admitted(accepted)
 }
 
 type Allowed = Extract<AccessDecision, {allowed: true}>
 
-/** @throws access_denied, host_not_found */
+/** Whether a client may have a login; demands whatever its roles want shown. @throws access_denied, host_not_found */
 export async function judgeLogin(
-  {host, decide}: Entrance,
+  {host, auth, decide}: Entrance,
   login: string,
-  identity: Identity,
+  {identity, certificate, address, word, demand}: ClaimedClient,
 ): Promise<Allowed> {
   const decision = await decide(login, identity)
-  if (decision.allowed) return decision
-  throw problem('access_denied', `access to ${host} as ${login} denied: ${decision.reason}`)
+  if (!decision.allowed)
+    throw problem('access_denied', `access to ${host} as ${login} denied: ${decision.reason}`)
+  const {user} = identity
+  requirePin(decision.options, isPinned(certificate))
+  if (decision.options.requireSessionMfa && !hasShown(user, word))
+    demand(sessionFactor(codeCheck(auth, {user, login, address, host})))
+  return decision
+}
+
+const hasShown = (user: string, word: ForwarderWord | undefined): boolean =>
+  word?.secondFactor === true && word.user === user
+
+/** Where certificates are to be pinned, one that is not was made before that was said. Pure. @throws access_denied */
+export function requirePin({pinSourceIp}: Pick<SessionOptions, 'pinSourceIp'>, pinned: boolean): void {
+  if (!pinSourceIp || pinned) return
+  throw problem(
+    'access_denied',
+    'your roles pin certificates to the address of the login, and this one is not pinned',
+    {hint: 'log in again'},
+  )
 }
 
 /** Who has logged in, with what role and certificate both allow. */

@@ -103,6 +103,9 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
   const {channel, record, onActivity, onProblem} = parameters
   let transfer: TransferWatch | undefined
   let recorded = true
+  /** Of files that turned out to be none: the beginning of their recording. */
+  let late: Promise<void> | undefined
+  let asked: Asked | undefined
   let onTerminal = false
   let running = false
   let received = 0
@@ -151,6 +154,33 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     if (startsProgram.has(request.type)) end(refusal)
   }
 
+  const beginRecord = ({command, terminal}: Asked): Promise<void> =>
+    record.begin({
+      interactive: command === undefined,
+      ...(command !== undefined && {command}),
+      ...(terminal && {
+        size: {columns: terminal.columns, rows: terminal.rows},
+        term: terminal.term,
+      }),
+    })
+  /** What was to be files is something else: on record like any other program from here on, or over. */
+  const recordAfterAll = (): Promise<void> => {
+    late ??= (asked ? beginRecord(asked) : Promise.resolve()).then(
+      () => {
+        recorded = true
+      },
+      error => end(asProblem(error)),
+    )
+    return late
+  }
+  /** sftp-server has nothing to say beside its protocol. */
+  const isOffRecord = (stream?: 'stdout' | 'stderr'): boolean =>
+    !recorded && (transfer?.lost === true || stream === 'stderr')
+  const recordLate = async (chunk: Buffer, stream: 'stdout' | 'stderr'): Promise<void> => {
+    await recordAfterAll()
+    if (!ended) await record.output(chunk, stream, chunk.length)
+  }
+
   const requests = requestQueue(answer, {barrier: parameters.barrier, onFlood: end})
   channel.awaitsStatus = true
   channel.onRequest = request => requests.push(request)
@@ -182,19 +212,13 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
         tell(`the session goes on unrecorded: ${problemLine(error)}`)
       }
     },
-    async begin({subsystem, command, terminal, files}) {
+    async begin(wish) {
+      const {subsystem, terminal, files} = wish
       if (files && parameters.overseen) throw unseenTransfer()
+      asked = wish
       recorded = !files
       onTerminal = terminal !== undefined
-      if (recorded)
-        await record.begin({
-          interactive: command === undefined,
-          ...(command !== undefined && {command}),
-          ...(terminal && {
-            size: {columns: terminal.columns, rows: terminal.rows},
-            term: terminal.term,
-          }),
-        })
+      if (recorded) await beginRecord(wish)
       if (subsystem !== undefined) await parameters.onSubsystem(subsystem)
       // The client may have left while the disk was busy.
       return finishing === undefined
@@ -208,6 +232,7 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
       if (ended || (unread && stream === 'stdout')) return false
       const seen = stream === 'stdout' ? transfer?.output(chunk) : undefined
       if (ended) return false
+      if (isOffRecord(stream)) return recordLate(chunk, stream)
       const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
       // One promise is enough: the next bytes ask again.
       return hold ?? seen?.wait
@@ -216,7 +241,8 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
       onActivity()
       if (ended || parameters.holdsInput?.()) return false
       received += chunk.length
-      return transfer?.input(chunk)
+      const wait = transfer?.input(chunk)
+      return !ended && isOffRecord() ? recordAfterAll() : wait
     },
     typed(sink, data) {
       // Files that somebody else sends would pass for the user's.

@@ -7,6 +7,7 @@ export {
   admitted,
   type DoorSettings,
   judgeLogin,
+  requirePin,
 } from './admit.js'
 export {
   type ClientEnd,
@@ -17,7 +18,14 @@ export {
 export {watchConnection} from './connection-watch.js'
 export {drain} from './drain.js'
 export {followState} from './follow.js'
-export {checkForwarderProof, forwarderProofRequest, makeForwarderProof} from './forwarder-proof.js'
+export {
+  checkForwarderProof,
+  type ForwarderWord,
+  forwarderProofRequest,
+  forwarderWordMethod,
+  makeForwarderProof,
+  makeForwarderWord,
+} from './forwarder-proof.js'
 export {
   type ConnectionGuard,
   createGuard,

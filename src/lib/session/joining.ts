@@ -4,11 +4,13 @@ import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Channel} from '../ssh/index.js'
 import {watchConnection} from './connection-watch.js'
 import type {SessionHub} from './hub.js'
+import {askCode} from './join-code.js'
 import {seatOn} from './seat.js'
+import {codeCheck} from './second-factor.js'
 
 /** A machine that holds sessions, its own ones to be joined. */
 export interface JoinableHost {
-  auth: Pick<AuthApi, 'permitJoin'>
+  auth: Pick<AuthApi, 'permitJoin' | 'checkSessionMfa'>
   hub: Pick<SessionHub, 'find'>
   /** UUID of this machine. */
   hostId: string
@@ -86,11 +88,14 @@ export async function seatClient(
 ): Promise<JoinPermit | undefined> {
   const {sid, mode} = parseJoin(words)
   const permit = await askPermit(auth, identity, {sid, mode})
-  const {tracker, user, roles, until} = permit
-  const party = hub.find(sid)
-  const place = placeOf(tracker, hostId, party !== undefined)
+  const {tracker, user, roles, secondFactor, until} = permit
+  const place = placeOf(tracker, hostId, hub.find(sid) !== undefined)
   if (place === 'elsewhere') return permit
-  if (place === 'over' || !party) throw over()
+  if (place === 'over') throw over()
+  if (secondFactor)
+    await askCode(channel, codeCheck(auth, {user, address: remoteAddress, host: tracker.host, sid}))
+  const party = hub.find(sid)
+  if (!party) throw over()
   const seat = seatOn(channel)
   seat.tell(welcome(mode, sid, tracker.user))
   const guest = await party.join({user, roles, mode, address: remoteAddress, seat})

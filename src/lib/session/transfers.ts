@@ -34,6 +34,8 @@ export interface TransferOptions {
 
 /** Watches the bytes of a session that moves files, and puts each file on record. It alters nothing. */
 export interface TransferWatch {
+  /** What passes is no such protocol, or can no longer be followed: nothing more of it is put on record here. */
+  readonly lost: boolean
   /** Bytes of the client, before they are passed on. The promise asks the relay to wait. */
   input(bytes: Buffer): Promise<void> | undefined
   /** Bytes of the host's stdout, before they are passed on. `shown`: what of them belongs in a terminal recording. */
@@ -62,6 +64,9 @@ export function watchTransfer(options: TransferOptions): TransferWatch | undefin
 function watch(parser: TransferParser, log: TransferLog, tellEnd: () => void): TransferWatch {
   let finished: Promise<void> | undefined
   return {
+    get lost() {
+      return log.lost
+    },
     input(bytes) {
       if (finished) return undefined
       parser.fromClient(bytes)
@@ -91,6 +96,7 @@ function noteRsync(
   const bytes = {download: 0, upload: 0}
   let finished: Promise<void> | undefined
   return {
+    lost: false,
     input(chunk) {
       bytes.upload += chunk.length
       return undefined
@@ -119,6 +125,7 @@ interface Totals {
 }
 
 interface TransferLog {
+  readonly lost: boolean
   reports: TransferReports
   write(input: AuditInput): void
   room(): Promise<void> | undefined
@@ -132,9 +139,10 @@ interface TransferLog {
 function transferLog(protocol: TransferCommand['protocol'], options: TransferOptions): TransferLog {
   const {mode, marker, onLost, onProblem} = options
   let lost = false
+  let told = false
   const lose = (error: SallyportError): void => {
-    if (lost || mode !== 'strict') return
-    lost = true
+    if (told || mode !== 'strict') return
+    told = true
     onLost(error)
   }
   const writer = eventWriter(options.emit, error => {
@@ -169,10 +177,14 @@ function transferLog(protocol: TransferCommand['protocol'], options: TransferOpt
     list(operationEvent(report))
   }
   return {
+    get lost() {
+      return lost
+    },
     reports: {
       file,
       operation,
       lost(reason) {
+        lost = true
         const error = `the transfer can no longer be followed: ${reason}`
         writer.write({event: 'session.transfer.lost', success: false, error, fields: {protocol}})
         marker(error)

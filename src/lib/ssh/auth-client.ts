@@ -19,34 +19,59 @@ export interface Credential {
   signer: Pick<Signer, 'sign'>
 }
 
+/** What a server asks of a person (RFC 4256), in characters that a terminal takes for no commands. */
+export interface Question {
+  instruction: string
+  prompt: string
+  /** The answer may be seen as it is typed. */
+  echo: boolean
+}
+
+export interface LoginWish {
+  username: string
+  /** Asked once the host is verified; tried in order, at most six. */
+  credentials: () => Promise<readonly Credential[]>
+  /** Answers what is asked besides a certificate; without it, such a host refuses. */
+  answer?: (question: Question) => Promise<string>
+  /** Sent first, for a server that knows the method; what it says to it does not matter. */
+  introduction?: {method: string; data(sessionId: Buffer): Buffer}
+}
+
 export interface ClientAuthentication {
   start(): void
   /** @throws protocol_error for what has no place in authentication */
   receive(payload: Buffer): void
   /** The connection has ended: no credential is asked for or used any more. */
   stop(): void
+  /** Why the host refused, in its own words, where it gave some. */
+  reason(): SallyportError | undefined
 }
 
 /** sshd closes the connection after six failures by default (MaxAuthTries). */
 const maxAttempts = 6
 const maxBannerBytes = 8 * 1024
 
+const maxQuestions = 4
+const maxQuestionBytes = 4 * 1024
+/** Times that a server may refuse what a person has typed, as with stock clients. */
+const maxAnswers = 3
+
 /** What the server may answer now. */
-type Awaiting = 'nothing' | 'service' | 'verdict'
+type Awaiting = 'nothing' | 'service' | 'introduction' | 'verdict' | 'question'
 
 /**
  * The client's half of user authentication (RFC 4252): tries each credential once, in order, with a signed request at
- * once, which saves a round trip for each. `done` is called with undefined on success.
+ * once, which saves a round trip for each; a host that asks for more then gets its answers (RFC 4256). `done` is called with undefined on success.
  */
 export function authenticateToServer(
   transport: Transport,
-  username: string,
-  credentials: () => Promise<readonly Credential[]>,
+  {username, credentials, answer, introduction}: LoginWish,
   done: (error: SallyportError | undefined) => void,
 ): ClientAuthentication {
   let awaiting: Awaiting = 'nothing'
   let remaining: Credential[] = []
   let tried = 0
+  let answersLeft = maxAnswers
   let banner = ''
   let finished = false
 
@@ -84,11 +109,36 @@ export function authenticateToServer(
     }
     tryNext()
   }
+  const request = (method: string): WireWriter =>
+    new WireWriter().u8(message.userauthRequest).string(username).string('ssh-connection').string(method)
+  const introduce = (): void => {
+    if (!introduction) return void begin()
+    awaiting = 'introduction'
+    transport.send(request(introduction.method).string(introduction.data(transport.sessionId())).finish())
+  }
   const failed = (payload: Buffer): void => {
-    expect('verdict')
-    const methods = new WireReader(payload.subarray(1)).string().toString('latin1').split(',')
-    if (methods.includes('publickey')) tryNext()
+    const reader = new WireReader(payload.subarray(1))
+    const methods = reader.string().toString('latin1').split(',')
+    const [asked, partial] = [awaiting === 'question', reader.bool()]
+    if (awaiting === 'introduction') {
+      awaiting = 'nothing'
+      return void begin()
+    }
+    expect(asked ? 'question' : 'verdict')
+    const mayAnswer = answer && methods.includes('keyboard-interactive') && (partial || asked)
+    if (mayAnswer && answersLeft-- > 0) {
+      awaiting = 'question'
+      transport.send(request('keyboard-interactive').string('').string('').finish())
+    } else if (methods.includes('publickey') && !asked) tryNext()
     else finish(refusal(username, tried, banner))
+  }
+  const reply = async (questions: readonly Question[]): Promise<void> => {
+    const answers: string[] = []
+    for (const question of questions) answers.push((await answer?.(question)) ?? '')
+    if (finished) return
+    awaiting = 'question'
+    const response = new WireWriter().u8(message.userauthInfoResponse).u32(answers.length)
+    transport.send(answers.reduce((writer, text) => writer.string(text), response).finish())
   }
 
   return {
@@ -101,11 +151,13 @@ export function authenticateToServer(
       switch (payload[0]) {
         case message.serviceAccept:
           expect('service')
-          void begin()
-          return
+          return introduce()
         case message.userauthSuccess:
-          expect('verdict')
+          expect(awaiting === 'question' ? 'question' : 'verdict')
           return finish(undefined)
+        case message.userauthInfoRequest:
+          expect('question')
+          return void reply(readQuestions(payload)).catch(error => finish(asProblem(error)))
         case message.userauthFailure:
           return failed(payload)
         case message.userauthBanner:
@@ -121,7 +173,28 @@ export function authenticateToServer(
     stop() {
       finished = true
     },
+    reason() {
+      const line = explanationIn(banner)
+      // Without a code it is a notice.
+      return line !== undefined && /\[[a-z_]+\]\s*$/.test(line) ? explained(line) : undefined
+    },
   }
+}
+
+/** string name, string instruction, string language, then as many prompts as it says (RFC 4256 §3.2). */
+function readQuestions(payload: Buffer): Question[] {
+  const reader = new WireReader(payload.subarray(1))
+  const read = (): string => {
+    const bytes = reader.string()
+    if (bytes.length > maxQuestionBytes) throw problem('protocol_error', 'the host asks too long a question')
+    return peerText(bytes.toString('utf8'))
+  }
+  read()
+  const instruction = read()
+  read()
+  const count = reader.u32()
+  if (count > maxQuestions) throw problem('protocol_error', 'the host asks too many questions')
+  return Array.from({length: count}, () => ({instruction, prompt: read(), echo: reader.bool()}))
 }
 
 /** A publickey request with the signature over it and the session (RFC 4252 §7). */
@@ -154,10 +227,16 @@ function algorithmFor(blob: Buffer): {algorithm: string; format: string} {
   return {algorithm, format: algorithm}
 }
 
+/** The last line by which a Sallyport server explains itself. */
+const explanationIn = (banner: string): string | undefined =>
+  [...banner.matchAll(/^sallyport: (.*)$/gm)].at(-1)?.[1]
+
+const explained = (line: string): SallyportError => parseProblemLine(peerText(line), 'access_denied')
+
 /** A Sallyport server explains itself in a banner; that explanation is the error. Others only say no. */
 function refusal(username: string, tried: number, banner: string): SallyportError {
-  const explanation = /^sallyport: (.*)$/m.exec(banner)?.[1]
-  if (explanation) return parseProblemLine(peerText(explanation), 'access_denied')
+  const line = explanationIn(banner)
+  if (line) return explained(line)
   const offered =
     tried === 0 ? 'there was no certificate to offer' : 'none of the certificates offered was accepted'
   return problem('target_refused', `the host refused to log in ${JSON.stringify(username)}: ${offered}`, {

@@ -8,15 +8,38 @@ import {
   WireWriter,
 } from '../sshcert/index.js'
 import {disconnectReason, message} from './messages.js'
+import {type SecondFactor, type SecondFactorExchange, secondFactorExchange} from './second-factor.js'
 import type {Transport} from './transport.js'
 
-/** Decides whether the holder of this certificate may come in as `username`; throws the reason if not. */
-export type CertificateJudge = (username: string, certificate: Certificate) => void | Promise<void>
+/**
+ * Decides whether the holder of this certificate may come in as `username`, and demands what has to be shown besides;
+ * throws the reason if not.
+ */
+export type CertificateJudge = (
+  username: string,
+  certificate: Certificate,
+  demand: (factor: SecondFactor) => void,
+) => void | Promise<void>
+
+/** A method of our own by which peers may say something of themselves before they log in (RFC 4252 §5, §4). */
+export interface Introductions {
+  /** `name@domain` */
+  method: string
+  /** @throws why it is not believed */
+  receive(data: Buffer, sessionId: Buffer): void
+}
 
 export interface AcceptedUser {
   username: string
   /** The certificate whose key signed, checked by the judge in the same attempt. */
   certificate: Certificate
+}
+
+export interface AuthenticationOutcome {
+  accepted(user: AcceptedUser): void
+  refused(username: string, error: SallyportError): void
+  /** The certificate will do; now somebody has to type. */
+  proving(): void
 }
 
 export interface ServerAuthentication {
@@ -38,14 +61,15 @@ const maxQueuedRequests = 4
 const maxUsernameLength = 255
 
 /**
- * The server's half of user authentication (RFC 4252): publickey with a certificate, nothing else. The one place that
- * turns an attempt into an identity. A certificate is judged anew at the signed attempt; an earlier query counts for
+ * The server's half of user authentication (RFC 4252): publickey with a certificate, and where the judge wants it the
+ * answer to a question, as a partial success. The one place that turns an attempt into an identity. A certificate is judged anew at the signed attempt; an earlier query counts for
  * nothing. Why a certificate was refused is told in a banner, since the protocol itself has no words for it.
  */
 export function authenticateClient(
   transport: Transport,
   judge: CertificateJudge,
-  done: {accepted: (user: AcceptedUser) => void; refused: (username: string, error: SallyportError) => void},
+  done: AuthenticationOutcome,
+  introductions?: Introductions,
 ): ServerAuthentication {
   let serviceGranted = false
   let username: string | undefined
@@ -54,25 +78,32 @@ export function authenticateClient(
   let finished = false
   let explained = false
   let busy = false
+  let introduced = false
+  /** Whose certificate will do, and what is still to be shown. */
+  let proving: {user: AcceptedUser; exchange: SecondFactorExchange} | undefined
   const queue: Buffer[] = []
 
-  const explain = (error: SallyportError): void => {
-    if (explained) return
-    explained = true
-    const text = `sallyport: ${problemLine(error)}\r\n`
+  const tell = (line: string): void => {
+    const text = `sallyport: ${line}\r\n`
     transport.send(new WireWriter().u8(message.userauthBanner).string(text).string('').finish())
   }
-  const sayNo = (): void =>
-    transport.send(new WireWriter().u8(message.userauthFailure).string('publickey').bool(false).finish())
+  const sayNo = (partial = false): void => {
+    const methods = proving ? 'keyboard-interactive' : 'publickey'
+    transport.send(new WireWriter().u8(message.userauthFailure).string(methods).bool(partial).finish())
+  }
+  const giveUp = (): void => {
+    finished = true
+    transport.disconnect(disconnectReason.noMoreAuthMethods)
+  }
   const refuse = (user: string, error: SallyportError | undefined): void => {
     if (error) {
-      explain(error)
+      // Of many certificates in an agent, the first is the one that was meant.
+      if (!explained) tell(problemLine(error))
+      explained = true
       done.refused(user, error)
     }
     sayNo()
-    if (++failures < maxFailures) return
-    finished = true
-    transport.disconnect(disconnectReason.noMoreAuthMethods)
+    if (++failures >= maxFailures) giveUp()
   }
   const accept = (user: AcceptedUser): void => {
     finished = true
@@ -80,19 +111,51 @@ export function authenticateClient(
     done.accepted(user)
   }
 
+  const prove = (user: AcceptedUser, factor: SecondFactor): void => {
+    proving = {user, exchange: secondFactorExchange(transport, factor)}
+    tell(factor.notice)
+    sayNo(true)
+    done.proving()
+  }
+  const judgeAnswer = async (payload: Buffer): Promise<void> => {
+    if (!proving) return
+    const {user, exchange} = proving
+    const wrong = await exchange.receive(payload)
+    if (finished) return
+    if (!wrong) return accept(user)
+    if (wrong.again) return sayNo()
+    done.refused(user.username, wrong.error)
+    tell(problemLine(wrong.error))
+    sayNo()
+    giveUp()
+  }
+  const introduce = ({reader}: UserauthRequest, {receive}: Introductions): void => {
+    const data = reader.string()
+    reader.end()
+    if (introduced) throw problem('protocol_error', 'a second introduction')
+    introduced = true
+    receive(data, transport.sessionId())
+    sayNo(true)
+  }
   const handle = async (payload: Buffer): Promise<void> => {
+    if (payload[0] === message.userauthInfoResponse) return judgeAnswer(payload)
     const request = readRequest(payload)
     username ??= request.username
     checkRequest(request, username)
     // How OpenSSH asks which methods there are.
     if (request.method === 'none') return sayNo()
+    if (proving)
+      return request.method === 'keyboard-interactive' ? proving.exchange.ask() : refuse(username, undefined)
+    if (introductions && request.method === introductions.method) return introduce(request, introductions)
     if (request.method !== 'publickey') return refuse(username, undefined)
     const attempt = readPublicKey(request.reader)
     const outcome = await judgeAttempt(attempt, payload, transport.sessionId(), username, judge)
     if (finished) return
     if (outcome === undefined && !attempt.signature) return sayNo()
     if (outcome === undefined || outcome instanceof SallyportError) return refuse(username, outcome)
-    if (attempt.signature) return accept({username, certificate: outcome})
+    const {certificate, factor} = outcome
+    if (attempt.signature && factor) return prove({username, certificate}, factor)
+    if (attempt.signature) return accept({username, certificate})
     const {algorithm, blob} = attempt
     transport.send(new WireWriter().u8(message.userauthPkOk).string(algorithm).string(blob).finish())
   }
@@ -123,6 +186,10 @@ export function authenticateClient(
     receive(payload) {
       if (finished || payload[0] === message.extInfo) return
       if (payload[0] === message.serviceRequest) return grantService(payload)
+      if (payload[0] === message.userauthInfoResponse && proving?.exchange.asked && queue.length === 0) {
+        queue.push(Buffer.from(payload))
+        return next()
+      }
       if (payload[0] !== message.userauthRequest || !serviceGranted)
         throw problem('protocol_error', 'a message came that has no place before authentication')
       if (queue.length >= maxQueuedRequests || ++requests > maxRequests)
@@ -172,6 +239,12 @@ function readPublicKey(reader: WireReader): PublicKeyAttempt {
   return {algorithm, blob, ...(signature && {signature})}
 }
 
+interface Judged {
+  certificate: Certificate
+  /** What has to be shown besides. */
+  factor?: SecondFactor
+}
+
 /**
  * The certificate when it may come in, the reason as an error when it is one of ours but may not, and undefined for
  * keys that are of no interest, such as the other keys in a user's agent.
@@ -182,7 +255,7 @@ async function judgeAttempt(
   sessionId: Buffer,
   username: string,
   judge: CertificateJudge,
-): Promise<Certificate | SallyportError | undefined> {
+): Promise<Judged | SallyportError | undefined> {
   const expected = certificateAlgorithms[algorithm]
   if (!expected) return undefined
   try {
@@ -190,15 +263,18 @@ async function judgeAttempt(
     if (certificate.type !== expected.blob) {
       throw problem('certificate_rejected', 'certificate rejected: its type is not the one announced')
     }
-    await judge(username, certificate)
-    if (!signature) return certificate
+    const outcome: Judged = {certificate}
+    await judge(username, certificate, factor => {
+      outcome.factor = factor
+    })
+    if (!signature) return outcome
     // RFC 4252 §7: the signature covers the session id and the request up to the signature itself.
     const signed = payload.subarray(0, payload.length - signature.length - 4)
     const data = new WireWriter().string(sessionId).raw(signed).finish()
     if (!verifySignature(certificate.publicKey, data, signature, [expected.signature])) {
       throw problem('certificate_rejected', 'certificate rejected: the signature by its key is wrong')
     }
-    return certificate
+    return outcome
   } catch (error) {
     if (error instanceof SallyportError) return error
     // Not a decision but a mishap of ours, whose details are nobody's business out there.

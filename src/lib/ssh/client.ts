@@ -1,18 +1,15 @@
 import type {Duplex} from 'node:stream'
 import {problem} from '../errors/index.js'
 import type {AlgorithmChoice} from './algorithms.js'
-import {authenticateToServer, type Credential} from './auth-client.js'
+import {authenticateToServer, type LoginWish} from './auth-client.js'
 import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
 import type {PresentedHostKey} from './host-keys.js'
 import type {RekeyLimits} from './rekey-policy.js'
 import {createTransport} from './transport.js'
 
-export interface ConnectOptions extends ConnectionOptions {
+export interface ConnectOptions extends ConnectionOptions, LoginWish {
   /** Connected to the host's SSH port. */
   stream: Duplex
-  username: string
-  /** Asked once the host is verified; tried in order, at most six. */
-  credentials: () => Promise<readonly Credential[]>
   /** Rejects to refuse the host. */
   verifyHostKey(key: PresentedHostKey): Promise<void>
   /** Host key algorithms to ask for; default: certificates only. */
@@ -20,7 +17,7 @@ export interface ConnectOptions extends ConnectionOptions {
   algorithms?: AlgorithmChoice
   /** When to exchange new keys; default: after a gigabyte or an hour. */
   rekey?: RekeyLimits
-  /** Time for key exchange and authentication together. */
+  /** Time for key exchange and authentication together; while somebody types, it does not run. */
   timeoutMilliseconds: number
 }
 
@@ -32,6 +29,7 @@ export interface ConnectOptions extends ConnectionOptions {
 export function connect(options: ConnectOptions): Promise<SshConnection> {
   return new Promise((resolve, reject) => {
     let accepted = false
+    let ended = false
     const transport = createTransport({
       stream: options.stream,
       role: {
@@ -45,18 +43,35 @@ export function connect(options: ConnectOptions): Promise<SshConnection> {
       onMessage: payload => (accepted ? connection.receive(payload) : authentication.receive(payload)),
       onDrain: () => connection.drained(),
       onClose: error => {
+        ended = true
         clearTimeout(timer)
         authentication.stop()
         connection.ended(error)
-        reject(error ?? problem('protocol_error', 'handshake failed: the host closed the connection'))
+        reject(
+          authentication.reason() ??
+            error ??
+            problem('protocol_error', 'handshake failed: the host closed the connection'),
+        )
       },
     })
-    const timer = setTimeout(
-      () => transport.fail(problem('timeout', 'the host did not complete the SSH handshake in time')),
-      options.timeoutMilliseconds,
-    )
+    const startTimer = (): NodeJS.Timeout =>
+      setTimeout(
+        () => transport.fail(problem('timeout', 'the host did not complete the SSH handshake in time')),
+        options.timeoutMilliseconds,
+      )
+    let timer = startTimer()
+    const {answer} = options
+    const unhurried: LoginWish['answer'] =
+      answer &&
+      (async question => {
+        clearTimeout(timer)
+        const text = await answer(question)
+        if (!ended) timer = startTimer()
+        return text
+      })
     const connection = createConnection(transport, options)
-    const authentication = authenticateToServer(transport, options.username, options.credentials, error => {
+    const wish = {...options, ...(unhurried && {answer: unhurried})}
+    const authentication = authenticateToServer(transport, wish, error => {
       clearTimeout(timer)
       if (error) return transport.fail(error)
       accepted = true

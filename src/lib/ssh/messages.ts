@@ -10,6 +10,9 @@ export const message = {
   userauthSuccess: 52,
   userauthBanner: 53,
   userauthPkOk: 60,
+  /** RFC 4256; the method that was asked for tells it from the one above. */
+  userauthInfoRequest: 60,
+  userauthInfoResponse: 61,
   globalRequest: 80,
   requestSuccess: 81,
   requestFailure: 82,

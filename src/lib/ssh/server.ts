@@ -1,7 +1,12 @@
 import type {Duplex} from 'node:stream'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {AlgorithmChoice} from './algorithms.js'
-import {type AcceptedUser, authenticateClient, type CertificateJudge} from './auth-server.js'
+import {
+  type AcceptedUser,
+  authenticateClient,
+  type CertificateJudge,
+  type Introductions,
+} from './auth-server.js'
 import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
 import type {HostIdentity} from './host-keys.js'
 import type {RekeyLimits} from './rekey-policy.js'
@@ -11,14 +16,18 @@ export interface AcceptOptions extends ConnectionOptions {
   stream: Duplex
   hostKeys: readonly HostIdentity[]
   judge: CertificateJudge
+  introductions?: Introductions
   /** Called for each certificate that was refused, for the audit log. */
   onRefused?: (username: string, error: SallyportError) => void
   algorithms?: AlgorithmChoice
   /** When to exchange new keys; default: after a gigabyte or an hour. */
   rekey?: RekeyLimits
-  /** Time for key exchange and authentication together, like sshd's LoginGraceTime. */
+  /** Time for key exchange and certificate together, like sshd's LoginGraceTime. Typing has time of its own. */
   graceMilliseconds: number
 }
+
+/** For whoever has to take a telephone out of a pocket. */
+const typingMilliseconds = 120_000
 
 export interface AcceptedConnection {
   connection: SshConnection
@@ -48,19 +57,27 @@ export function acceptConnection(options: AcceptOptions): Promise<AcceptedConnec
         reject(error ?? problem('protocol_error', 'the client left before it was logged in'))
       },
     })
-    const grace = setTimeout(
-      () => transport.fail(problem('timeout', 'the client did not log in in time')),
-      options.graceMilliseconds,
-    )
+    const patience = (milliseconds: number): NodeJS.Timeout =>
+      setTimeout(() => transport.fail(problem('timeout', 'the client did not log in in time')), milliseconds)
+    let grace = patience(options.graceMilliseconds)
     const connection = createConnection(transport, options)
-    const authentication = authenticateClient(transport, options.judge, {
-      accepted: user => {
-        accepted = true
-        clearTimeout(grace)
-        resolve({connection, user})
-        transport.holdTurn()
+    const authentication = authenticateClient(
+      transport,
+      options.judge,
+      {
+        accepted(user) {
+          accepted = true
+          clearTimeout(grace)
+          resolve({connection, user})
+          transport.holdTurn()
+        },
+        refused: (username, error) => options.onRefused?.(username, error),
+        proving() {
+          clearTimeout(grace)
+          grace = patience(typingMilliseconds)
+        },
       },
-      refused: (username, error) => options.onRefused?.(username, error),
-    })
+      options.introductions,
+    )
   })
 }

@@ -2,6 +2,7 @@ import {timingSafeEqual} from 'node:crypto'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import type {Certificate, CertificateKind} from './certificate.js'
 import {readPublicKey} from './keys.js'
+import {pinAllows} from './pin.js'
 import {isPrincipal} from './principal.js'
 import {verifySignature} from './signature.js'
 import {sourceAddressAllows} from './source-address.js'
@@ -14,8 +15,10 @@ export interface CertificatePolicy {
   principal?: string
   /** Unix milliseconds. */
   now: number
-  /** Peer address, for `source-address`. */
+  /** Where whoever shows it comes from, for `source-address` and pins; absent: nobody can say. */
   remoteAddress?: string
+  /** It is looked at, and not used: where it may be used from does not matter. */
+  fromAnywhere?: true
 }
 
 /** Clocks that run behind by less than this may still use a fresh certificate; expiry is exact. */
@@ -42,6 +45,7 @@ export function checkCertificate(certificate: Certificate, policy: CertificatePo
   checkPrincipals(certificate.principals, policy)
   checkValidity(certificate, policy.now)
   checkCriticalOptions(certificate, policy)
+  checkOrigin(certificate, policy)
 }
 
 function checkAuthority(certificate: Certificate, {authorities}: CertificatePolicy): void {
@@ -108,8 +112,17 @@ function checkCriticalOptions(certificate: Certificate, policy: CertificatePolic
   }
   // An empty command is easily taken for none.
   if (certificate.criticalOptions.get('force-command') === '') throw rejected('its force-command is empty')
+}
+
+function checkOrigin(certificate: Certificate, {remoteAddress, fromAnywhere}: CertificatePolicy): void {
+  if (fromAnywhere || certificate.kind === 'host') return
+  const here = remoteAddress ?? 'an unknown address'
   const sources = certificate.criticalOptions.get('source-address')
-  if (sources !== undefined && !sourceAddressAllows(sources, policy.remoteAddress)) {
-    throw rejected(`it may not be used from ${policy.remoteAddress ?? 'an unknown address'}`)
-  }
+  if (sources !== undefined && !sourceAddressAllows(sources, remoteAddress))
+    throw rejected(`it may not be used from ${here}`)
+  if (!pinAllows(certificate, remoteAddress))
+    throw rejected(
+      `it is good from the address of its login alone, and this connection comes from ${here}`,
+      'log in again from where you are',
+    )
 }

@@ -17,6 +17,7 @@ export {
   publicKeyBlob,
   publicKeyFromBlob,
 } from './keys.js'
+export {isPinned, pinTo} from './pin.js'
 export {isPrincipal} from './principal.js'
 export {formatPrivateKey, parsePrivateKey, privateKeyFields} from './private-key.js'
 export {signData, verifySignature} from './signature.js'

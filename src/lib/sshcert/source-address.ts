@@ -25,6 +25,23 @@ export function sourceAddressAllows(list: string, remoteAddress: string | undefi
   )
 }
 
+/**
+ * The one spelling of an address: dotted for IPv4, also where IPv6 carries it, and for IPv6 as its bits are, in groups
+ * without `::`. undefined for anything else, and for an address with a zone.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  const address = unmapped(parseAddress(text))
+  if (!address) return undefined
+  const part = (index: number, width: number): number =>
+    Number((address.value >> BigInt(address.bits - (index + 1) * width)) & ((1n << BigInt(width)) - 1n))
+  const parts = (count: number, width: number): number[] =>
+    Array.from({length: count}, (_, at) => part(at, width))
+  if (address.bits === 32) return parts(4, 8).join('.')
+  return parts(8, 16)
+    .map(group => group.toString(16))
+    .join(':')
+}
+
 function parseBlock(entry: string): {network: Address; prefix: number} | undefined {
   const match = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(entry)
   const network = parseAddress(match?.[1] ?? '')

@@ -150,6 +150,8 @@ describe('options merge over all roles', () => {
       lock: 'best_effort',
       maxConnections: 0,
       maxSessions: 10,
+      requireSessionMfa: false,
+      pinSourceIp: false,
     })
   })
 
@@ -174,6 +176,12 @@ describe('options merge over all roles', () => {
       [{}, {maxConnections: 0}, {maxConnections: 5}, {maxConnections: 2}],
       {maxConnections: 2},
     ],
+    [
+      'second factor: any role',
+      [{requireSessionMfa: false}, {requireSessionMfa: true}],
+      {requireSessionMfa: true},
+    ],
+    ['pinning: any role', [{pinSourceIp: true}, {}], {pinSourceIp: true}],
     ['locks: the strictest', [{lock: 'best_effort'}, {lock: 'strict'}], {lock: 'strict'}],
     ['expiry: any role', [{disconnectExpiredCert: true}, {}], {disconnectExpiredCert: true}],
     [

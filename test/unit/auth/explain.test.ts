@@ -19,6 +19,30 @@ const everywhere = {node_labels: {'*': '*'}}
 const proxyOf = (auth: Auth) => auth.service.as({kind: 'system', role: 'proxy'})
 
 describe('an explanation', () => {
+  test('says that a second factor is asked for, and who has none', async () => {
+    const auth = await openAuth({secondFactor: 'otp'})
+    await auth.admin.createResources({
+      resources: [
+        role('mfa', {
+          allow: {...everywhere, logins: ['root']},
+          options: {require_session_mfa: true, pin_source_ip: true},
+        }),
+      ],
+    })
+    await signUp(auth, 'joe', {roles: ['mfa'], logins: ['root']})
+    const ask = () => auth.admin.explainAccess({user: 'joe', login: 'root', host: 'db1'})
+    expect((await ask()).decision).toMatchObject({
+      ...{allowed: true, options: {requireSessionMfa: true, pinSourceIp: true}},
+    })
+    await auth.admin.resetUser({name: 'joe'})
+    expect((await ask()).decision).toEqual({
+      allowed: false,
+      reason: expect.stringMatching(
+        /^sessions of joe need a code of an authenticator app, and joe has none: /,
+      ),
+    })
+  })
+
   test('gives the decision, and what each role said to it', async () => {
     const auth = await openAuth()
     await auth.admin.createResources({
@@ -117,8 +141,11 @@ const follows = ({lock, carriesLogin, roles}: AccessExplanation): boolean =>
   roles.some(({allows}) => allows.login && allows.host)
 
 test('whatever the roles, users and locks are, explanation and enforcement are the same', async () => {
-  const auth = await openAuth()
+  const auth = await openAuth({secondFactor: 'otp'})
   await signUp(auth)
+  await signUp(auth, 'ann')
+  // Takes the authenticator away.
+  await auth.admin.resetUser({name: 'ann'})
   const login = fc.constantFrom('root', 'joe', 'ubuntu')
   const labels = fc.constantFrom<Record<string, string>>(
     {},
@@ -138,9 +165,18 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
   const spec = fc.record({
     allow: conditions,
     deny: denied,
-    options: fc.record({forward_agent: fc.boolean(), max_sessions: fc.nat({max: 3})}, {requiredKeys: []}),
+    options: fc.record(
+      {
+        forward_agent: fc.boolean(),
+        max_sessions: fc.nat({max: 3}),
+        require_session_mfa: fc.boolean(),
+        pin_source_ip: fc.boolean(),
+      },
+      {requiredKeys: []},
+    ),
   })
   const world = fc.record({
+    user: fc.constantFrom('joe', 'ann'),
     specs: fc.tuple(spec, spec),
     missing: fc.boolean(),
     logins: fc.uniqueArray(login, {minLength: 1, maxLength: 3}),
@@ -163,31 +199,43 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
     ),
     asked: fc.constantFrom('db1', hostId),
   })
-  const seen = {allowed: 0, refused: 0, byLabel: 0}
+  const seen = {allowed: 0, refused: 0, byLabel: 0, asked: 0, unenrolled: 0, pinned: 0}
   await fc.assert(
-    fc.asyncProperty(world, async ({specs, missing, logins, lock, login, host: registered, asked}) => {
+    fc.asyncProperty(world, async ({user, specs, missing, logins, lock, login, host: registered, asked}) => {
       if (registered) await auth.admin.createResources({resources: [node(registered)], force: true})
       const host = registered ? asked : 'db1'
       const resources = specs.map((one, index) => role(`r${index}`, one))
       await auth.admin.createResources({resources: [...resources, role('r2', {})], force: true})
-      await auth.admin.updateUser({name: 'joe', logins, roles: missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']})
+      await auth.admin.updateUser({name: user, logins, roles: missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']})
       if (missing) await auth.admin.removeRole({name: 'r2', force: true})
       const made = lock && (await auth.admin.createLock({kind: lock[0], name: lock[1]}))
       const roles = missing ? ['r0', 'r1', 'r2'] : ['r0', 'r1']
-      const identity = {user: 'joe', roles, logins, validBefore: 0}
+      const identity = {user, roles, logins, validBefore: 0}
       const enforced = await proxyOf(auth).decide({identity, login, host, ...(registered && {hostId})})
-      const explained = await auth.admin.explainAccess({user: 'joe', login, host})
+      const explained = await auth.admin.explainAccess({user, login, host})
       if (registered) await auth.admin.removeHost(hostId)
       expect(explained.labels).toEqual(registered)
       if (enforced.allowed && specs.some(({allow}) => 'env' in allow.node_labels)) seen.byLabel++
       if (made) await auth.admin.removeLock(made.id)
       expect(explained.decision).toEqual(enforced)
-      expect(follows(explained)).toBe(enforced.allowed)
+      const wants = (option: 'require_session_mfa' | 'pin_source_ip') =>
+        specs.some(({options}) => options[option] === true)
+      const unenrolled = wants('require_session_mfa') && user === 'ann'
+      expect(follows(explained) && !unenrolled).toBe(enforced.allowed)
+      if (follows(explained) && unenrolled) seen.unenrolled++
+      if (enforced.allowed) {
+        expect(enforced.options).toMatchObject({
+          requireSessionMfa: wants('require_session_mfa'),
+          pinSourceIp: wants('pin_source_ip'),
+        })
+        if (enforced.options.requireSessionMfa) seen.asked++
+        if (enforced.options.pinSourceIp) seen.pinned++
+      }
       expect(explained.missingRoles).toEqual(missing ? ['r2'] : [])
       seen[enforced.allowed ? 'allowed' : 'refused']++
     }),
-    {numRuns: 150},
+    {numRuns: 250},
   )
   // Neither answer may be what every world gets.
-  expect(Math.min(seen.allowed, seen.refused, seen.byLabel)).toBeGreaterThan(5)
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(3)
 }, 60_000)

@@ -47,7 +47,7 @@ describe('what another machine tells', () => {
         error => error.code,
       )
       const elsewhere =
-        /^(user|mfa|access_request|reset_password_token|trusted_cluster|join_token|instance|proxy|role|node|lock|cert|audit)\.|^session\.recording\.(access|search|delete|hold|release)$/
+        /^(user|mfa|mfa_auth_challenge|access_request|reset_password_token|trusted_cluster|join_token|instance|proxy|role|node|lock|cert|audit)\.|^session\.recording\.(access|search|delete|hold|release)$/
       expect(answer).toBe(elsewhere.test(event) ? 'access_denied' : 'taken')
     },
   )

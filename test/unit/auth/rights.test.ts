@@ -85,6 +85,7 @@ const table: Record<keyof AuthApi, string[]> = {
   vouchConnection: ['proxy'],
   placeProxy: ['proxy'],
   decide: ['node', 'proxy'],
+  checkSessionMfa: ['node', 'proxy'],
   watchLocks: ['node', 'proxy'],
   watchCluster: ['node', 'proxy'],
   emit: ['node', 'proxy'],

@@ -50,8 +50,8 @@ spec:
     max_sessions: 5
     disconnect_expired_cert: yes
     permit_x11_forwarding: no
-    pin_source_ip: no
-    require_session_mfa: no
+    pin_source_ip: yes
+    require_session_mfa: yes
     record_session: {ssh: strict}
     lock: strict
 `
@@ -75,6 +75,8 @@ spec:
         maxSessions: 5,
         disconnectExpiredCert: true,
         permitX11Forwarding: false,
+        requireSessionMfa: true,
+        pinSourceIp: true,
         recordSession: 'strict',
         lock: 'strict',
       },
@@ -157,14 +159,6 @@ describe('a role is refused at the place of the mistake', () => {
       '4:39: spec.options.client_idle_timeout: expected a duration with its unit, such as 30s, 5m or 1h30m',
     ],
     ['spec: {options: {max_sessions: -1}}', '4:32: spec.options.max_sessions: must not be negative'],
-    [
-      'spec: {options: {pin_source_ip: yes}}',
-      '4:33: spec.options.pin_source_ip: pin_source_ip is not available yet: hosts see the address of the proxy, and would refuse the certificate',
-    ],
-    [
-      'spec: {options: {require_session_mfa: yes}}',
-      '4:39: spec.options.require_session_mfa: require_session_mfa is not available yet',
-    ],
     ['spec: {options: {lock: maybe}}', '4:24: spec.options.lock: expected one of strict, best_effort'],
     ['spec: {options: {enhanced_recording: [disk]}}', '4:18: spec.options.enhanced_recording: unknown key'],
   ])('%s', (spec, line) => {
@@ -262,6 +256,8 @@ test('any role reads back from YAML as it was written', () => {
       maxSessions: fc.nat({max: 1_000_000}),
       disconnectExpiredCert: fc.boolean(),
       permitX11Forwarding: fc.boolean(),
+      requireSessionMfa: fc.boolean(),
+      pinSourceIp: fc.boolean(),
       recordSession: word('strict', 'best_effort'),
       lock: word('strict', 'best_effort'),
     },

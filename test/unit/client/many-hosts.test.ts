@@ -1,7 +1,9 @@
 import {Writable} from 'node:stream'
 import fc from 'fast-check'
 import {describe, expect, it, test} from 'vitest'
-import {hostsQuery, hostView, parseLabelTarget, parseSshTarget} from '../../../src/lib/client/index.js'
+import type {HostRecord} from '../../../src/lib/access/index.js'
+import type {Ping} from '../../../src/lib/auth/contract.js'
+import {findHosts, parseLabelTarget, parseSshTarget} from '../../../src/lib/client/index.js'
 import {prefixed} from '../../../src/lib/client/many-hosts.js'
 
 const usage = expect.objectContaining({code: 'usage'})
@@ -77,21 +79,49 @@ describe('a target', () => {
   })
 })
 
+/** What the cluster answers, and what it was asked. */
+function inventory(hosts: HostRecord[], time = 0) {
+  const asked: object[] = []
+  const api = {
+    ping: async () => ({time}) as Ping,
+    async listHosts(query: object) {
+      asked.push(query)
+      return hosts
+    },
+  }
+  return {api, asked}
+}
+
 test.each<[string | undefined, string | undefined, object]>([
   [undefined, undefined, {}],
   ['env=prod', undefined, {labels: {env: 'prod'}}],
   ['web', undefined, {search: 'web'}],
   ['web', 'prod', {search: 'prod web'}],
   ['env=prod', 'web', {labels: {env: 'prod'}, search: 'web'}],
-])('ls %s --search %s', (filter, search, expected) => {
-  expect(hostsQuery(filter, search)).toEqual(expected)
+])('ls %s --search %s', async (filter, search, expected) => {
+  const {api, asked} = inventory([])
+  await findHosts(api, {filter, search})
+  expect(asked).toEqual([expected])
 })
 
-test('a host is offline from its last moment on, and a registered one never', () => {
+test('ls --query leaves out what does not fit, and asks for nothing with a mistake in it', async () => {
+  const hosts = ['db-1', 'web-1', 'web-2'].map(
+    hostname => ({id: hostname, subKind: 'openssh', hostname, labels: {}}) as const,
+  )
+  const {api, asked} = inventory(hosts)
+  const found = await findHosts(api, {query: 'hasPrefix(name, "web") && name != "web-2"', search: 'w'})
+  expect(found.map(({hostname}) => hostname)).toEqual(['web-1'])
+  expect(asked).toEqual([{search: 'w'}])
+  await expect(findHosts(api, {query: 'name ='})).rejects.toMatchObject({code: 'usage'})
+  expect(asked).toHaveLength(1)
+})
+
+test('a host is offline from its last moment on, and a registered one never', async () => {
+  const view = async (host: HostRecord, now: number) => (await findHosts(inventory([host], now).api, {}))[0]
   const host = {id: 'x', subKind: 'node', hostname: 'db', labels: {}, lastSeen: 0, expires: 1000} as const
-  expect(hostView(host, 999)).toMatchObject({status: 'online', last_seen: '1970-01-01T00:00:00.000Z'})
-  expect(hostView(host, 1000)).toMatchObject({status: 'offline'})
-  expect(hostView({id: 'x', subKind: 'openssh', hostname: 'db', labels: {}}, 1e15)).toEqual({
+  expect(await view(host, 999)).toMatchObject({status: 'online', last_seen: '1970-01-01T00:00:00.000Z'})
+  expect(await view(host, 1000)).toMatchObject({status: 'offline'})
+  expect(await view({id: 'x', subKind: 'openssh', hostname: 'db', labels: {}}, 1e15)).toEqual({
     ...{id: 'x', kind: 'openssh', hostname: 'db', labels: {}, status: 'online'},
   })
 })

@@ -220,7 +220,9 @@ proxy_service: {enabled: yes, public_addr: "proxy.example.com:3080", listen_addr
 
 test('the keys of a section are known by its path', () => {
   expect(knownKeys(fileSchema, [])).toContain('sallyport')
-  expect(knownKeys(fileSchema, ['auth_service', 'authentication'])).toEqual(['type', 'second_factor'])
+  expect(knownKeys(fileSchema, ['auth_service', 'authentication'])).toEqual([
+    ...['type', 'second_factor', 'require_session_mfa'],
+  ])
   expect(knownKeys(fileSchema, ['ssh_service', 'commands', 0])).toEqual(['name', 'command', 'period'])
   expect(knownKeys(fileSchema, ['auth_service', 'enabled'])).toEqual([])
 })

@@ -41,6 +41,7 @@ describe('defaults', () => {
         sessionRecording: 'proxy',
         proxyChecksHostKeys: true,
         secondFactor: 'otp',
+        requireSessionMfa: false,
         keepAliveIntervalMs: 300_000,
         keepAliveCountMax: 3,
         clientIdleTimeoutMs: 0,

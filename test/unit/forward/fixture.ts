@@ -41,6 +41,7 @@ export function fakeAuth(): FakeAuth {
     async decide() {
       return {allowed: true, reason: 'everybody may', options: everything}
     },
+    checkSessionMfa: async () => undefined,
     async emit(input) {
       await auth.gate
       if (auth.losing.has(input.event)) throw problem('store_failed', `${input.event} cannot be written`)
@@ -82,6 +83,8 @@ export const everything: SessionOptions = {
   lock: 'best_effort',
   maxConnections: 0,
   maxSessions: 10,
+  requireSessionMfa: false,
+  pinSourceIp: false,
 }
 
 /** Lets everybody in, and shows who is there. */

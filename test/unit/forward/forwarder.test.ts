@@ -54,7 +54,7 @@ async function world(wish: WorldOptions = {}) {
   const openAgent = vi.fn(lendAgent)
   let sessions = 0
   const ingress: Ingress = {
-    ...{outerAgent, openAgent, remoteIp: '192.0.2.9'},
+    ...{outerAgent, openAgent, pinned: false, remoteIp: '192.0.2.9'},
     identity: {user: 'joe', roles: ['access'], logins: ['root'], validBefore: 0},
     remoteAddress: '192.0.2.9:5000',
     localAddress: '192.0.2.1:3023',

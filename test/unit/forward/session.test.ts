@@ -1,3 +1,4 @@
+import {gunzipSync} from 'node:zlib'
 import {describe, expect, it, vi} from 'vitest'
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import {problem} from '../../../src/lib/errors/index.js'
@@ -403,6 +404,77 @@ describe('a session that moves files', () => {
     }
     expect(named(auth).filter(event => event === 'session.transfer.lost')).toHaveLength(1)
     expect(named(auth).at(-1)).toBe('session.end')
+  })
+
+  describe.each(['stdout', 'stderr'] as const)('as its subsystem and is none, on %s', stream => {
+    const begin = async (mode: 'strict' | 'best_effort', auth = fakeAuth()) => {
+      const staged = await stage({mode, auth})
+      await staged.client.request('subsystem', text('sftp'))
+      const far = await staged.target
+      expect(named(auth)).toEqual(['subsystem'])
+      const sink = stream === 'stdout' ? far : far.stderr
+      return {...staged, far, sink}
+    }
+
+    it('is recorded from there on like any program', async () => {
+      const {client, far, sink, auth, onDone} = await begin('best_effort')
+      const outputs: string[] = []
+      const append = auth.appendRecording
+      auth.appendRecording = async (sid, chunk) => {
+        outputs.push(gunzipSync(chunk.data).toString())
+        await append(sid, chunk)
+      }
+      client.resume()
+      const said = stream === 'stdout' ? client : client.stderr.resume()
+      const heard: Buffer[] = []
+      said.on('data', (chunk: Buffer) => heard.push(chunk))
+      sink.write('root@host:~# ')
+      await vi.waitFor(() => expect(named(auth)).toContain('session.start'))
+      client.write('cat secrets\n')
+      sink.write('the secrets\r\n')
+      far.end()
+      void far.request('exit-status', status(0), false)
+      far.close()
+      await done(onDone)
+      expect(Buffer.concat(heard).toString()).toBe('root@host:~# the secrets\r\n')
+      expect(outputs.join('')).toContain('root@host:~# ')
+      expect(outputs.join('')).toContain('the secrets')
+      expect(auth.named('session.start')).toMatchObject([
+        {fields: {interactive: false, initial_command: 'sftp', recorded: true}},
+      ])
+      expect(auth.named('session.end')).toHaveLength(1)
+      expect(auth.sealed).toHaveLength(1)
+    })
+
+    it('ends where its beginning cannot be put on record', async () => {
+      const auth = fakeAuth()
+      const {client, sink, onDone} = await begin('best_effort', auth)
+      auth.losing.add('session.start')
+      client.resume()
+      const complaint = stream === 'stdout' ? drain(client.stderr) : undefined
+      if (!complaint) client.stderr.resume()
+      sink.write('root@host:~# ')
+      await done(onDone)
+      if (complaint) expect((await complaint).toString()).toContain('[store_failed]')
+    })
+  })
+
+  it('by what its client sends, is recorded from there on, or ends', async () => {
+    for (const mode of ['strict', 'best_effort'] as const) {
+      const {client, target, auth, onDone} = await stage({mode})
+      await client.request('subsystem', text('sftp'))
+      const far = await target
+      client.write('ls -l /root; exit\n')
+      client.resume()
+      client.stderr.resume()
+      if (mode === 'best_effort') {
+        await vi.waitFor(() => expect(named(auth)).toContain('session.start'))
+        far.end()
+        far.close()
+      }
+      await done(onDone)
+      expect(named(auth).includes('session.start')).toBe(mode === 'best_effort')
+    }
   })
 
   it('counts what the user gets, whether it is recorded or not', async () => {

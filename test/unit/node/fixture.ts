@@ -72,6 +72,7 @@ export interface WorldOptions {
 }
 
 export interface World {
+  settings: NodeSettings
   auth: FakeAuth
   client: SshConnection
   node: ServedClient

@@ -55,7 +55,7 @@ async function throughForwarder(target: (stream: Duplex) => void) {
       log: {warn: vi.fn(), info: vi.fn()},
     },
     {
-      ...{outerAgent: 'offered', openAgent: lendAgent, remoteIp: '192.0.2.9'},
+      ...{outerAgent: 'offered', openAgent: lendAgent, pinned: false, remoteIp: '192.0.2.9'},
       identity: {user: 'joe', roles: ['access'], logins: ['root'], validBefore: 0},
       remoteAddress: '192.0.2.9:5000',
       localAddress: '192.0.2.1:3023',

@@ -10,8 +10,8 @@ import {
   away,
   delivered,
   type FakeAuth,
-  openFakeAuth,
   openOutbox,
+  openPlace,
   play,
   recorded,
   type Session,
@@ -26,9 +26,7 @@ let directory: string
 let auth: FakeAuth
 
 beforeEach(async () => {
-  const root = temporaryDirectory()
-  directory = join(root, 'outbox')
-  auth = await openFakeAuth(root)
+  ;({directory, auth} = await openPlace())
 })
 
 /** Sessions that were kept while auth was away, by a process that is gone. */

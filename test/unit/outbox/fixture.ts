@@ -21,6 +21,7 @@ import {
   signRecordingHead,
 } from '../../../src/lib/recording/index.js'
 import {atEnd} from '../../support/cleanup.js'
+import {temporaryDirectory} from '../../support/temporary-directory.js'
 
 const {privateKey} = generateKeyPairSync('ed25519')
 
@@ -80,6 +81,12 @@ export async function openFakeAuth(directory: string): Promise<FakeAuth> {
     sealRecording: (sid, end) => call('seal', () => store.seal(sid, end)),
   }
   return auth
+}
+
+/** An auth service, and where an outbox for it may be. */
+export async function openPlace(): Promise<{directory: string; auth: FakeAuth}> {
+  const root = temporaryDirectory()
+  return {directory: join(root, 'outbox'), auth: await openFakeAuth(root)}
 }
 
 export interface TestOutbox extends Outbox {

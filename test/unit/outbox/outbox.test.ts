@@ -1,13 +1,11 @@
-import {join} from 'node:path'
 import {beforeEach, describe, expect, it} from 'vitest'
 import {problem} from '../../../src/lib/errors/index.js'
-import {temporaryDirectory} from '../../support/temporary-directory.js'
 import {
   away,
   delivered,
   type FakeAuth,
-  openFakeAuth,
   openOutbox,
+  openPlace,
   play,
   recorded,
   session,
@@ -20,9 +18,7 @@ let directory: string
 let auth: FakeAuth
 
 beforeEach(async () => {
-  const root = temporaryDirectory()
-  directory = join(root, 'outbox')
-  auth = await openFakeAuth(root)
+  ;({directory, auth} = await openPlace())
 })
 
 describe('while auth is there', () => {

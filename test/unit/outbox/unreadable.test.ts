@@ -1,13 +1,11 @@
 import type {FileHandle} from 'node:fs/promises'
-import {join} from 'node:path'
 import {beforeEach, describe, expect, it, vi} from 'vitest'
-import {temporaryDirectory} from '../../support/temporary-directory.js'
 import {
   away,
   delivered,
   type FakeAuth,
-  openFakeAuth,
   openOutbox,
+  openPlace,
   play,
   recorded,
   session,
@@ -42,9 +40,7 @@ let auth: FakeAuth
 
 beforeEach(async () => {
   Object.assign(disk, {bad: '', from: 0, attempts: Number.POSITIVE_INFINITY, asked: 0})
-  const root = temporaryDirectory()
-  directory = join(root, 'outbox')
-  auth = await openFakeAuth(root)
+  ;({directory, auth} = await openPlace())
 })
 
 /** As a process left it that is gone. */

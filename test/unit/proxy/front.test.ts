@@ -12,7 +12,12 @@ test('a connection that outlives its certificate opens nothing more, and what ru
     locks: {watch: () => () => undefined},
   } as unknown as ProxyContext
   const identity = {user: 'joe', roles: ['access'], logins: ['root'], validBefore: clock.now / 1000 + 60}
-  const addresses = {remoteAddress: '192.0.2.9:5000', localAddress: '192.0.2.1:3023', remoteIp: '192.0.2.9'}
+  const addresses = {
+    remoteAddress: '192.0.2.9:5000',
+    localAddress: '192.0.2.1:3023',
+    pinned: false,
+    remoteIp: '192.0.2.9',
+  }
   const openAgent = () => Promise.reject(new Error('nobody asked for it'))
   serveClient(context, server, {identity, ...addresses, openAgent}, Buffer.alloc(0))
 

@@ -7,7 +7,7 @@ import {type PassageOptions, passThrough} from '../../../src/lib/proxy/passage.j
 import type {ServedClient} from '../../../src/lib/session/index.js'
 import type {Channel} from '../../../src/lib/ssh/index.js'
 import {everything, openGuard} from '../forward/fixture.js'
-import {openChannel, pair} from '../ssh/fixture.js'
+import {openChannel, pair, settle} from '../ssh/fixture.js'
 
 beforeEach(() => vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance']}))
 afterEach(() => vi.useRealTimers())
@@ -15,7 +15,11 @@ afterEach(() => vi.useRealTimers())
 const hour = 3_600_000
 
 /** Somebody who is led to a host, both ends in hand. */
-async function led(changes: Partial<PassageOptions['options']> = {}, terms?: WayTerms) {
+async function led(
+  changes: Partial<PassageOptions['options']> = {},
+  terms?: WayTerms,
+  facts: Partial<PassageOptions> = {},
+) {
   const [client, channel] = await openChannel(await pair(), 'dial@sallyport')
   const [stream, host] = duplexPair()
   const events: AuditInput[] = []
@@ -34,12 +38,14 @@ async function led(changes: Partial<PassageOptions['options']> = {}, terms?: Way
     options: {...everything, ...changes},
     fields: {user_cluster_name: 'root.test'},
     emit: async input => void events.push(input),
-    openChannel: () => channel,
+    ...{openChannel: () => channel, hostAuthorities: undefined},
     farewell(end: Channel, error) {
       words.push(error.message)
       end.close()
     },
     log: {warn: vi.fn(), info: vi.fn()},
+    pinned: false,
+    ...facts,
   })
   const closed = new Promise(resolve => client.once('close', resolve))
   return {client, host, stream, events, words, running, guard, closed}
@@ -76,9 +82,10 @@ describe('somebody who is led to a host', () => {
     vi.advanceTimersByTime(hour - 1000)
     expect(there.words).toEqual([])
     vi.advanceTimersByTime(61_000)
-    expect(there.words).toEqual(words)
     if (disconnectExpiredCert) await isOver(there)
-    else there.stream.destroy()
+    else await settle()
+    expect(there.words).toEqual(words)
+    there.stream.destroy()
   })
 
   it('is put out by what the other cluster demands', async () => {
