@@ -1,4 +1,4 @@
-import {randomInt} from 'node:crypto'
+import {randomBytes, randomInt} from 'node:crypto'
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
@@ -123,6 +123,33 @@ describe('kill -9 of the service', () => {
     expect(field.recordings()).toHaveLength(sids.length)
     expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
   }, 120_000)
+
+  it('leaves a file that was being moved with its one event, which says that nobody knows what became of it', async () => {
+    const [from, to] = ['from', 'to'].map(name => join(field.directory, name)) as [string, string]
+    const batch = join(field.directory, 'slow-batch')
+    writeFileSync(from, randomBytes(4 << 20))
+    writeFileSync(batch, `put ${from} ${to}\n`)
+    const words = way().slice(0, -3)
+    const place = ['-P', String(target.port), `${login}@127.0.0.1`]
+    // 2 Mbit/s: a quarter of a minute.
+    const child = start('sftp', ['-q', '-l', '2000', '-b', batch, ...words, ...place], {
+      env: field.agent.env,
+    })
+    const ended = new Promise(resolve => child.once('close', resolve))
+    const noted = await eventually(
+      () => field.events().find(({event}) => event === 'session.transfer.open'),
+      'the open file is noted',
+    )
+    expect(noted).toMatchObject({user: 'joe', login, protocol: 'sftp', direction: 'upload', path: to})
+    await cluster.stop('SIGKILL')
+    await ended
+    await restart()
+    const sid = String(noted.sid)
+    await eventually(() => named(sid, 'sftp.write')[0], 'it has its event')
+    expect(named(sid, 'sftp.write')).toMatchObject([
+      {success: false, path: to, complete: false, transfer: noted.transfer},
+    ])
+  }, 60_000)
 
   it('leaves no start, recording or upload without its end, whatever it interrupts', async () => {
     const before = field.recordings().length

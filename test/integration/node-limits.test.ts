@@ -22,7 +22,7 @@ import {type Watched, watch} from '../support/watch.js'
 // What keeps a node alive and others served, whatever its clients do: stock clients, straight to the node.
 
 const maxConnections = 200
-/** As `src/lib/node/newcomers.ts` has it. */
+/** As `src/lib/node/start.ts` has it. */
 const newcomersOfAnAddress = 128
 /** From a lock's being acknowledged to the client's end. */
 const boundMilliseconds = 2000

@@ -54,9 +54,11 @@ describe('a stock client at the node', () => {
   })
 
   it('learns which signal ended the command', async () => {
-    const {code, stderr} = await at('kill -TERM $$', ['-v'])
-    expect(code).toBe(255)
-    expect(stderr).toMatch(/exit-signal/)
+    const {result, events} = await field.during(() => at('kill -TERM $$', ['-v']))
+    expect(result.code).toBe(255)
+    expect(result.stderr).toMatch(/rtype exit-signal/)
+    expect(named(events, 'session.end')).toMatchObject([{exit_signal: 'TERM'}])
+    expect(named(events, 'exec')).toMatchObject([{code: 'T3002E', exitError: 'signal TERM'}])
   })
 
   it('gets every byte, both ways, as it was', async () => {

@@ -265,9 +265,16 @@ describe('crowds at the door', () => {
     expect(await sshText([...way, 'echo in'], {env})).toMatchObject({stdout: 'in\n'})
     const before = descriptors(field.cluster.pid).length
     const {port} = field.cluster.addresses.ssh
-    const crowd = Array.from({length: 1000}, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    const from = {port, host: '127.0.0.1', localAddress: '127.0.0.2'}
+    const crowd = Array.from({length: 1074}, () =>
+      connect(from)
+        .on('error', () => undefined)
+        .resume(),
+    )
     await Promise.all(crowd.map(socket => once(socket, 'connect')))
     expect(await sshText([...way, 'echo in'], {env})).toMatchObject({stdout: 'in\n'})
+    // As many as one address may have.
+    await eventually(() => crowd.filter(({destroyed}) => !destroyed).length === 1024, 'the oldest had to go')
     for (const socket of crowd) socket.destroy()
     await eventually(() => descriptors(field.cluster.pid).length <= before, 'their descriptors are closed')
   })

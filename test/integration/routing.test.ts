@@ -311,6 +311,40 @@ describe('where the proxy records', () => {
   })
 })
 
+describe('a registered host whose address is a name', () => {
+  it('is found by its IP address: what is denied there is denied, and what is recorded has its labels', async () => {
+    const field = await startField()
+    const secret = await field.target()
+    const denial = {
+      ...{kind: 'role', version: 'v1', metadata: {name: 'no-secrets'}},
+      spec: {deny: {node_labels: {env: 'secret'}}},
+    }
+    const resource = node(ids.db, 'vault', secret.port, {env: 'secret'}).replace('127.0.0.1', 'localhost')
+    const path = join(field.directory, 'vault.yaml')
+    writeFileSync(path, [resource, JSON.stringify(denial)].join('\n---\n'))
+    expect(await field.cluster.admin(['create', '-f', path])).toMatchObject({code: 0})
+    await field.cluster.admin(['users', 'add', 'eve', login, '--roles=access,no-secrets'])
+    const holder = async (user: string, roles: string[]): Promise<UserKey> => {
+      const key = await field.userKey({user, principals: [login], extensions: certified(roles)})
+      await addToAgent(field.agent, key)
+      return key
+    }
+    const [eve, joe] = [await holder('eve', ['access', 'no-secrets']), await holder('joe', ['access'])]
+    const reachIt = (key: UserKey) =>
+      sshText([...field.throughSubsystem(key), '-p', String(secret.port), `${login}@127.0.0.1`, 'echo in'], {
+        env: field.agent.env,
+      })
+    const refused = await reachIt(eve)
+    expect(refused).toMatchObject({code: 255, stdout: ''})
+    expect(refused.stderr).toContain('there is no host 127.0.0.1 among those that you may reach')
+    const {result, events} = await field.during(() => reachIt(joe))
+    expect(result).toMatchObject({code: 0, stdout: 'in\n'})
+    expect(ended(events)).toMatchObject({
+      ...{server_id: ids.db, server_hostname: 'vault', server_labels: {env: 'secret'}},
+    })
+  }, 60_000)
+})
+
 describe('where the proxy does not look inside', () => {
   let world: World
   beforeAll(async () => {

@@ -5,6 +5,7 @@ import {TOTP} from 'otpauth'
 import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {stringify} from 'yaml'
 import {formatIdentity} from '../../src/lib/client/identity-file.js'
+import {webApi} from '../../src/lib/client/web-api.js'
 import {sallyport} from '../support/cluster.js'
 import {
   addToAgent,
@@ -55,7 +56,8 @@ async function openCluster(recording: 'proxy' | 'node') {
     options: {require_session_mfa: true},
   }
   writeFileSync(roles, stringify({kind: 'role', version: 'v1', metadata: {name: 'mfa'}, spec}))
-  const secretFile = writePrivateFile(join(field.directory, 'password'), password)
+  const {host, port} = field.cluster.addresses.web
+  const web = webApi({host, port, insecure: true})
   await admin(field, 'create', '-f', roles)
   const askpass = join(field.directory, 'askpass')
   writeFileSync(askpass, '#!/bin/sh\nprintf "%s\\n" "$1" >> "$PROMPTS"\nprintf "%s\\n" "$CODE"\n')
@@ -76,19 +78,11 @@ async function openCluster(recording: 'proxy' | 'node') {
         '--format=json',
       )
       const {url} = JSON.parse(made) as {url: string}
-      const shown = await sallyport(['signup', url, '--insecure', '--show', '--format=json'])
-      const {otp} = JSON.parse(shown.stdout) as {otp: {secret: string}}
+      const {otp} = await web.getInvite(tokenOf(url))
+      if (!otp) throw new Error('no second factor is set up')
       // The code before this one is good, too, and leaves two for sessions.
       const used = Math.floor(Date.now() / step) - 1
-      const code = codeAt(otp.secret, used)
-      const done = await sallyport([
-        'signup',
-        url,
-        '--insecure',
-        `--password-file=${secretFile}`,
-        `--otp=${code}`,
-      ])
-      if (done.code !== 0) throw new Error(done.stderr)
+      await web.acceptInvite({token: tokenOf(url), password, otp: codeAt(otp.secret, used)})
       const key = await field.userKey({
         ...{user: name, principals: [name, login]},
         extensions: [
@@ -118,6 +112,8 @@ async function admin({cluster}: Field, ...args: string[]): Promise<string> {
   if (code !== 0) throw new Error(stderr)
   return stdout
 }
+
+const tokenOf = (url: string): string => url.slice(url.lastIndexOf('/') + 1)
 
 const codeAt = (secret: string, counter: number): string =>
   new TOTP({secret}).generate({timestamp: counter * step})
@@ -317,24 +313,12 @@ describe('through the recording proxy', () => {
       return list.find(({user}) => user === 'own1')?.sid
     }, 'the session was listed')
     const {ssh} = field.cluster.addresses
-    const joining = (input: string) =>
-      run(
-        'ssh',
-        [
-          ...[
-            '-F',
-            'none',
-            '-o',
-            'BatchMode=yes',
-            '-o',
-            `UserKnownHostsFile=${field.knownHosts}`,
-            '-i',
-            guest.key.path,
-          ],
-          ...['-o', 'IdentitiesOnly=yes', '-p', String(ssh.port), 'mod1@127.0.0.1', '-s', `join:${sid}`],
-        ],
-        {input, env: guest.env},
-      )
+    const words = [
+      ...['-F', 'none', '-o', 'BatchMode=yes', '-o', `UserKnownHostsFile=${field.knownHosts}`],
+      ...['-i', guest.key.path, '-o', 'IdentitiesOnly=yes', '-p', String(ssh.port)],
+      ...['mod1@127.0.0.1', '-s', `join:${sid}`],
+    ]
+    const joining = (input: string) => run('ssh', words, {input, env: guest.env})
     const {result: refused, events} = await field.during(() => joining(''))
     expect(refused).toMatchObject({code: 255})
     expect(refused.stderr.toString()).toContain('joining a session needs a code of your authenticator app')
@@ -342,19 +326,7 @@ describe('through the recording proxy', () => {
     const wrong = await joining('000000\n000000\n000000\n')
     expect(wrong.stderr.toString()).toContain('that code is wrong, or was used before')
     const code = await nextCode(guest)
-    const joined = start('ssh', [
-      ...[
-        '-F',
-        'none',
-        '-o',
-        'BatchMode=yes',
-        '-o',
-        `UserKnownHostsFile=${field.knownHosts}`,
-        '-i',
-        guest.key.path,
-      ],
-      ...['-o', 'IdentitiesOnly=yes', '-p', String(ssh.port), 'mod1@127.0.0.1', '-s', `join:${sid}`],
-    ])
+    const joined = start('ssh', words, {env: guest.env})
     let told = ''
     joined.stderr.on('data', (chunk: Buffer) => {
       told += chunk.toString('utf8')

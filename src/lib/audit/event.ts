@@ -84,6 +84,8 @@ export const eventCodes = {
   /** Seen by its command line alone; the content is not followed. */
   'rsync.download': {ok: 'TRS00I'},
   'rsync.upload': {ok: 'TRS01I'},
+  /** A file has been open for a second, and still is. */
+  'session.transfer.open': {ok: 'TSF01I'},
   /** A file transfer can no longer be followed. */
   'session.transfer.lost': {failed: 'TSF00W'},
   /** A recording can no longer be written while its session goes on. */

@@ -5,6 +5,7 @@ import {accessStateOf} from './cluster-state.js'
 import type {Caller, ClusterState, SystemApi} from './contract.js'
 import {routeCurrent} from './current-route.js'
 import {decideCurrent} from './current-user.js'
+import {hostFilter} from './hosts.js'
 
 /**
  * How long a role goes on by what it knew of the cluster when it lost the auth service: the default lifetime of a
@@ -149,6 +150,11 @@ export function withoutAuth(api: SystemApi, follower: ClusterFollower, caller: C
       orKnown(
         () => api.routeHost(request),
         state => routeCurrent(state, request),
+      ),
+    listHosts: query =>
+      orKnown(
+        () => api.listHosts(query),
+        async () => follower.state().hosts.filter(hostFilter(query)),
       ),
     trustedAuthorities: () =>
       orKnown(

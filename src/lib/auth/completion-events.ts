@@ -1,4 +1,4 @@
-import type {AuditEvent, AuditInput} from '../audit/index.js'
+import {type AuditEvent, type AuditInput, lostTransfer} from '../audit/index.js'
 import type {CompletedRecording} from '../recording/index.js'
 
 // Events about a session that nobody ended: what its start event says about it, or else its recording.
@@ -20,6 +20,12 @@ export const uploadEvent = (
 
 export const damageEvent = (sid: string, start: AuditEvent | undefined, error: string): AuditInput => ({
   ...{...factsOf(sid, start, undefined), event: 'session.recording.damaged', success: false, error},
+})
+
+/** A file that was open: `opened` says so. */
+export const lostFileEvent = (sid: string, opened: AuditEvent, reason: string): AuditInput => ({
+  ...factsOf(sid, opened, undefined),
+  ...lostTransfer(opened, reason),
 })
 
 /** The end that the session did not get; `reason` says why. `truncated` unless its recording is whole. */

@@ -1,11 +1,18 @@
 import {readFile} from 'node:fs/promises'
 import {z} from 'zod'
-import type {AuditInput, AuditLog, AuditSink} from '../audit/index.js'
+import {type AuditInput, type AuditLog, type AuditSink, transferNumber} from '../audit/index.js'
 import {createRetries, type Retries, writeFileAtomic} from '../durable/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {CompletedRecording, RecordingStore} from '../recording/index.js'
-import {damageEvent, endEvent, uploadEvent} from './completion-events.js'
-import {isSettled, LEDGER_EVENTS, newEntry, readLedger, type SessionEntry} from './session-ledger.js'
+import {damageEvent, endEvent, lostFileEvent, uploadEvent} from './completion-events.js'
+import {
+  isSettled,
+  LEDGER_EVENTS,
+  movesAlone,
+  newEntry,
+  readLedger,
+  type SessionEntry,
+} from './session-ledger.js'
 
 export interface CompletionOptions {
   audit: Pick<AuditLog, 'emit' | 'scan' | 'head'>
@@ -54,6 +61,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
     })
   /** Sessions of this process by when they began, Unix ms. */
   const running = new Map<string, number>()
+  const files = noteOpenFiles(options.now)
   let closed = false
   let caughtUp = false
   let timer: NodeJS.Timeout | undefined
@@ -61,6 +69,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
 
   const emit = async (input: AuditInput) => {
     const event = await audit.emit(input)
+    files.note(input)
     if (input.sid !== undefined && input.event === 'session.start') running.set(input.sid, options.now())
     if (input.sid !== undefined && input.event === 'session.end') running.delete(input.sid)
     return event
@@ -86,12 +95,16 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
 
   /** Each step notes that it is done, so that the next attempt begins behind it. */
   const finish = async (sid: string, entry: SessionEntry): Promise<void> => {
+    for (const [number, opened] of entry.open) {
+      await audit.emit(lostFileEvent(sid, opened, SERVICE_ENDED))
+      entry.open.delete(number)
+    }
     const completed = await completeOrReport(sid, SERVICE_ENDED, entry)
     if (completed && !entry.uploaded) {
       await audit.emit(uploadEvent(sid, entry.start, completed))
       entry.uploaded = true
     }
-    if (entry.ended) return
+    if (entry.ended || (movesAlone(entry) && !completed)) return
     await audit.emit(endEvent(sid, entry.start, completed, SERVICE_ENDED, entry.joined))
     entry.ended = true
   }
@@ -99,7 +112,12 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
   /** Where the next process has to begin to look. */
   const remember = async (): Promise<void> => {
     if (!caughtUp) return
-    const since = Math.min(options.now(), recordings.oldestUnsealed() ?? Infinity, ...running.values())
+    const since = Math.min(
+      options.now(),
+      recordings.oldestUnsealed() ?? Infinity,
+      ...running.values(),
+      files.oldest(),
+    )
     await writeFileAtomic(options.file, `${JSON.stringify({since})}\n`).catch(error =>
       log.warn({error: problemLine(asProblem(error))}, 'the time of the last completion is not noted'),
     )
@@ -161,6 +179,21 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
       await retries.close()
       await remember()
     },
+  }
+}
+
+/** The files that are on record as open, and since when, Unix ms. */
+function noteOpenFiles(now: () => number): {note(input: AuditInput): void; oldest(): number} {
+  const open = new Map<string, number>()
+  return {
+    note(input) {
+      const number = transferNumber(input)
+      if (number === undefined) return
+      const key = `${input.sid} ${number}`
+      if (input.event === 'session.transfer.open') open.set(key, now())
+      else open.delete(key)
+    },
+    oldest: () => Math.min(...open.values()),
   }
 }
 

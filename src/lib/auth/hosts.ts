@@ -86,7 +86,7 @@ export function hostMethods(context: AuthContext, caller: Caller, roles: readonl
       await inventory.records.put(host.id, heard, beat + rememberedMilliseconds)
     },
     async listHosts(query) {
-      const wanted = filterOf(query)
+      const wanted = hostFilter(query)
       return (await inventory.list()).filter(host => maySee(host) && wanted(host))
     },
     routeHost: request => routeCurrent(context, request),
@@ -161,7 +161,8 @@ function beating(given: HostRecord, lastSeen: number): StoredHost {
   }
 }
 
-function filterOf({search = '', labels = {}}: HostsQuery): (host: HostRecord) => boolean {
+/** Which hosts are looked for. */
+export function hostFilter({search = '', labels = {}}: HostsQuery): (host: HostRecord) => boolean {
   return host =>
     hostHasWords(host, search) &&
     Object.entries(labels).every(

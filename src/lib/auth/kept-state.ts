@@ -18,6 +18,7 @@ const schema = z.looseObject({
     clientIdleTimeoutSeconds: z.number(),
     disconnectExpiredCert: z.boolean(),
     recordSession: z.enum(['strict', 'best_effort']).optional(),
+    requireSessionMfa: z.boolean().optional(),
   }),
   routingStrategy: z.enum(['unambiguous_match', 'most_recent']).optional(),
   authorities: z.looseObject({user: blobs, host: blobs, openssh: blobs}),

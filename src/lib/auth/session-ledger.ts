@@ -1,4 +1,4 @@
-import type {AuditEvent} from '../audit/index.js'
+import {type AuditEvent, maxNotedFiles} from '../audit/index.js'
 
 /** What the audit log says of one session. */
 export interface SessionEntry {
@@ -9,15 +9,21 @@ export interface SessionEntry {
   damaged: boolean
   /** Those who have joined it. */
   joined: string[]
+  /** Events of files that are on record as open, by their number. */
+  open: Map<number, AuditEvent>
+  /** Files were. A session that does nothing but move them may have neither start nor end. */
+  moved: boolean
 }
 
 export const newEntry = (): SessionEntry => ({
   ...{ended: false, uploaded: false, damaged: false},
   joined: [],
+  open: new Map(),
+  moved: false,
 })
 
-/** What the line of every event has that the ledger looks at. */
-export const LEDGER_EVENTS = '"event":"session.'
+/** What the line of every event has that the ledger looks at: those of sessions, sftp and scp. */
+export const LEDGER_EVENTS = '"event":"s'
 
 /**
  * Sessions that the events, oldest first, leave without their end or without word of their recording, and those of
@@ -41,8 +47,15 @@ export async function readLedger(
 }
 
 /** True when nothing is left to say about the session. */
-export const isSettled = ({start, ended, uploaded, damaged}: SessionEntry): boolean =>
-  ended && (uploaded || damaged || start?.recorded === false)
+export const isSettled = (entry: SessionEntry): boolean => {
+  const {start, ended, uploaded, damaged, open} = entry
+  if (movesAlone(entry)) return open.size === 0
+  return ended && (uploaded || damaged || start?.recorded === false)
+}
+
+/** Whether files are all that is known of the session. */
+export const movesAlone = ({start, ended, uploaded, damaged, moved}: SessionEntry): boolean =>
+  moved && !start && !ended && !uploaded && !damaged
 
 function take(event: AuditEvent, entry: SessionEntry): boolean {
   switch (event.event) {
@@ -63,7 +76,12 @@ function take(event: AuditEvent, entry: SessionEntry): boolean {
     case 'session.recording.damaged':
       entry.damaged = true
       return true
+    case 'session.transfer.open':
+      if (typeof event.transfer === 'number' && entry.open.size < maxNotedFiles)
+        entry.open.set(event.transfer, event)
+      entry.moved = true
+      return true
     default:
-      return false
+      return typeof event.transfer === 'number' && entry.open.delete(event.transfer)
   }
 }

@@ -59,6 +59,8 @@ export interface JoinPermit {
   roles: string[]
   /** Whoever joins shows a second factor first. */
   secondFactor?: true
+  /** Whoever joins has to come with a certificate that is good from one address alone. */
+  pinSourceIp?: true
   /** Unix ms at which whoever joins has to leave: the end of the certificate, where that ends connections. */
   until?: number
   /** For a proxy: the way to the machine that holds the session, where that is another one that the cluster knows. */

@@ -110,7 +110,8 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       const verdict = judgeJoin({user: name, roles: inForce, mode, heldBy: ownAlone(caller)}, tracker)
       if (!tracker || (!verdict.permitted && verdict.why === 'unknown')) return refuse(notFound(sid))
       if (!verdict.permitted) return refuse(wrongMode(mode, verdict.modes))
-      const {disconnectExpiredCert, requireSessionMfa} = mergeOptions(inForce, context.settings.access)
+      const options = mergeOptions(inForce, context.settings.access)
+      const {disconnectExpiredCert, requireSessionMfa, pinSourceIp} = options
       const enrolled = (await context.users.get(userKey(name)))?.value.otpSecret !== undefined
       if (requireSessionMfa && !enrolled) return refuse(problem('access_denied', noAuthenticator(name)))
       const until = identity.validBefore * 1000
@@ -118,6 +119,7 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       return {
         ...{tracker, user: name, roles: named},
         ...(requireSessionMfa && {secondFactor: true}),
+        ...(pinSourceIp && {pinSourceIp}),
         ...(disconnectExpiredCert && {until}),
         ...(way && {way}),
       }

@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 import {acceptClient, admitted, type Ends, judgeLogin} from '../session/index.js'
+import {isPinned} from '../sshcert/index.js'
 import {comesToJoin, type Joiner, judgeJoiner} from './joiner.js'
 import type {Admitted, NodeSettings} from './types.js'
 
@@ -25,7 +26,7 @@ export async function admit(settings: NodeSettings, ends: Ends, stream: Duplex):
       },
     },
   )
-  const {verdict, connection, identity} = accepted
-  if (!verdict) return {connection, identity}
+  const {verdict, connection, identity, certificate} = accepted
+  if (!verdict) return {connection, identity, pinned: isPinned(certificate)}
   return {...admitted({...accepted, verdict}), hostAuthorities: authorities.host}
 }

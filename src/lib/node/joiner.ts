@@ -11,6 +11,8 @@ import type {NodeSettings} from './types.js'
 export interface Joiner {
   connection: SshConnection
   identity: Identity
+  /** The certificate is good from the client's address alone. */
+  pinned: boolean
 }
 
 /** More windows than anybody looks at. */
@@ -32,11 +34,11 @@ const subjectOf = ({hostId, nodename}: NodeSettings, identity: Identity): LockSu
 /** Serves somebody who has come to join sessions of this node: channels for that, and nothing else. */
 export function serveJoiner(
   settings: NodeSettings,
-  {connection, identity}: Joiner,
+  {connection, identity, pinned}: Joiner,
   peer: Pick<Ends, 'remoteAddress'>,
 ): ServedClient {
   const {locks, log, graceMilliseconds} = settings
-  const client = {identity, remoteAddress: peer.remoteAddress}
+  const client = {identity, pinned, remoteAddress: peer.remoteAddress}
   const work = trackWork()
   const seats = new Set<Channel>()
   let ended: SallyportError | undefined

@@ -7,6 +7,7 @@ import {asProblem, isAway, problem, problemLine, type SallyportError} from '../e
 import {
   type Address,
   createGuard,
+  createNewcomers,
   drain,
   type Ends,
   endsOf,
@@ -14,6 +15,7 @@ import {
   type Log,
   limitRefusals,
   listenAt,
+  type Newcomers,
   reporter,
   type ServedClient,
   type SessionHub,
@@ -26,12 +28,14 @@ import {startHeartbeat} from './heartbeat.js'
 import {type HostCertificate, obtainHostCertificate} from './host-certificate.js'
 import {serveJoiner} from './joiner.js'
 import {startLabels} from './labels.js'
-import {createNewcomers, type Newcomers} from './newcomers.js'
 import type {NodeAuth, NodeSettings, NodeSystem} from './types.js'
 import type {UserSockets} from './user-sockets.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
+
+/** Connections of one address, and of all of them, that nobody has logged in on yet. */
+const newcomersLimits = {perAddress: 128, inAll: 1024}
 
 export interface NodeOptions {
   /** Port 0 picks a free one. */
@@ -95,7 +99,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     const refusals = limitRefusals(reporter(options))
     closing.push(refusals.flush)
     const state: NodeState = {
-      ...{options, clients: new Map(), newcomers: createNewcomers(), draining: false},
+      ...{options, clients: new Map(), newcomers: createNewcomers(newcomersLimits), draining: false},
       settings: {
         ...createSettings(options, authorities, certificate, locks),
         ...{report: refusals.report, labels: labels.current},

@@ -1,4 +1,4 @@
-import type {AuditInput} from '../audit/index.js'
+import {type AuditInput, lostTransfer} from '../audit/index.js'
 import type {RecordingEnd} from '../recording/index.js'
 import type {LaneState, SpooledEvent, Step} from './types.js'
 
@@ -15,11 +15,13 @@ export interface ClosingOptions {
 
 /** What a session lacks that nobody goes on with, in the order in which it is told. Pure but for the uids. */
 export function closingSteps(state: LaneState, options: ClosingOptions): Step[] {
-  const {meta, sealed, uploaded, start, ended} = state
+  const {meta, sealed, uploaded, start, ended, open = []} = state
   const steps: Step[] = []
   const event = (input: AuditInput): void => {
     steps.push({kind: 'event', input: dated(input, options)})
   }
+  if (options.sessionOver && !ended)
+    for (const one of open) event({...factsOfEvent(one), ...lostTransfer(one.fields ?? {}, options.reason)})
   if ((meta || options.isLost) && !sealed) steps.push({kind: 'seal', end: cutShort(state, options.reason)})
   if (meta && !uploaded) event(uploadEvent(state, sealed ? undefined : options.reason))
   if ((meta || start) && !ended && options.sessionOver) event(endEvent(state, options.reason, !sealed))
@@ -78,21 +80,21 @@ function endEvent(state: LaneState, reason: string, truncated: boolean): AuditIn
 const mode = ({start}: LaneState): unknown => start?.fields?.session_recording ?? 'proxy'
 
 const keys = [
-  ...['user', 'login', 'server_id', 'server_hostname', 'server_addr', 'forwarded_by'],
+  ...['sid', 'user', 'login', 'server_id', 'server_hostname', 'server_addr', 'forwarded_by'],
   ...['addr.local', 'addr.remote'],
 ] as const
 
-function factsOf({start, meta}: LaneState): Omit<AuditInput, 'event'> {
-  const sid = start?.sid ?? meta?.sid
-  const common = {...(sid !== undefined && {sid}), proto: 'ssh'} as const
-  if (start) {
-    const known = keys.flatMap(key => {
-      const value = start[key]
-      return typeof value === 'string' ? [[key, value]] : []
-    })
-    return {...common, ...Object.fromEntries(known)}
-  }
-  if (!meta) return common
-  const {user, login, host, address} = meta
-  return {...common, user, login, server_hostname: host, server_addr: address}
+type Facts = Omit<AuditInput, 'event'>
+
+function factsOf({start, meta}: LaneState): Facts {
+  if (start) return factsOfEvent(start)
+  if (!meta) return {proto: 'ssh'}
+  const {sid, user, login, host, address} = meta
+  return {sid, proto: 'ssh', user, login, server_hostname: host, server_addr: address}
+}
+
+/** Who, where and how, as an event of the session says it. */
+function factsOfEvent(event: SpooledEvent): Facts {
+  const known = keys.flatMap(key => (typeof event[key] === 'string' ? [[key, event[key]]] : []))
+  return {proto: 'ssh', ...Object.fromEntries(known)}
 }

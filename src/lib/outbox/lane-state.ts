@@ -1,6 +1,6 @@
-import type {AuditInput} from '../audit/index.js'
+import {type AuditInput, maxNotedFiles, transferNumber} from '../audit/index.js'
 import {problem} from '../errors/index.js'
-import type {Count, LaneState, Step} from './types.js'
+import type {Count, LaneState, SpooledEvent, Step} from './types.js'
 
 const GENESIS = '0'.repeat(64)
 
@@ -41,7 +41,7 @@ export function advance(state: LaneState, step: Step): LaneState {
   }
 }
 
-function afterEvent(state: LaneState, input: AuditInput & {uid: string; time: number}): LaneState {
+function afterEvent(state: LaneState, input: SpooledEvent): LaneState {
   switch (input.event) {
     case 'session.start':
       return {...state, start: input}
@@ -51,9 +51,23 @@ function afterEvent(state: LaneState, input: AuditInput & {uid: string; time: nu
       return {...state, uploaded: true}
     case 'session.end':
       return {...state, ended: true}
+    case 'session.transfer.open':
+      return afterOpen(state, input)
     default:
-      return state
+      return transferNumber(input) === undefined ? state : afterClose(state, input)
   }
+}
+
+function afterOpen(state: LaneState, input: SpooledEvent): LaneState {
+  const {open = []} = state
+  return open.length >= maxNotedFiles ? state : {...state, open: [...open, input]}
+}
+
+function afterClose(state: LaneState, input: AuditInput): LaneState {
+  const number = transferNumber(input)
+  const open = state.open?.filter(one => transferNumber(one) !== number) ?? []
+  const {open: _, ...rest} = state
+  return open.length > 0 ? {...rest, open} : rest
 }
 
 /** Far more than join a session; what is kept of one stays small. */
@@ -67,5 +81,7 @@ function afterJoin(state: LaneState, {user, success}: AuditInput): LaneState {
 }
 
 /** Whether something is missing that the session must have before it is over. */
-export const isOpen = ({meta, sealed, uploaded, start, ended}: LaneState): boolean =>
-  (meta !== undefined && !(sealed && uploaded)) || ((start !== undefined || meta !== undefined) && !ended)
+export const isOpen = ({meta, sealed, uploaded, start, ended, open = []}: LaneState): boolean =>
+  open.length > 0 ||
+  (meta !== undefined && !(sealed && uploaded)) ||
+  ((start !== undefined || meta !== undefined) && !ended)

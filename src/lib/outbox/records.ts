@@ -105,6 +105,7 @@ const stateSchema = z.strictObject({
   sealed: z.boolean(),
   uploaded: z.boolean(),
   start: eventSchema.optional(),
+  open: z.array(eventSchema).optional(),
   joined: z.array(z.string()).optional(),
   ended: z.boolean(),
 })

@@ -22,6 +22,8 @@ export interface LaneState {
   /** Word of the recording is on record. */
   uploaded: boolean
   start?: SpooledEvent
+  /** Events of files that are on record as open. */
+  open?: readonly SpooledEvent[]
   /** Users who have joined. */
   joined?: readonly string[]
   ended: boolean

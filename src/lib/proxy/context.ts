@@ -4,6 +4,7 @@ import type {ForwardSettings} from '../forward/index.js'
 import type {ConnectionGuard, LockWatch, Log, ServedClient, SessionHub} from '../session/index.js'
 import type {Tunnels} from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
+import type {NamedHosts} from './named-hosts.js'
 
 /** By what a user is known on a connection: a certificate that was verified there, with the proof of its key. */
 export interface UserProof {
@@ -28,6 +29,7 @@ export interface ProxyContext {
   /** How the cluster records: where the proxy does not, a node may. */
   mode: Ping['recording']
   dial: DialSettings
+  named: NamedHosts
   tunnels: Tunnels
   forwardSettings: ForwardSettings
   guard: ConnectionGuard

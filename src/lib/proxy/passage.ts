@@ -8,6 +8,7 @@ import {
   type ConnectionGuard,
   guardedTarget,
   type Log,
+  relay,
   requirePin,
   type ServedClient,
   watchConnection,
@@ -111,9 +112,13 @@ function pass(
   onOver: () => void,
   note: (reason: string) => Promise<unknown>,
 ): (error: SallyportError) => void {
-  if (proof) readAlong(stream, proof, error => end(error))
+  const readAlong = proof && shown(proof, error => end(error))
   const {done, end} = carry({
     ...{channel, stream, running, onOver},
+    onBytes(fromStream) {
+      watch.touch()
+      if (fromStream) readAlong?.(fromStream)
+    },
     farewell(error) {
       // On record first: whoever is told may look for it at once.
       void note(error.message)
@@ -132,28 +137,29 @@ function pass(
     onOver: end,
   })
   if (terms) watch.tighten(terms.idleTimeoutSeconds)
-  channel.on('data', watch.touch)
-  stream.on('data', watch.touch)
   void done.then(watch.stop)
   return end
 }
 
-/** Before bytes are passed on: nothing that a refused server says is answered any more. */
-function readAlong(stream: Duplex, proof: HostKeyReader, refuse: (error: SallyportError) => void): void {
-  const read = (chunk: Buffer): void => {
+/** Shows the proof what the server sends, until it has seen enough. */
+function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (chunk: Buffer) => void {
+  let over = false
+  return chunk => {
+    if (over) return
     try {
-      if (proof.read(chunk)) stream.off('data', read)
+      over = proof.read(chunk)
     } catch (error) {
-      stream.off('data', read)
+      over = true
       refuse(asProblem(error))
     }
   }
-  stream.on('data', read)
 }
 
 export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   channel: Channel
   stream: Duplex
+  /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
+  onBytes?(fromStream: Buffer | undefined): void
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -165,11 +171,12 @@ export function carry({
   channel,
   stream,
   running,
+  onBytes = () => undefined,
   onOver = () => undefined,
   farewell,
 }: CarryOptions): ServedClient {
   let over = false
-  const passing = splice(channel, stream, onOver)
+  const passing = splice(channel, stream, {onBytes, onOver})
   const served: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
     end(error) {
@@ -227,7 +234,11 @@ interface Passing {
 }
 
 /** Passes bytes between a channel and a stream until both have ended. */
-function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
+function splice(
+  channel: Channel,
+  stream: Duplex,
+  {onBytes, onOver}: Required<Pick<CarryOptions, 'onBytes' | 'onOver'>>,
+): Passing {
   const ended = new Promise<void>(resolve => {
     if (stream.closed) resolve()
     else stream.once('close', () => resolve())
@@ -241,11 +252,18 @@ function splice(channel: Channel, stream: Duplex, onOver: () => void): Passing {
   }
   stream.on('close', hangUp)
   channel.onClosed = () => stream.destroy()
-  channel.pipe(stream)
-  stream.pipe(channel)
+  let apart = false
+  /** Nothing that a server says passes any more once it was refused. */
+  const look = (fromStream?: Buffer): false | undefined => {
+    onBytes(fromStream)
+    return apart ? false : undefined
+  }
+  void relay(channel, stream, () => look()).then(() => stream.end())
+  void relay(stream, channel, look).then(() => apart || channel.end())
   return {
     ended,
     cut() {
+      apart = true
       stream.off('close', hangUp)
       stream.destroy()
     },

@@ -22,6 +22,7 @@ import {
 } from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
 import {shuttingDown} from './front.js'
+import type {NamedHosts} from './named-hosts.js'
 import {passThrough} from './passage.js'
 import {routeTarget} from './route.js'
 import {namedTarget} from './target-name.js'
@@ -33,6 +34,7 @@ export interface RootsOptions {
   /** A proxy's certificate for the cluster's name. */
   hostIdentity(): Promise<HostIdentity>
   dial: DialSettings
+  named: NamedHosts
   guard: ConnectionGuard
   /** Everything that a proxy on its way out waits for. */
   running: Set<ServedClient>
@@ -156,7 +158,7 @@ async function connectUser(
           return admission.route
         },
       },
-      dial: options.dial,
+      ...{dial: options.dial, named: options.named},
       now,
     },
     identity,

@@ -7,11 +7,13 @@ import type {AuthApi} from '../auth/contract.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {Target} from '../forward/index.js'
 import {type Dialled, type DialSettings, dialAddresses, type Resolved, resolveTarget} from './dial.js'
+import type {NamedHosts} from './named-hosts.js'
 import type {TargetName} from './target-name.js'
 
 export interface Router {
   auth: Pick<AuthApi, 'routeHost'>
   dial: DialSettings
+  named: NamedHosts
   /** A stream through the tunnel that this node keeps open to this proxy; undefined where it keeps none. */
   throughTunnel?: ((hostId: string) => Promise<Duplex> | undefined) | undefined
   /** UUID of this machine: of its own node it is known where that listens. */
@@ -32,13 +34,17 @@ export async function routeTarget(router: Router, identity: Identity, name: Targ
     router.auth.routeHost({identity, host, port, ...(addresses && {addresses})})
   let route = await ask()
   let resolved: Resolved | undefined
+  let names: ReadonlyMap<string, string[]> = new Map()
   if (route.kind === 'none' && !isHostId(host)) {
     resolved = await resolveTarget(host, router.dial)
-    if (isIP(host) === 0 && resolved.addresses.length > 0) route = await ask(resolved.addresses)
+    const {addresses} = resolved
+    if (addresses.length > 0) names = await router.named.at(addresses)
+    const places = [...(isIP(host) === 0 ? addresses : []), ...names.keys()]
+    if (places.length > 0) route = await ask(places)
   }
   switch (route.kind) {
     case 'host':
-      return registeredTarget(router, name, route.host)
+      return registeredTarget(router, name, route.host, names)
     case 'ambiguous':
       throw ambiguousHost(host, route.hosts)
     case 'other_port':
@@ -52,11 +58,19 @@ export async function routeTarget(router: Router, identity: Identity, name: Targ
   }
 }
 
-function registeredTarget(router: Router, {host, port}: TargetName, registered: HostRecord): Target {
+/** @param names with the addresses by which they were recognised: these are dialled, not what a name leads to by then */
+function registeredTarget(
+  router: Router,
+  {host, port}: TargetName,
+  registered: HostRecord,
+  names: ReadonlyMap<string, string[]>,
+): Target {
+  const place = splitAddress(registered.address ?? '')
+  const addresses = names.get(place?.host ?? '')
   return {
     ...{host, registered},
-    port: splitAddress(registered.address ?? '')?.port ?? port,
-    dial: () => dialRegistered(router, registered),
+    port: place?.port ?? port,
+    dial: () => dialRegistered(router, registered, addresses && {addresses}),
   }
 }
 
@@ -64,6 +78,7 @@ function registeredTarget(router: Router, {host, port}: TargetName, registered: 
 export async function dialRegistered(
   {dial, now, throughTunnel, hostId}: Router,
   registered: HostRecord,
+  judged?: Resolved,
 ): Promise<Dialled> {
   const {id, hostname, address} = registered
   const stream = await throughTunnel?.(id)
@@ -78,7 +93,7 @@ export async function dialRegistered(
   try {
     return await dialAddresses(
       {...place, [known ? 'registered' : 'claimed']: true},
-      await resolveTarget(place.host, dial),
+      judged ?? (await resolveTarget(place.host, dial)),
       dial,
     )
   } catch (error) {

@@ -8,12 +8,14 @@ import {
   type Address,
   acceptClient,
   createGuard,
+  createNewcomers,
   drain,
   endsOf,
   type LockWatch,
   type Log,
   limitRefusals,
   listenAt,
+  type Newcomers,
   personOf,
   type RefusalReporter,
   reporter,
@@ -29,10 +31,17 @@ import type {DialSettings} from './dial.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
 import {serveClient, shuttingDown} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
+import {createNamedHosts} from './named-hosts.js'
 import {startProxyTunnels} from './tunnels.js'
 
 /** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
 const graceMilliseconds = 30_000
+
+/**
+ * Connections of one address, and of all of them, that nobody has logged in on yet: many clients may be behind one, and
+ * begin at the same moment.
+ */
+const newcomersLimits = {perAddress: 1024, inAll: 4096}
 
 export interface ProxyOptions {
   /** Port 0 picks a free one. */
@@ -93,24 +102,25 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const refusals = limitRefusals(reporter(options))
   const state: ProxyState = {
     ...{options, certificates, locks, refusals},
-    ...{forwarders: new Set(), clients: new Map()},
+    ...{forwarders: new Set(), clients: new Map(), newcomers: createNewcomers(newcomersLimits)},
     draining: false,
     ports: [options.listen.port, options.tunnelListen.port],
   }
   const guard = createGuard(locks)
   const dial = dialSettings(state)
+  const named = createNamedHosts({auth: options.auth, dial})
   const closeAll = async (tunnels?: Tunnels): Promise<void> => {
     refusals.flush()
     await Promise.all([tunnels?.close(), locks.close()])
   }
   const tunnels = await startProxyTunnels({
-    ...{...options, certificates, guard, dial, listen: options.tunnelListen},
+    ...{...options, certificates, guard, dial, named, listen: options.tunnelListen},
     ...{report: refusals.report, running: state.forwarders, draining: () => state.draining},
   }).catch(async error => {
     await closeAll()
     throw error
   })
-  const context = createContext(state, {guard, dial, tunnels})
+  const context = createContext(state, {guard, dial, named, tunnels})
   const server = createServer({noDelay: true}, socket => takeClient(state, context, socket))
   server.maxConnections = options.maxConnections
   const address = await listenAt(server, options.listen, options.log).catch(async error => {
@@ -141,6 +151,7 @@ interface ProxyState {
   locks: LockWatch
   refusals: RefusalReporter
   forwarders: Set<ServedClient>
+  newcomers: Newcomers
   /** Every connection, and who logged in on it. */
   clients: Map<Socket, SshConnection | undefined>
   draining: boolean
@@ -149,12 +160,14 @@ interface ProxyState {
 }
 
 function takeClient(state: ProxyState, context: ProxyContext, socket: Socket): void {
-  const {clients, options} = state
+  const {clients, newcomers, options} = state
   clients.set(socket, undefined)
+  newcomers.arrive(socket, endsOf(socket).remoteIp)
   socket.once('close', () => clients.delete(socket))
   const peer = socket.remoteAddress
   takeIn(socket, options, state).then(
     ({connection, outer, certificate}) => {
+      newcomers.leave(socket)
       if (clients.has(socket)) clients.set(socket, connection)
       serveClient(context, connection, outer, certificate)
     },
@@ -173,7 +186,7 @@ const dialSettings = (state: ProxyState): DialSettings => ({
 
 function createContext(
   state: ProxyState,
-  ways: Pick<ProxyContext, 'guard' | 'dial' | 'tunnels'>,
+  ways: Pick<ProxyContext, 'guard' | 'dial' | 'named' | 'tunnels'>,
 ): ProxyContext {
   const {options, certificates, forwarders, locks} = state
   const {hub} = options

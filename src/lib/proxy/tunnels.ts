@@ -8,6 +8,7 @@ import {parseAuthorizedKey} from '../sshcert/index.js'
 import {startTunnels, type Tunnels} from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
 import type {HostCertificates} from './host-certificates.js'
+import type {NamedHosts} from './named-hosts.js'
 import {keepRoots} from './roots.js'
 
 export interface ProxyTunnelsOptions {
@@ -28,6 +29,7 @@ export interface ProxyTunnelsOptions {
   draining(): boolean
   checkHostKeys: boolean
   dial: DialSettings
+  named: NamedHosts
   report(input: AuditInput): void
   maxConnections: number
   algorithms?: AlgorithmChoice
@@ -67,6 +69,7 @@ export async function startProxyTunnels(options: ProxyTunnelsOptions): Promise<T
     proxyId: options.proxyId,
     hostIdentity: () => certificates.for([clusterName]),
     dial: options.dial,
+    named: options.named,
     guard: options.guard,
     running: options.running,
     draining: options.draining,

@@ -43,6 +43,7 @@ export {
 } from './joining.js'
 export {explainOn, finishChannel} from './last-words.js'
 export {type LockWatch, personOf, startLockWatch} from './lock-watch.js'
+export {createNewcomers, type Newcomers} from './newcomers.js'
 export {
   auditedPort,
   channelAddress,

@@ -2,6 +2,7 @@ import {type Identity, type JoinMode, joinModes} from '../access/index.js'
 import type {AuthApi, JoinPermit, SessionTracker} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import type {Channel} from '../ssh/index.js'
+import {requirePin} from './admit.js'
 import {watchConnection} from './connection-watch.js'
 import type {SessionHub} from './hub.js'
 import {askCode} from './join-code.js'
@@ -25,6 +26,8 @@ export interface JoiningClient {
   identity: Identity
   /** `ip:port` */
   remoteAddress: string
+  /** The certificate is good from this address alone. */
+  pinned: boolean
 }
 
 /** Which session, and as what. */
@@ -82,16 +85,17 @@ export function placeOf(
  */
 export async function seatClient(
   {auth, hub, hostId, now, track = () => undefined}: JoinableHost,
-  {identity, remoteAddress}: JoiningClient,
+  {identity, remoteAddress, pinned}: JoiningClient,
   words: string,
   channel: Channel,
 ): Promise<JoinPermit | undefined> {
   const {sid, mode} = parseJoin(words)
   const permit = await askPermit(auth, identity, {sid, mode})
-  const {tracker, user, roles, secondFactor, until} = permit
+  const {tracker, user, roles, secondFactor, pinSourceIp = false, until} = permit
   const place = placeOf(tracker, hostId, hub.find(sid) !== undefined)
   if (place === 'elsewhere') return permit
   if (place === 'over') throw over()
+  requirePin({pinSourceIp}, pinned)
   if (secondFactor)
     await askCode(channel, codeCheck(auth, {user, address: remoteAddress, host: tracker.host, sid}))
   const party = hub.find(sid)

@@ -1,9 +1,9 @@
 import type {Readable, Writable} from 'node:stream'
-import type {Channel} from '../ssh/index.js'
+import {borrow, type Channel, writeLent} from '../ssh/index.js'
 
 /**
  * Sees bytes before they are passed on. The promise it may return holds the source back until it is settled; false
- * drops the bytes.
+ * drops the bytes. It may not keep the bytes.
  */
 export type Tap = (chunk: Buffer) => Promise<void> | false | undefined
 
@@ -30,7 +30,7 @@ export function relay(source: Readable, sink: Writable, tap?: Tap): Promise<void
       held--
       flow()
     }
-    source.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer, write: (chunk: Buffer) => boolean): void => {
       const hold = tap?.(chunk)
       if (hold === false) return
       if (hold) {
@@ -40,8 +40,10 @@ export function relay(source: Readable, sink: Writable, tap?: Tap): Promise<void
       }
       if (!sink.writable) return
       unwritten++
-      if (!sink.write(chunk, written)) source.pause()
-    })
+      if (!write(chunk)) source.pause()
+    }
+    source.on('data', (chunk: Buffer) => take(chunk, own => sink.write(own, written)))
+    borrow(source, chunk => take(chunk, lent => writeLent(sink, lent, written)))
     sink.on('drain', flow)
     const finish = (): void => {
       ended = true

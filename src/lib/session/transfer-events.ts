@@ -12,8 +12,22 @@ function named(field: string, name: PathName | undefined): Record<string, string
 const failure = (error: string | undefined): Pick<AuditInput, 'success' | 'error'> =>
   error === undefined ? {} : {success: false, error}
 
-/** The event about one file. */
-export function fileEvent(protocol: TransferCommand['protocol'], report: FileReport): Told {
+/** A file that is open. `transfer`: the number by which it is told of again. */
+export const openEvent = (
+  protocol: TransferCommand['protocol'],
+  {direction, path, name}: Pick<FileReport, 'direction' | 'path' | 'name'>,
+  transfer: number,
+): Told => ({
+  event: 'session.transfer.open',
+  fields: {protocol, direction, ...named('path', path), ...named('name', name), transfer},
+})
+
+/** The event about one file. `transfer`: its number, where it is on record that it was open. */
+export function fileEvent(
+  protocol: TransferCommand['protocol'],
+  report: FileReport,
+  transfer?: number,
+): Told {
   const {direction, sha256, unhashed, attributes} = report
   return {
     event: fileEventName(protocol, report),
@@ -29,6 +43,7 @@ export function fileEvent(protocol: TransferCommand['protocol'], report: FileRep
       ...(unhashed !== undefined && {sha256_absent: unhashed}),
       ...(attributes && {attributes}),
       ...named('copied_from', report.copiedFrom),
+      ...(transfer !== undefined && {transfer}),
     },
   }
 }

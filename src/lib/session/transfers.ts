@@ -10,7 +10,8 @@ import {
   watchScp,
   watchSftp,
 } from '../transfer/index.js'
-import {fileEvent, fileMarker, operationEvent} from './transfer-events.js'
+import {watchOpenFiles} from './open-files.js'
+import {fileEvent, fileMarker, openEvent, operationEvent} from './transfer-events.js'
 import {eventWriter} from './transfer-log.js'
 
 /** Files and other operations of one session with an event of their own; beyond it they are counted by kind. */
@@ -164,12 +165,22 @@ function transferLog(protocol: TransferCommand['protocol'], options: TransferOpt
     unlisted.set(input.event, (unlisted.get(input.event) ?? 0) + 1)
     return false
   }
-  const file = (report: FileReport): void => {
+  const open = watchOpenFiles<Parameters<typeof openEvent>[1]>((id, facts) => {
+    if (left <= 0) return false
+    // One of those that are told one by one, whatever becomes of it.
+    left--
+    writer.write(openEvent(protocol, facts, id))
+    return true
+  })
+  const file = (report: FileReport, id = 0): void => {
     const kind = report.direction === 'download' ? 'read' : 'written'
     if (report.error !== undefined) totals.failed++
     if (!report.refused) totals[`files_${kind}`]++
     totals[`bytes_${kind}`] += report.bytes
-    if (list(fileEvent(protocol, report))) marker(fileMarker(report))
+    if (open.isNoted(id)) {
+      writer.write(fileEvent(protocol, report, id))
+      marker(fileMarker(report))
+    } else if (list(fileEvent(protocol, report))) marker(fileMarker(report))
     else unlistedBytes += report.bytes
   }
   const operation = (report: OperationReport): void => {
@@ -181,7 +192,9 @@ function transferLog(protocol: TransferCommand['protocol'], options: TransferOpt
       return lost
     },
     reports: {
+      opened: open.opened,
       file,
+      closed: open.closed,
       operation,
       lost(reason) {
         lost = true
@@ -193,7 +206,10 @@ function transferLog(protocol: TransferCommand['protocol'], options: TransferOpt
     },
     write: writer.write,
     room: writer.room,
-    idle: writer.idle,
+    idle() {
+      open.stop()
+      return writer.idle()
+    },
     tellSummary(requests) {
       const rest = unlisted.size > 0 ? {not_listed: Object.fromEntries(unlisted)} : {}
       writer.write({event: 'sftp.summary', fields: {...totals, ...rest, requests}})

@@ -1,10 +1,11 @@
-/** Smaller pieces are copied together; larger ones are kept as they are. */
+/** Smaller pieces are copied together. */
 const gatherBelow = 4096
 const blockSize = 16 * 1024
 
 /** Bytes that wait for a slow reader. */
 export interface ByteQueue {
   readonly length: number
+  /** Takes a copy. */
   push(data: Buffer): void
   /** The next piece, of any size; undefined when there is none. */
   shift(): Buffer | undefined
@@ -40,7 +41,7 @@ export function byteQueue(): ByteQueue {
       length += data.length
       if (data.length < gatherBelow) return gather(data)
       seal()
-      pieces.push(data.buffer.byteLength > data.length * 4 ? Buffer.from(data) : data)
+      pieces.push(Buffer.from(data))
     },
     shift() {
       if (pieces.length === 0) seal()

@@ -134,6 +134,7 @@ export class Channel extends PeerStream implements Sender {
 
   // ── for the connection ──────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The bytes are lent. */
   receiveData(data: Buffer, extendedType?: number): void {
     if (this.remoteEnded) return
     this.#receiveWindow.take(data.length)
@@ -207,6 +208,10 @@ export class Channel extends PeerStream implements Sender {
     if (this.#sentEof) return done(problem('protocol_error', 'data was written after the end of a channel'))
     this.#writes.push(data, extended, done)
     this.#link.ready(this)
+  }
+
+  override keepUnsent(): void {
+    this.#writes.keepLast()
   }
 
   /** Gives the peer window for what has been read, once it is worth a message. */
@@ -318,6 +323,10 @@ class ExtendedData extends PeerStream {
 
   protected override wasRead(): void {
     this.#channel.credit()
+  }
+
+  protected override keepUnsent(): void {
+    this.#channel.keepUnsent()
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: WriteDone): void {

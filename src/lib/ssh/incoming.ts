@@ -1,9 +1,12 @@
 import type {Duplex} from 'node:stream'
 import {gatherIdentification} from './identification.js'
+import {borrow} from './lending.js'
 
 export interface IncomingHandlers {
-  /** Parses one step of `chunk` from `from`; returns where to go on, Infinity when all is consumed. */
+  /** Parses one step of `chunk` from `from`; returns where to go on, Infinity at the end. */
   parse(chunk: Buffer, from: number): number
+  /** The parser keeps what it gets at present. */
+  keeps(): boolean
   /** Something in the peer's bytes was wrong; nothing more is parsed. */
   onBroken(error: unknown): void
 }
@@ -20,7 +23,7 @@ export interface Incoming {
 export function readIncoming(
   stream: Duplex,
   peer: 'client' | 'server',
-  {parse, onBroken}: IncomingHandlers,
+  {parse, keeps, onBroken}: IncomingHandlers,
 ): Incoming {
   const gather = gatherIdentification(peer)
   const chunks: Buffer[] = []
@@ -29,22 +32,34 @@ export function readIncoming(
   let stopped = false
   let parsing = false
 
-  const parseOne = (chunk: Buffer): void => {
+  /** Returns what has to wait of it. */
+  const parseOne = (chunk: Buffer, lent: boolean): Buffer | undefined => {
     let at = 0
-    while (at < chunk.length && holds === 0 && !stopped) at = parse(chunk, at)
-    if (at < chunk.length) chunks.unshift(chunk.subarray(at))
+    while (at < chunk.length && holds === 0 && !stopped && !(lent && keeps())) at = parse(chunk, at)
+    return at < chunk.length ? chunk.subarray(at) : undefined
   }
-  const parseAll = (): void => {
+  const parseAll = (lent?: Buffer): void => {
     // A parser may cause a chunk to arrive before it has returned, when both ends are in one process.
     if (parsing) return
     parsing = true
     try {
-      while (chunks.length > 0 && holds === 0 && !stopped) parseOne(chunks.shift() as Buffer)
+      const unread = lent && parseOne(lent, true)
+      if (unread) chunks.push(Buffer.from(unread))
+      while (chunks.length > 0 && holds === 0 && !stopped) {
+        const rest = parseOne(chunks.shift() as Buffer, false)
+        if (rest) chunks.unshift(rest)
+      }
     } catch (error) {
       stop()
       onBroken(error)
     }
     parsing = false
+  }
+  const receiveLent = (chunk: Buffer): void => {
+    if (stopped) return
+    const next = identified && !parsing && chunks.length === 0 && holds === 0
+    if (next) parseAll(chunk)
+    else receive(Buffer.from(chunk))
   }
   const receive = (chunk: Buffer): void => {
     try {
@@ -64,6 +79,7 @@ export function readIncoming(
   }
 
   stream.on('data', receive)
+  borrow(stream, receiveLent)
   return {
     get held() {
       return holds > 0

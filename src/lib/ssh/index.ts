@@ -17,6 +17,7 @@ export {
   keptIdentities,
   pemOf,
 } from './kept-host-keys.js'
+export {borrow, writeLent} from './lending.js'
 export {openFailure} from './messages.js'
 export {peerText} from './peer-text.js'
 export type {RekeyLimits} from './rekey-policy.js'

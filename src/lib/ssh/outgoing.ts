@@ -6,7 +6,8 @@ const maxUnsentBytes = 512 * 1024
 const maxBacklogBytes = 2 * 1024 * 1024
 
 export interface Outgoing {
-  write(data: Buffer): void
+  /** @param done called when nobody looks at the data any more; with an error when that is not certain */
+  write(data: Buffer, done?: (error?: Error | null) => void): void
   /** Bulk data should wait for the stream's `drain`. */
   full(): boolean
   /** The peer asks faster than it takes answers. */
@@ -23,14 +24,14 @@ export function corkedOutput(stream: Duplex): Outgoing {
   // Without writableNeedDrain no `drain` would come: the stream may have a high water mark above ours.
   const unsent = (limit: number): boolean => stream.writableNeedDrain && stream.writableLength >= limit
   return {
-    write(data) {
+    write(data, done) {
       if (!stream.writable) return
       if (!corked) {
         corked = true
         stream.cork()
         process.nextTick(uncork)
       }
-      stream.write(data)
+      stream.write(data, done)
     },
     full: () => unsent(maxUnsentBytes),
     backlogged: () => unsent(maxBacklogBytes),

@@ -1,4 +1,4 @@
-import {Duplex} from 'node:stream'
+import {Duplex, type Readable} from 'node:stream'
 import {byteQueue} from './byte-queue.js'
 import {maxPacketSize} from './window.js'
 
@@ -12,6 +12,8 @@ export abstract class PeerStream extends Duplex {
   #hungry = false
   #ending = false
   #ended = false
+  /** Gets what comes while the stream flows and nothing waits, in place of a `data` event. It may not keep it. */
+  onLent: ((data: Buffer) => void) | undefined
 
   constructor(options: {autoDestroy: boolean}) {
     super({...options, allowHalfOpen: true, writableHighWaterMark: maxPacketSize * 4})
@@ -28,11 +30,24 @@ export abstract class PeerStream extends Duplex {
     return this.readableLength + this.#waiting.length
   }
 
-  /** More from the peer. */
+  /** Makes a copy of what was written last and is not sent yet. */
+  protected abstract keepUnsent(): void
+
+  /** Writes bytes that are the caller's again when this returns. False: wait for `drain`. */
+  writeLent(data: Buffer, done: () => void): boolean {
+    // Only what has nothing before it is seen by `_write` within the call.
+    if (this.writableLength > 0 || this.writableCorked > 0) return this.write(Buffer.from(data), done)
+    const room = this.write(data, done)
+    this.keepUnsent()
+    return room
+  }
+
+  /** More from the peer. The bytes are lent. */
   protected receive(data: Buffer): void {
     if (this.#ending) return
-    const direct = this.#waiting.length === 0 && (this.#hungry || this.readableLength === 0)
-    if (direct) this.push(data)
+    const empty = this.#waiting.length === 0 && this.readableLength === 0
+    if (empty && this.onLent && lends(this)) this.onLent(data)
+    else if (empty || (this.#waiting.length === 0 && this.#hungry)) this.push(Buffer.from(data))
     else this.#waiting.push(data)
   }
 
@@ -66,3 +81,7 @@ export abstract class PeerStream extends Duplex {
     this.push(null)
   }
 }
+
+/** While a stream flows to its one reader. Of several each is to see everything, in events. */
+export const lends = (stream: Readable): boolean =>
+  stream.readableFlowing === true && stream.listenerCount('data') === 1

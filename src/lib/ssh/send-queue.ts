@@ -21,6 +21,8 @@ export interface SendQueue {
   push(data: Buffer, extended: boolean, done: WriteDone): void
   /** The next bytes of one stream, as many as fit in `limit`; undefined when there are none. */
   take(limit: number): Batch | undefined
+  /** Makes a copy of what is left of the last write, whose bytes are about to be used for something else. */
+  keepLast(): void
   /** Forgets everything; the writers are told that they are done. */
   clear(): void
 }
@@ -51,6 +53,10 @@ export function sendQueue(): SendQueue {
         takeFrom(write, batch, limit)
       }
       return batch
+    },
+    keepLast() {
+      const last = writes.at(-1)
+      if (last) last.data = Buffer.from(last.data)
     },
     clear() {
       for (const {done} of writes.splice(0)) done()

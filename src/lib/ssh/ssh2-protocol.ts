@@ -42,6 +42,12 @@ interface PacketWriter {
   finalize(packet: Buffer, force?: boolean): Buffer
 }
 
+/** Encrypts packets; another one after every key exchange. */
+export interface PacketCipher {
+  /** A packet with its header, its padding, and room for a payload of that many bytes and for the MAC. */
+  allocPacket(payloadLength: number): Buffer
+}
+
 /** true accepts the host, false refuses it, undefined leaves it to `verdict`. */
 export type HostVerifier = (blob: Buffer, verdict: (accepted: boolean) => void) => boolean | undefined
 
@@ -53,6 +59,11 @@ export interface Ssh2Protocol {
   _onPayload: (payload: Buffer) => number | false | undefined
   _onHandshakeComplete: (negotiated: Negotiated) => void
   _packetRW: {write: PacketWriter}
+  _cipher: PacketCipher
+  _decipher: {
+    /** The packet that is coming, as far as it has come. */
+    _packet: Uint8Array | null
+  }
   /** One step of `parse`, which cannot be stopped midway. Returns where to go on, undefined when all is consumed. */
   _parse(chunk: Buffer, from: number, length: number): number | undefined
   start(): void

@@ -2,6 +2,7 @@ import type {Duplex} from 'node:stream'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {hostCertificateAlgorithms, WireWriter} from '../sshcert/index.js'
 import {type AlgorithmChoice, offer} from './algorithms.js'
+import {Channel} from './channel.js'
 import {sendOwnExtInfo} from './ext-info.js'
 import {
   type HostIdentity,
@@ -11,8 +12,10 @@ import {
   serverHostKeys,
 } from './host-keys.js'
 import {type Incoming, readIncoming} from './incoming.js'
+import {isPlainSocket} from './lending.js'
 import {disconnectReason, message} from './messages.js'
 import {corkedOutput, type Outgoing} from './outgoing.js'
+import {giveBackRoom, type PacketMaker, packetMaker} from './packet-room.js'
 import {peerText} from './peer-text.js'
 import {defaultRekeyLimits, type RekeyLimits, type RekeyPolicy, rekeyPolicy} from './rekey-policy.js'
 import {type Negotiated, type ProtocolOptions, type Ssh2Protocol, ssh2} from './ssh2-protocol.js'
@@ -44,7 +47,10 @@ export interface TransportOptions {
   rekey?: RekeyLimits
   /** Monotonic milliseconds. */
   now?: () => number
-  /** Each message above the transport layer; the buffer is the callee's to keep. What it throws ends the connection. */
+  /**
+   * Each message above the transport layer. The buffer is the callee's to keep, but for channel data, which is lent for
+   * the call. What it throws ends the connection.
+   */
   onMessage(payload: Buffer): void
   /** Once, when the first key exchange is complete. */
   onReady(negotiated: Negotiated): void
@@ -83,6 +89,9 @@ class Ssh2Transport implements Transport {
   readonly #outgoing: Outgoing
   readonly #incoming: Incoming
   readonly #rekeying: RekeyPolicy
+  readonly #makePacket: PacketMaker | undefined
+  /** The packet that is being encrypted, where its room is ours. */
+  #inOwnRoom: Buffer | undefined
   #ready = false
   #closed = false
   #failure: SallyportError | undefined
@@ -99,10 +108,12 @@ class Ssh2Transport implements Transport {
       options.now ?? (() => performance.now()),
     )
     this.#outgoing = corkedOutput(stream)
+    this.#makePacket = letsGo(stream) ? packetMaker() : undefined
     this.#protocol = this.#createProtocol(role)
     this.#takeOverMessages()
     this.#incoming = readIncoming(stream, role.kind === 'server' ? 'client' : 'server', {
       parse: (chunk, from) => this.#parse(chunk, from),
+      keeps: () => !this.#ready || this.#exchangingKeys(),
       onBroken: error => this.#broken(error),
     })
     this.#followStream()
@@ -117,9 +128,13 @@ class Ssh2Transport implements Transport {
     const protocol = this.#protocol
     if (this.#closed) return
     const writer = protocol._packetRW.write
-    const packet = writer.alloc(length)
+    // While keys are exchanged packets wait for a cipher that is not known yet.
+    const own = this.#exchangingKeys() ? undefined : this.#makePacket?.(protocol._cipher, length)
+    const packet = own ?? writer.alloc(length)
     fill(packet, writer.allocStart)
+    this.#inOwnRoom = own
     ssh2().sendPacket(protocol, writer.finalize(packet))
+    this.#inOwnRoom = undefined
     this.#afterSending()
   }
 
@@ -185,7 +200,7 @@ class Ssh2Transport implements Transport {
       offer: offer(hostKeyAlgorithms, algorithms),
       onWrite: data => {
         if (this.#closed) return
-        this.#outgoing.write(data)
+        this.#outgoing.write(data, data === this.#inOwnRoom ? givingBack(data) : undefined)
         this.#rekeying.count(data.length)
       },
       // ssh2 has told the peer already.
@@ -211,10 +226,14 @@ class Ssh2Transport implements Transport {
       const type = payload[0] ?? 0
       const ours =
         type >= message.userauthRequest || (type >= message.serviceRequest && type <= message.extInfo)
-      if (ours) this.#options.onMessage(payload)
-      else inner(payload)
+      // Of all that is lent only data is large and frequent, and whoever takes it knows that it is lent.
+      const isData = type === message.channelData || type === message.channelExtendedData
+      const own = isData ? payload : Buffer.from(payload)
+      if (ours) this.#options.onMessage(own)
+      else inner(own)
       if (this.#closed) return Number.POSITIVE_INFINITY
-      return this.#incoming.held ? false : undefined
+      // The messages of a key exchange go round this function, and are kept.
+      return this.#incoming.held || this.#exchangingKeys() ? false : undefined
     }
   }
 
@@ -236,7 +255,11 @@ class Ssh2Transport implements Transport {
   }
 
   #parse(chunk: Buffer, from: number): number {
-    const next = this.#protocol._parse(chunk, from, chunk.length) ?? Number.POSITIVE_INFINITY
+    const protocol = this.#protocol
+    const next = protocol._parse(chunk, from, chunk.length) ?? Number.POSITIVE_INFINITY
+    const begun = protocol._decipher?._packet
+    // A packet that has come whole but for its MAC is left where it came.
+    if (begun && begun.buffer === chunk.buffer) protocol._decipher._packet = Buffer.from(begun)
     this.#rekeying.count(Math.min(next, chunk.length) - from)
     this.#rekeyIfDue()
     return next
@@ -315,6 +338,14 @@ class Ssh2Transport implements Transport {
     this.#options.onClose(this.#failure ?? error)
   }
 }
+
+/** What broke off may still be looked at by the system. */
+const givingBack = (packet: Buffer) => (error?: Error | null) => {
+  if (!error) giveBackRoom(packet)
+}
+
+/** Whether a stream keeps nothing of what it has said to have written. One in memory may pass on the very buffer. */
+const letsGo = (stream: Duplex): boolean => isPlainSocket(stream) || stream instanceof Channel
 
 const destroyStream = (stream: Duplex): void => {
   if (!stream.destroyed) stream.destroy()

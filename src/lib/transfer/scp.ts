@@ -17,6 +17,7 @@ const FATAL = 2
 const NEWLINE = 10
 
 interface CurrentFile {
+  id: number
   report: Pick<FileReport, 'direction' | 'path' | 'name'>
   size: number
   left: number
@@ -51,6 +52,7 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
   let current: CurrentFile | undefined
   const unfinished = new Set<CurrentFile>()
   let lines = 0
+  let lastId = 0
   let over = false
 
   const conclude = (file: CurrentFile, confirmed: boolean, error = file.error): void => {
@@ -58,7 +60,11 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
     const bytes = file.size - file.left
     const complete = confirmed && file.left === 0 && error === undefined
     const found = bytes === 0 && !complete ? nothing : file.content.finish()
-    reports.file({...file.report, bytes, complete, ...found, ...(error !== undefined && {error})})
+    tell(file, {...file.report, bytes, complete, ...found, ...(error !== undefined && {error})})
+  }
+  const tell = ({id}: CurrentFile, report: FileReport): void => {
+    reports.file(report, id)
+    reports.closed?.(id)
   }
   const expect = (answer: Expected): void => {
     if (expected.length >= maxUnanswered) throw unreadable('more than a thousand lines wait for an answer')
@@ -68,12 +74,13 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
   const beginFile = (size: number, name: Buffer): void => {
     const report = {direction: command.direction, ...names.file(name)}
     current = {
-      ...{report, size, left: size},
+      ...{id: ++lastId, report, size, left: size},
       content: createContent(reorderWindow()),
       accepted: false,
       untouched: true,
     }
     unfinished.add(current)
+    reports.opened?.(lastId, report)
     expect({of: 'file', file: current})
     state = size > 0 ? 'data' : 'status'
   }
@@ -120,7 +127,7 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
       current = undefined
       state = 'line'
       unfinished.delete(answer.file)
-      reports.file({
+      tell(answer.file, {
         ...{...answer.file.report, bytes: 0, complete: false, ...nothing},
         ...{error, refused: true},
       })

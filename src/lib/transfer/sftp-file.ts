@@ -17,6 +17,8 @@ interface Side {
 /** A file that a client has open, and what has passed of it. */
 export interface OpenFile {
   readonly path: PathName
+  /** What it seems to be open for. */
+  readonly direction: Direction
   asksToRead(): void
   /** Content that the host sends. */
   reads(offset: number, bytes: Buffer): void
@@ -77,6 +79,7 @@ export function openFile(path: PathName, flags: number, window: ReorderWindow, k
 
   return {
     path,
+    direction: has('write') || has('append') ? 'upload' : 'download',
     asksToRead() {
       reading().used = true
       reading().unanswered++

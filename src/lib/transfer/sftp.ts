@@ -12,7 +12,7 @@ import {words} from './path-name.js'
 import {readSize} from './sftp-attributes.js'
 import {type OpenFile, openFile} from './sftp-file.js'
 import {readRequest, type SftpRequest} from './sftp-requests.js'
-import type {PathName, TransferParser, TransferReports} from './types.js'
+import type {FileReport, PathName, TransferParser, TransferReports} from './types.js'
 
 /** Requests without an answer. OpenSSH's sftp sends 64 ahead, others a few hundred. */
 const maxPending = 16 * 1024
@@ -63,6 +63,9 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
   const handles = new Map<string, Handle>()
   /** Closed by the client; the host has not said yes yet. */
   const closing = new Set<OpenFile>()
+  /** Numbers of the files that are open. */
+  const ids = new Map<OpenFile, number>()
+  let lastId = 0
   const sizes = new Map<string, number>()
   const window = reorderWindow()
   let kept = 0
@@ -177,8 +180,11 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
       handles.set(key, {path})
       return reports.operation({operation: 'opendir', path})
     }
-    handles.set(key, {path, file: openFile(path, request.flags, window, sizes.get(path.text))})
+    const file = openFile(path, request.flags, window, sizes.get(path.text))
+    handles.set(key, {path, file})
     sizes.delete(path.text)
+    ids.set(file, ++lastId)
+    reports.opened?.(lastId, {direction: file.direction, path})
   }
 
   const onStatus = ({request, handle, source}: Pending, error: string | undefined, isEnd: boolean): void => {
@@ -222,14 +228,20 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
   const close = (file: OpenFile, error: string | undefined): void => {
     closing.delete(file)
     kept -= file.path.text.length
-    for (const report of file.conclude('closed', error)) reports.file(report)
+    tell(file, file.conclude('closed', error))
+  }
+  const tell = (file: OpenFile, all: FileReport[]): void => {
+    const id = ids.get(file)
+    ids.delete(file)
+    for (const report of all) reports.file(report, id)
+    if (id !== undefined) reports.closed?.(id)
   }
 
   const finish = (how: 'aborted' | 'lost'): void => {
     if (over) return
     over = true
     const open = [...closing, ...[...handles.values()].flatMap(({file}) => (file ? [file] : []))]
-    for (const file of open) for (const report of file.conclude(how)) reports.file(report)
+    for (const file of open) tell(file, file.conclude(how))
     for (const map of [pending, handles, sizes]) map.clear()
     closing.clear()
   }

@@ -81,7 +81,12 @@ export interface OperationReport {
 
 /** Told as things happen. None of these may throw. */
 export interface TransferReports {
-  file(report: FileReport): void
+  /** A file is open; by its number, which no other of this transfer has, it is told of again. */
+  opened?(id: number, file: Pick<FileReport, 'direction' | 'path' | 'name'>): void
+  /** @param id of a file that was open */
+  file(report: FileReport, id?: number): void
+  /** All about it was told. */
+  closed?(id: number): void
   operation(report: OperationReport): void
   /** The protocol cannot be followed any more: nothing comes after this. Told at most once. */
   lost(reason: string): void

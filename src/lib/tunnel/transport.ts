@@ -11,7 +11,10 @@ export const transportChannel = 'transport@sallyport'
 
 /** What a proxy says about the connection that it hands through. */
 export interface Transport {
-  /** `ip:port` of the client at the proxy, and of the proxy as the client reached it; for records, not for decisions. */
+  /**
+   * `ip:port` of the client at the proxy, and of the proxy as the client reached it: for records, and for what a certificate
+   * says about the address, since the keeper of the tunnel has seen that a proxy of its cluster is at the other end.
+   */
   remoteAddress: string
   localAddress: string
 }

@@ -100,6 +100,24 @@ describe('while the auth service is away', () => {
     ).rejects.toThrow()
   })
 
+  test('a second factor is still wanted, and nobody can say whether it is right', async () => {
+    const {auth, api, follower, untilAway} = await ready()
+    const resource = {
+      ...({kind: 'role', version: 'v1', metadata: {name: 'mfa'}} as const),
+      spec: {options: {require_session_mfa: true, pin_source_ip: true}},
+    } as const
+    await auth.admin.createResources({resources: [resource]})
+    await auth.admin.updateUser({name: 'joe', roles: ['access', 'mfa']})
+    while (follower.state().roles.length === 0) await sleep(10)
+    while (!follower.state().users[0]?.roles.includes('mfa')) await sleep(10)
+    await untilAway()
+    expect(await api.decide({identity: identity(), login: 'root', host: 'db1'})).toMatchObject({
+      options: {requireSessionMfa: true, pinSourceIp: true},
+    })
+    const check = api.checkSessionMfa({user: 'joe', code: '123456', address: '192.0.2.9:5000'})
+    expect((await failure(check)).code).toBe('unavailable')
+  })
+
   test('what was taken away before counts', async () => {
     const {auth, api, follower, untilAway} = await ready()
     await auth.admin.createLock({kind: 'login', name: 'root'})

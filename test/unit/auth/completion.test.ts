@@ -135,6 +135,40 @@ describe('after the service was killed', () => {
     await later.close()
   })
 
+  it('files that were open have an event, before the end of their session, once', async () => {
+    const killed = await boot()
+    const sid = await session(killed, 'unrecorded')
+    const noted = (transfer: number) =>
+      killed.audit.emit({
+        ...{event: 'session.transfer.open', sid, user: 'joe', login: 'root'},
+        fields: {protocol: 'sftp', direction: 'upload', path: `/${transfer}`, transfer},
+      })
+    await noted(1)
+    await noted(2)
+    await killed.audit.emit({event: 'sftp.write', sid, fields: {path: '/1', transfer: 1}})
+    // Sessions that do nothing else have neither start nor end.
+    const [other, closed] = [randomUUID(), randomUUID()]
+    const moved = {protocol: 'scp', direction: 'download', path: '/x', transfer: 1}
+    for (const one of [other, closed])
+      await killed.audit.emit({event: 'session.transfer.open', sid: one, fields: moved})
+    await killed.audit.emit({event: 'scp.download', sid: closed, fields: moved})
+    for (let restart = 0; restart < 2; restart++) {
+      const completion = (await boot()).complete()
+      await completion.start()
+      await completion.close()
+    }
+    const alone = trail().filter(record => record.sid === other)
+    expect(alone.map(({event}) => event)).toEqual(['session.transfer.open', 'scp.download'])
+    expect(alone[1]).toMatchObject({success: false, path: '/x', complete: false})
+    expect(trail().filter(record => record.sid === closed)).toHaveLength(2)
+    const lost = trail().filter(record => record.sid === sid && !record.success)
+    expect(lost).toMatchObject([
+      {event: 'sftp.write', user: 'joe', login: 'root', path: '/2', transfer: 2, complete: false},
+    ])
+    expect(lost[0]?.error).toBe(`${reason}: what became of the file is not known`)
+    expect(trail().findLast(record => record.sid === sid)?.event).toBe('session.end')
+  })
+
   it('those who had joined are among the participants of the end', async () => {
     const killed = await boot()
     const sid = await session(killed, 'output')

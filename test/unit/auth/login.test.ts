@@ -87,6 +87,39 @@ describe('a login with the right password', () => {
     expect(certificateOf((await logIn(auth, {user: 'JOE'})).certificate).keyId).toBe('joe')
   })
 
+  test.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:DB8::7', '2001:db8:0:0:0:0:0:7'],
+    ['fe80::7%eth0', undefined],
+    ['unknown', undefined],
+  ])('from %s gets a certificate pinned to %s where a role wants that', async (address, pin) => {
+    const auth = await openAuth()
+    await auth.admin.createResources({
+      resources: [
+        {
+          ...({kind: 'role', version: 'v1', metadata: {name: 'pinned'}} as const),
+          spec: {options: {pin_source_ip: true}},
+        },
+      ],
+    })
+    await signUp(auth, 'joe', {roles: ['access', 'pinned']})
+    const publicKey = newKeyLine()
+    const login = auth.service.as({kind: 'anonymous', address}).login({user: 'joe', password, publicKey})
+    if (pin === undefined) {
+      expect(await failure(login)).toMatchObject({
+        ...{code: 'access_denied', message: expect.stringContaining('cannot be told again')},
+      })
+      expect((await auth.events('user.login'))[0]).toMatchObject({success: false})
+    } else {
+      const {blob} = parseAuthorizedKey((await login).certificate)
+      expect(parseCertificate(blob).extensions.get('pin-source-ip@sallyport')).toBe(pin)
+    }
+    const signed = await failure(auth.admin.signUser({user: 'joe', publicKey}))
+    expect(signed.message).toContain('here nobody logs in')
+    expect((await auth.events('cert.create'))[0]).toMatchObject({success: false})
+  })
+
   test('is on record with its address before the certificate is given', async () => {
     await logIn(auth)
     const [login] = await auth.events('user.login')

@@ -147,6 +147,20 @@ describe('joining', () => {
     expect((await proxy.permitJoin({identity, sid, mode: 'peer'})).until).toBe(2_000_000)
   })
 
+  test('says what has to be shown first, and refuses who cannot show it', async () => {
+    const {proxy, admin, backend} = await cluster()
+    const options = {require_session_mfa: true, pin_source_ip: true}
+    await admin.createResources({resources: [{...role('careful', {}), spec: {options}}] as never})
+    await admin.updateUser({name: 'joe', roles: ['access', 'careful']})
+    await proxy.upsertTracker(tracker())
+    const ask = () => proxy.permitJoin({identity: identity('joe', ['access']), sid, mode: 'peer'})
+    expect((await failure(ask())).message).toMatch(/need a code of an authenticator app, and joe has none/)
+    const stored = await backend.get('users/joe')
+    const user = JSON.parse(stored?.value.toString('utf8') ?? '{}') as object
+    await backend.put('users/joe', Buffer.from(JSON.stringify({...user, otpSecret: 'JBSWY3DPEHPK3PXP'})))
+    expect(await ask()).toMatchObject({secondFactor: true, pinSourceIp: true})
+  })
+
   test('tells who may not see a session that there is none, and puts that on record', async () => {
     const {proxy, events} = await cluster()
     await proxy.upsertTracker(tracker())

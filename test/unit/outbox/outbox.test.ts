@@ -66,6 +66,7 @@ describe('while auth is away', () => {
     const [start] = auth.trail()
     expect(Date.parse(start?.received ?? '') - Date.parse(start?.time ?? '')).toBeGreaterThan(3_500_000)
     expect(await recorded(auth, one.sid)).toMatchObject({state: 'sealed'})
+    await until(() => outbox.logged.length >= 3)
     expect(outbox.logged.map(line => line.replace(/ \{.*/, ''))).toEqual([
       'the auth service cannot be told: events and recordings are kept until it can',
       'the auth service is back: what was kept is being delivered',

@@ -126,6 +126,42 @@ describe('a file that the disk does not give', () => {
 })
 
 describe('the end that a session gets after a process that was killed', () => {
+  it('has an event of each file that was open, and of no other', async () => {
+    const one = session()
+    const killed = await openOutbox({directory, auth})
+    await killed.emit(one.event('session.start', {recorded: false}))
+    const open = (transfer: number, protocol: string, direction: string) =>
+      killed.emit(one.event('session.transfer.open', {protocol, direction, path: `/${transfer}`, transfer}))
+    // One that does nothing else has neither start nor end.
+    const alone = session()
+    const moved = {protocol: 'sftp', direction: 'upload', path: '/x', transfer: 1}
+    await killed.emit(alone.event('session.transfer.open', moved))
+    await delivered(killed)
+    await open(1, 'sftp', 'upload')
+    await open(2, 'sftp', 'download')
+    await open(3, 'scp', 'upload')
+    await killed.emit(one.event('sftp.read', {path: '/2', complete: true, transfer: 2}))
+    await killed.close(1000)
+    const outbox = await openOutbox({directory, auth})
+    await until(() => auth.of(one.sid).includes('session.end'))
+    await until(() => auth.of(alone.sid).includes('sftp.write'))
+    await delivered(outbox)
+    expect(auth.of(alone.sid)).toEqual(['session.transfer.open', 'sftp.write'])
+    await until(() => spoolFiles(directory).length === 0)
+    const lost = auth.trail().filter(({success, sid}) => !success && sid === one.sid)
+    const common = {
+      ...{sid: one.sid, user: 'joe', login: 'root', direction: 'upload', complete: false},
+      sha256_absent: 'not followed',
+      error: 'the service ended before the session did: what became of the file is not known',
+    }
+    expect(lost).toMatchObject([
+      {event: 'sftp.write', path: '/1', ...common},
+      {event: 'scp.upload', path: '/3', ...common},
+    ])
+    expect(lost[0]).not.toHaveProperty('bytes')
+    expect(auth.of(one.sid).at(-1)).toBe('session.end')
+  })
+
   it('names those who had joined it', async () => {
     const one = session()
     const killed = await openOutbox({directory, auth})

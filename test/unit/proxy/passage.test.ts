@@ -132,3 +132,37 @@ it('nobody is led where the roles ask for somebody who looks on', async () => {
   const oversight: never[] = []
   await expect(led({oversight})).rejects.toMatchObject({code: 'access_denied'})
 })
+
+describe('where nobody can look inside', () => {
+  const node = (fields: Partial<PassageOptions['target']> = {}): Partial<PassageOptions> => {
+    const registered = {id: 'uuid', subKind: 'node', hostname: 'db1', labels: {}} as const
+    const [stream, host] = duplexPair()
+    host.resume()
+    return {
+      target: {host: 'db1', port: 22, registered, dial: async () => ({stream, address: 'x:1'}), ...fields},
+    }
+  }
+
+  it('nobody is led who has to show a second factor, but to a node of ours, which asks', async () => {
+    const mfa = {requireSessionMfa: true}
+    const words = /need a second factor, and nobody on the way to this host can ask for it/
+    await expect(led(mfa)).rejects.toMatchObject({
+      code: 'access_denied',
+      message: expect.stringMatching(words),
+    })
+    // A user of another cluster, whose login the leaf knows.
+    await expect(led(mfa, undefined, {...node(), login: 'root'})).rejects.toMatchObject({
+      code: 'access_denied',
+    })
+    const passed = await led(mfa, undefined, node())
+    passed.client.close()
+  })
+
+  it('nobody is led whose certificate has to be pinned and is not', async () => {
+    const pinned = {pinSourceIp: true}
+    await expect(led(pinned)).rejects.toMatchObject({code: 'access_denied', hint: 'log in again'})
+    const passed = await led(pinned, undefined, {pinned: true})
+    passed.client.close()
+    await isOver(passed)
+  })
+})

@@ -3,6 +3,7 @@ import {type AddressInfo, createServer} from 'node:net'
 import {describe, expect, it} from 'vitest'
 import type {HostRecord, Route} from '../../../src/lib/access/index.js'
 import type {HostRouteRequest} from '../../../src/lib/auth/contract.js'
+import {problem} from '../../../src/lib/errors/index.js'
 import {dialPolicy} from '../../../src/lib/proxy/dial-policy.js'
 import {type Router, routeTarget} from '../../../src/lib/proxy/route.js'
 import {atEnd} from '../../support/cleanup.js'
@@ -32,6 +33,7 @@ function router(routes: Route[], dns: Record<string, string[]> = {}): Router & A
   return {
     ...asked,
     now: () => 1000,
+    named: {at: async () => new Map()},
     auth: {
       async routeHost(request) {
         asked.requests.push(request)
@@ -99,6 +101,47 @@ describe('the way to a host', () => {
     })
     const target = await routeTarget(to, identity, {host: 'alias.example', port: 22})
     expect(target).toMatchObject({host: 'alias.example', registered: {id}})
+  })
+
+  it.each([
+    ['10.0.0.5', '10.0.0.5'],
+    ['alias.example', '10.0.0.5'],
+  ])(
+    'to a registered host whose address is a name is found by %s, and dialled where it was found',
+    async asked => {
+      const port = await listener()
+      const dns: Record<string, string[]> = {
+        'alias.example': ['10.0.0.5', '10.0.0.6'],
+        'db.internal': ['10.255.255.9'],
+      }
+      const found = host({address: `db.internal:${port}`})
+      const to = {
+        ...router([{kind: 'none'}, {kind: 'host', host: found}], dns),
+        named: {
+          async at(addresses: readonly string[]) {
+            return new Map([['db.internal', addresses.filter(address => address === '10.0.0.5')]])
+          },
+        },
+      }
+      const target = await routeTarget(to, identity, {host: asked, port})
+      expect(target).toMatchObject({host: asked, port, registered: {id}})
+      const places = to.requests.map(({addresses}) => addresses)
+      expect(places[0]).toBeUndefined()
+      expect(places[1]).toContain('db.internal')
+      const asking = to.names.length
+      const failed = (await failureOf(target.dial())) as {message: string}
+      expect(failed.message).toContain(`db.internal:${port}`)
+      // What the name leads to by now was not judged, and is not even asked for.
+      expect(to.names.slice(asking)).toEqual([])
+    },
+    30_000,
+  )
+
+  it('is none while nobody can say which registered hosts are where', async () => {
+    const unsure = problem('unavailable', 'still looking')
+    const to = {...router([]), named: {at: () => Promise.reject(unsure)}}
+    const asked = routeTarget(to, identity, {host: '10.0.0.5', port: 22})
+    expect(await failureOf(asked)).toBe(unsure)
   })
 
   it('does not ask DNS about addresses, nor about UUIDs', async () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import {beforeAll, describe, expect, test} from 'vitest'
-import {checkForwarderProof, makeForwarderProof} from '../../../src/lib/session/index.js'
+import {checkForwarderWord} from '../../../src/lib/session/forwarder-proof.js'
+import {checkForwarderProof, makeForwarderProof, makeForwarderWord} from '../../../src/lib/session/index.js'
 import {publicKeyBlob, signData, WireWriter} from '../../../src/lib/sshcert/index.js'
 import {certify, hostAuthority, newKey, pair, userAuthority} from '../ssh/fixture.js'
 
@@ -107,6 +108,63 @@ describe('the proof of a forwarder', () => {
     fc.assert(
       fc.property(fc.uint8Array({maxLength: 512}), bytes => {
         expect(refusal(Buffer.from(bytes))).toMatch(/^(protocol_error|certificate_rejected|invalid_input)$/)
+      }),
+    )
+  })
+})
+
+describe('the word of a forwarder', () => {
+  const says = {user: 'joe', secondFactor: true, address: '192.0.2.9'}
+  const heard = (data: Buffer): unknown => {
+    try {
+      return checkForwarderWord(data, policy)
+    } catch (error) {
+      return (error as {code: string}).code
+    }
+  }
+  const refused = /^(protocol_error|certificate_rejected|invalid_input)$/
+
+  test('is heard as it was given', () => {
+    fc.assert(
+      fc.property(
+        fc.string({maxLength: 64}),
+        fc.boolean(),
+        fc.string({maxLength: 64}),
+        (user, secondFactor, address) => {
+          const word = {user, secondFactor, address}
+          expect(
+            heard(makeForwarderWord({privateKey: key, publicBlob: certificate}, sessionId, word)),
+          ).toEqual(word)
+        },
+      ),
+      {numRuns: 25},
+    )
+  })
+
+  test('is refused when anything in it is changed, cut off or added', () => {
+    const word = makeForwarderWord({privateKey: key, publicBlob: certificate}, sessionId, says)
+    expect(heard(word)).toEqual(says)
+    fc.assert(
+      fc.property(fc.nat(word.length - 1), fc.integer({min: 1, max: 255}), (at, flip) => {
+        const changed = Buffer.from(word)
+        changed[at] = (changed[at] ?? 0) ^ flip
+        expect(heard(changed)).toMatch(refused)
+        expect(heard(word.subarray(0, at))).toMatch(refused)
+      }),
+    )
+    expect(heard(Buffer.concat([word, Buffer.alloc(1)]))).toMatch(refused)
+  })
+
+  test('is no proof, nor the other way round', () => {
+    const identity = {privateKey: key, publicBlob: certificate}
+    expect(refusal(makeForwarderWord(identity, sessionId, says))).not.toBe('believed')
+    expect(heard(makeForwarderProof(identity, sessionId))).toMatch(refused)
+  })
+
+  test('made of arbitrary bytes is refused without a crash', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({maxLength: 512}), bytes => {
+        expect(heard(Buffer.from(bytes))).toMatch(refused)
       }),
     )
   })

@@ -68,6 +68,54 @@ describe('a watched transfer', () => {
     expect(events).toHaveLength(2)
   })
 
+  it('is on record with the files that stay open, before they are closed', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
+    try {
+      const {watch, play, events} = watching()
+      const long = putFile('/long', hello, 1000, 'l')
+      const [open, rest] = [long.slice(0, 2), long.slice(2)]
+      play([...sftp.begin(), ...open])
+      vi.advanceTimersByTime(500)
+      play(putFile('/short', hello))
+      expect(named(events, 'session.transfer.open')).toEqual([])
+      vi.advanceTimersByTime(600)
+      const noted = {direction: 'upload', path: '/long', transfer: 1}
+      expect(named(events, 'session.transfer.open')).toEqual([
+        {event: 'session.transfer.open', fields: {protocol: 'sftp', ...noted}},
+      ])
+      play(rest)
+      vi.advanceTimersByTime(5000)
+      await watch.finish()
+      expect(named(events, 'sftp.write')).toMatchObject([
+        {fields: {path: '/short', complete: true}},
+        {fields: {...noted, complete: true}},
+      ])
+      expect(named(events, 'sftp.write')[0]?.fields).not.toHaveProperty('transfer')
+      expect(events).toHaveLength(4)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('notes so many open files at a time, and nothing after its end', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
+    try {
+      const {watch, play, events} = watching()
+      play(sftp.begin())
+      for (let i = 0; i < 40; i++) play(getFile(`/f${i}`, hello, 1000, `h${i}`).slice(0, 2))
+      vi.advanceTimersByTime(1100)
+      expect(named(events, 'session.transfer.open')).toHaveLength(32)
+      play(getFile('/late', hello, 1000, 'late').slice(0, 2))
+      await watch.finish()
+      vi.advanceTimersByTime(5000)
+      expect(named(events, 'session.transfer.open')).toHaveLength(32)
+      expect(named(events, 'sftp.read').filter(({fields}) => fields?.transfer !== undefined)).toHaveLength(32)
+      expect(named(events, 'sftp.read')).toHaveLength(41)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   it('tells of ten thousand files one by one, and of how many more there were', async () => {
     const {watch, play, events, markers} = watching()
     play(sftp.begin())

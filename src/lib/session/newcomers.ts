@@ -1,9 +1,5 @@
 import type {Duplex} from 'node:stream'
 
-/** Connections of one address that have not logged in yet. */
-const maxOfOneAddress = 128
-const maxInAll = 1024
-
 /** Connections that have not logged in yet. */
 export interface Newcomers {
   /** Makes room where there is none: whoever has waited longest goes, which is never one that logs in as clients do. */
@@ -16,7 +12,7 @@ export interface Newcomers {
  * Bounds how many connections may be open that nobody has logged in on, from one address and in all. Refusing those that
  * come would let silent ones keep everybody out; so the oldest gives way.
  */
-export function createNewcomers({perAddress = maxOfOneAddress, inAll = maxInAll} = {}): Newcomers {
+export function createNewcomers({perAddress, inAll}: {perAddress: number; inAll: number}): Newcomers {
   const addresses = new Map<Duplex, string>()
   const counts = new Map<string, number>()
   const leave = (socket: Duplex): void => {
