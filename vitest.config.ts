@@ -9,8 +9,8 @@ export default defineConfig({
     // Vitest would leave one processor to its own process, which has little to do.
     maxWorkers: Math.max(2, availableParallelism()),
     // What waits for an event waits long, so that a busy machine fails nothing; what is right does not take that long.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    expect: {poll: {timeout: 30_000, interval: 20}},
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: {poll: {timeout: 60_000, interval: 20}},
   },
 })

@@ -41,9 +41,14 @@ function ofTest(test: TestCase): Outcome {
   const common = {file: test.module.relativeModuleId, name: test.fullName, ms}
   if (result.state === 'passed') return {...common, state: 'passed', lines: []}
   if (result.state === 'failed') return {...common, state: 'failed', lines: detail(result.errors)}
-  const reason = (result.state === 'skipped' ? result.note : undefined) ?? test.meta().lack
+  const note = result.state === 'skipped' ? result.note : undefined
+  const reason = note ?? test.meta().lack ?? (wasPrevented(test.parent) ? 'its set-up failed' : undefined)
   return {...common, state: 'skipped', lines: reason ? [reason] : []}
 }
+
+/** Whether a hook failed of the groups and the file that a test is in. */
+const wasPrevented = (place: TestModule | TestSuite): boolean =>
+  place.errors().length > 0 || (place.type === 'suite' && wasPrevented(place.parent))
 
 /** Errors of a file or a group itself: it could not be loaded, or a hook failed. */
 function ofErrors(entity: TestModule | TestSuite, name: string): Outcome[] {

@@ -9,6 +9,7 @@ import {cleanUp} from '../support/cleanup.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {eventsPerSecond} from './events.js'
 import {type Following, measureFollowing} from './following.js'
+import {type Echo, type Idle, measureEcho, measureIdle} from './interactive.js'
 import {connecting, type Load, loadsOf, makeMaterial} from './loads.js'
 import {bytesBelow, cpuSeconds, median, peakMegabytes, seconds} from './measure.js'
 import {formatReport} from './report.js'
@@ -47,6 +48,8 @@ export interface Report {
   measured: Measured[]
   events: {atOnce: number; perSecond: number}[]
   following: Following
+  echo: Echo[]
+  idle: Idle
   /** MB of memory that the recording proxy had at most, before the transfers and after. */
   memory: {before: number; after: number}
 }
@@ -127,12 +130,18 @@ async function measure(size: number, count: number, cipher: string | undefined):
   note('Connecting')
   const connect = await rounds(ways, connecting, Math.max(count, 5) * 2)
   const measured = judge(ways, connecting, connect, connect)
+  note('Idle sessions')
+  // Before anything large has passed, whose memory they would be given.
+  const idle = await measureIdle(ways.find(({name}) => name === 'recorded') as Way, 100)
   const before = peakMegabytes(proxy)
   const loads = loadsOf(material)
   for (const load of loads) {
     note(load.name)
     measured.push(...judge(ways, load, await rounds(ways, load, count), connect))
   }
+  note('Echo')
+  const echo: Echo[] = []
+  for (const way of ways) echo.push(await measureEcho(way, 1000))
   note('Following a file')
   const following = measureFollowing(1_000_000_000)
   note('Audit events')
@@ -153,7 +162,7 @@ async function measure(size: number, count: number, cipher: string | undefined):
     loads: [connecting, ...loads].map(({name, about}) => ({name, about})),
     measured,
     events,
-    following,
+    ...{following, echo, idle},
     memory: {before, after: peakMegabytes(proxy)},
   }
 }

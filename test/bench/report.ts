@@ -2,7 +2,7 @@ import type {Measured, Report} from './recording.js'
 
 /** The report as tables for people. */
 export function formatReport(report: Report): string {
-  const {machine, ways, loads, measured, events, following, memory} = report
+  const {machine, ways, loads, measured, events, following, echo, idle, memory} = report
   const of = (load: string, way: string): Measured | undefined =>
     measured.find(each => each.load === load && each.way === way)
   const rows = (cell: (found: Measured) => string): string[][] =>
@@ -35,6 +35,16 @@ export function formatReport(report: Report): string {
     table([
       heading('connecting'),
       ['ms', ...ways.map(({name}) => (of(connecting, name)?.milliseconds ?? 0).toFixed(0))],
+    ]),
+    table([
+      heading('echo of a byte, ms'),
+      ['median', ...echo.map(({median}) => median.toFixed(2))],
+      ['p99', ...echo.map(({p99}) => p99.toFixed(2))],
+    ]),
+    table([
+      ['idle recorded session', 'kB of memory'],
+      [`each of ${idle.sessions}`, idle.eachTakes.toFixed(0)],
+      ['of that left when it is gone', idle.eachLeaves.toFixed(0)],
     ]),
     table([
       ['recording', 'bytes on disk per MB shown'],

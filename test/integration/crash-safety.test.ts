@@ -122,7 +122,7 @@ describe('kill -9 of the service', () => {
         expect([name, named(sid, name).length]).toEqual([name, 1])
     expect(field.recordings()).toHaveLength(sids.length)
     expect(await cluster.admin(['audit', 'verify'])).toMatchObject({code: 0})
-  }, 120_000)
+  })
 
   it('leaves a file that was being moved with its one event, which says that nobody knows what became of it', async () => {
     const [from, to] = ['from', 'to'].map(name => join(field.directory, name)) as [string, string]
@@ -149,7 +149,7 @@ describe('kill -9 of the service', () => {
     expect(named(sid, 'sftp.write')).toMatchObject([
       {success: false, path: to, complete: false, transfer: noted.transfer},
     ])
-  }, 60_000)
+  })
 
   it('leaves no start, recording or upload without its end, whatever it interrupts', async () => {
     const before = field.recordings().length
@@ -176,7 +176,7 @@ describe('kill -9 of the service', () => {
     for (const sid of new Set([...recorded, ...started]))
       for (const name of ['session.upload', 'session.end'])
         expect([sid, name, named(sid, name).length]).toEqual([sid, name, 1])
-  }, 60_000)
+  })
 
   it('completes a recording while another one is damaged, and reports that one once', async () => {
     const [damaged, sound] = [await countingSession([]), await countingSession([])]
@@ -207,5 +207,5 @@ describe('kill -9 of the service', () => {
     expect(existsSync(join(cluster.dataDir, 'sessions-completed.json'))).toBe(true)
     const verified = await cluster.admin(['recordings', 'verify', damaged.sid])
     expect(verified.stderr).toContain('chunk 0')
-  }, 60_000)
+  })
 })

@@ -11,7 +11,6 @@ import {temporaryDirectory} from '../support/temporary-directory.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const words = ['node_modules/tsx/dist/cli.mjs', 'scripts/demo.ts']
-const minute = 60_000
 
 interface Demo {
   process: PipedProcess
@@ -96,21 +95,21 @@ describe('npm run demo', () => {
     expect(scripts.demo).toBe('tsx scripts/demo.ts')
   })
 
-  it('records and replays a session on a real sshd', {timeout: minute}, async () => {
+  it('records and replays a session on a real sshd', async () => {
     const demo = startDemo({flags: ['--target=sshd']})
     await expectWholeStory(demo)
     expect(demo.shown()).toMatch(/^\$ \/\S+\/sshd -D/m)
     expect(demo.shown()).toMatch(/^\$ ssh -F ssh_config /m)
   })
 
-  it('does so without one', {timeout: minute}, async () => {
+  it('does so without one', async () => {
     const demo = startDemo({flags: ['--target=built-in']})
     await expectWholeStory(demo)
     expect(demo.shown()).toContain('a small SSH server of this script is the host')
     expect(demo.shown()).not.toMatch(/\/sshd/)
   })
 
-  it.runIf(isRoot)('needs no root and no login shell', {timeout: minute, ...needsRoot}, async () => {
+  it.runIf(isRoot)('needs no root and no login shell', needsRoot, async () => {
     const demo = startDemo({uid: 65_534})
     await expectWholeStory(demo)
     expect(demo.shown()).toMatch(/\((sshd knows no account|the account \S+ (has|is))/)
@@ -118,7 +117,7 @@ describe('npm run demo', () => {
 
   it.runIf(isRoot && canUnshare())(
     'runs sshd without root for an account that sshd lets in',
-    {timeout: minute, meta: {lack: 'it needs root and a mount namespace'}},
+    {meta: {lack: 'it needs root and a mount namespace'}},
     async () => {
       const [uid, passwd] = [54_321, join(temporaryDirectory(), 'passwd')]
       const known = readFileSync('/etc/passwd', 'utf8')
@@ -134,7 +133,7 @@ describe('npm run demo', () => {
     },
   )
 
-  it('with --keep goes on until Ctrl-C, and works as it says', {timeout: minute}, async () => {
+  it('with --keep goes on until Ctrl-C, and works as it says', async () => {
     const demo = startDemo({flags: ['--keep', '--target=built-in']})
     await demo.line('its certificate self-signed')
     const [instructions = ''] = /^ {2}cd [\s\S]*^ {2}sallyport recordings .*$/m.exec(demo.shown()) ?? []
@@ -147,7 +146,7 @@ describe('npm run demo', () => {
     await expect.poll(demo.leftovers).toEqual([])
   })
 
-  it('cleans up after Ctrl-C in the middle', {timeout: minute}, async () => {
+  it('cleans up after Ctrl-C in the middle', async () => {
     const demo = startDemo()
     await demo.line('$ sallyport signup')
     demo.process.kill('SIGINT')
@@ -156,7 +155,7 @@ describe('npm run demo', () => {
     await expect.poll(demo.leftovers).toEqual([])
   })
 
-  it('ends with 1 and the reason when a step fails, and cleans up', {timeout: minute}, async () => {
+  it('ends with 1 and the reason when a step fails, and cleans up', async () => {
     // A command of the story that is not what it should be.
     const bin = temporaryDirectory()
     writeFileSync(join(bin, 'base64'), '#!/bin/sh\necho short\n', {mode: 0o755})

@@ -136,7 +136,7 @@ describe('the bytes of a command without a terminal', () => {
     })
     expect(seen).toBe(digest(readFileSync(source)))
     expect(digest(await played(String(named(events, 'session.end')[0]?.sid)))).toBe(seen)
-  }, 60_000)
+  })
 })
 
 const escapes = '\u001b[31mred\u001b[0m\r\n\u001b]0;title\u0007\u001bP$q"p\u001b\\\u009b5n\ttab\b\u007f\n'
@@ -162,7 +162,7 @@ describe('the bytes of two channels of one connection', () => {
       expect(digest(result[at]?.stdout ?? Buffer.alloc(0))).toBe(digest(readFileSync(source)))
       expect(digest(await played(String(started?.sid)))).toBe(digest(readFileSync(source)))
     }
-  }, 60_000)
+  })
 })
 
 describe('the bytes of a terminal', () => {
@@ -215,5 +215,5 @@ printf 'E''ND\\r\\n'
       Number(match[1]),
     )
     expect(sizes).toEqual(expect.arrayContaining([100, 101, 102, 103, 104, 105, 106, 107]))
-  }, 60_000)
+  })
 })

@@ -7,7 +7,6 @@ import {canIsolate, onFreshMachine, type Step} from '../support/fresh-machine.js
 // The guides, command by command as they stand there, on a machine that looks fresh. Only where a person is asked for
 // something, or has to put a name in, is another command run.
 
-const minute = 60_000
 const password = 'correct horse battery staple'
 
 /** Commands of the console blocks of a part of a page. */
@@ -59,7 +58,7 @@ echo 'proxy_service: {public_addr: proxy.example.com}' > named.yaml`
 
 const lack = {meta: {lack: 'it needs a machine of its own: namespaces of mounts and processes'}}
 describe.runIf(canIsolate())('as it stands', lack, () => {
-  it('README leads to a recorded session on the own sshd', {timeout: minute}, async () => {
+  it('README leads to a recorded session on the own sshd', async () => {
     const commands = commandsOf('README.md', '## Two minutes to a recorded session on your own sshd')
     const printed = await onFreshMachine(steps(commands), setup)
     const of = (beginning: string): string =>
@@ -71,7 +70,7 @@ describe.runIf(canIsolate())('as it stands', lack, () => {
     expect(of('sallyport recordings verify')).toContain('is what was recorded')
   })
 
-  it('the guides enrol a host and take stock clients to it', {timeout: 2 * minute}, async () => {
+  it('the guides enrol a host and take stock clients to it', async () => {
     const enrol = (heading: string): string[] => commandsOf('docs/guides/enrol-a-host.md', heading)
     const stock = (heading: string): string[] => commandsOf('docs/guides/stock-openssh-clients.md', heading)
     const before = [
@@ -108,7 +107,7 @@ describe.runIf(canIsolate())('as it stands', lack, () => {
     )
   })
 
-  it('the host can be made to accept certificates from the proxy alone', {timeout: minute}, async () => {
+  it('the host can be made to accept certificates from the proxy alone', async () => {
     const guide = page('docs/guides/enrol-a-host.md')
     const [match] = fences({...guide, text: section(guide, '## So that nobody walks round the proxy')})
     const block = match?.text ?? ''
@@ -145,7 +144,7 @@ describe.runIf(canIsolate())('as it stands', lack, () => {
     expect(printed.at(-1)).toBe('in from 192.0.2.1\nout from 192.0.2.10\n')
   })
 
-  it('a copy made while it runs is the same cluster', {timeout: minute}, async () => {
+  it('a copy made while it runs is the same cluster', async () => {
     const copy = commandsOf('docs/guides/back-up.md', '## While it runs')
     const rsync = copy.findIndex(text => text.startsWith('rsync '))
     const look = commandsOf('docs/guides/back-up.md', '## Restore')

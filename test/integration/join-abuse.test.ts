@@ -10,7 +10,7 @@ import {type Spread, startSpread} from '../support/spread.js'
 import type {Tmux} from '../support/tmux.js'
 
 /** Joining a session that a node holds, by those who may not, and in ways that are not meant. */
-vi.setConfig({testTimeout: 60_000})
+vi.setConfig({testTimeout: 120_000})
 
 const joinLogin = 'sallyport:join'
 let spread: Spread
@@ -27,7 +27,7 @@ beforeAll(async () => {
   inner = await spread.node('inner', proxy)
   owner = spread.inTerminal(spread.as('joe', proxy, 'ssh', `${login}@far1`))
   sid = (await spread.session({user: 'joe', state: 'running'})).sid
-}, 120_000)
+})
 
 const asked = async (subsystem: string, key: string) => {
   const port = String(proxy.addresses.ssh?.port)

@@ -13,7 +13,7 @@ import {startTmux, type Tmux} from '../support/tmux.js'
  * Sessions that nodes hold, each on a machine of its own, joined by clients that know their proxy and nothing else. The
  * cluster records at its nodes: the proxy passes on what it cannot read.
  */
-vi.setConfig({testTimeout: 90_000})
+vi.setConfig({testTimeout: 120_000})
 
 let spread: Spread
 let proxy: Machine
@@ -23,7 +23,7 @@ beforeAll(async () => {
   proxy = await spread.proxy('proxy-1')
   await spread.node('far1')
   await spread.node('inner', proxy)
-}, 120_000)
+})
 
 /** joe's shell on a host, in a terminal. */
 async function ownSession(host: string): Promise<{tmux: Tmux; sid: string}> {

@@ -23,7 +23,7 @@ beforeAll(async () => {
   const key = await field.userKey()
   await addToAgent(field.agent, key)
   through = field.throughSubsystem(key)
-}, 60_000)
+})
 
 /** A recorded session of joe; its ID. */
 async function session(command = 'echo hello'): Promise<string> {

@@ -96,4 +96,4 @@ test('however few there are it lives, and neither descriptors nor files are lost
   )
   expect(result).toBe('true 0\nthis host can start no more programs,this host has no terminal left\n')
   expect(readdirSync(temporary).filter(name => name.startsWith('sallyport-'))).toEqual([])
-}, 60_000)
+})

@@ -1,6 +1,6 @@
 import {once} from 'node:events'
 import {writeFileSync} from 'node:fs'
-import {connect, type Socket} from 'node:net'
+import {connect, createServer, type Socket} from 'node:net'
 import {join} from 'node:path'
 import {afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {type SharedConnection, shareConnection} from '../support/control-master.js'
@@ -101,6 +101,34 @@ describe('on one connection', () => {
   })
 })
 
+describe('an agent that does not answer', () => {
+  /** SSH_AGENTC_EXTENSION and SSH_AGENT_FAILURE (draft-miller-ssh-agent). */
+  const [extension, failure] = [27, 5]
+
+  it('is let go when the program that asked it is gone, and keeps nothing else waiting', async () => {
+    const path = join(field.directory, 'silent-agent')
+    const asked: Socket[] = []
+    const server = createServer(socket =>
+      socket.on('data', ([, , , , type]) => {
+        // The client itself binds the agent to the host before it lends it, and waits for the answer.
+        if (type === extension) socket.write(Buffer.from([0, 0, 0, 1, failure]))
+        else asked.push(socket)
+      }),
+    )
+    server.listen(path)
+    await once(server, 'listening')
+    const ask = 'echo in; timeout -s KILL 0.5 ssh-add -l; echo "gave up"; exec cat'
+    const {env} = field.agent
+    const client = start('ssh', ['-o', `ForwardAgent=${path}`, ...where, ask], {env})
+    const watched = watch(client)
+    await watched.saying('gave up\n')
+    await eventually(() => asked.length === 1 && asked[0]?.closed, 'the agent is let go')
+    client.stdin.end()
+    expect(await watched.ended).toBe(0)
+    server.close()
+  })
+})
+
 describe('of one address', () => {
   it('those who say nothing give way to those who come, there and elsewhere', async () => {
     const crowd = await silent(newcomersOfAnAddress, '127.0.0.2')
@@ -168,7 +196,7 @@ describe('without descriptors', () => {
         .sort()
     await eventually(() => ids('session.end').length === ids('session.start').length, 'each has its end')
     expect(ids('session.end')).toEqual(ids('session.start'))
-  }, 60_000)
+  })
 })
 
 describe('options of a role', () => {
@@ -246,5 +274,5 @@ describe('SIGTERM', () => {
       4,
       'the node is shutting down',
     ])
-  }, 30_000)
+  })
 })

@@ -342,7 +342,7 @@ describe('a registered host whose address is a name', () => {
     expect(ended(events)).toMatchObject({
       ...{server_id: ids.db, server_hostname: 'vault', server_labels: {env: 'secret'}},
     })
-  }, 60_000)
+  })
 })
 
 describe('where the proxy does not look inside', () => {

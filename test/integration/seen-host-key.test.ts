@@ -86,13 +86,16 @@ describe('a node that a proxy leads to without looking inside', () => {
     const {reach} = await start({})
     expect(await reach()).toMatchObject({code: 0, stdout: 'in\n'})
     const ran = []
-    for (const method of methods) {
+    // One of each kind.
+    for (const method of methods.filter(name =>
+      /^curve25519-sha256$|nistp256|group16|exchange-sha256|761/.test(name),
+    )) {
       const {code, stderr} = await reach('-o', `KexAlgorithms=${method}`)
       if (code === 0) ran.push(method)
       else expect(stderr).toMatch(/no matching key exchange method/i)
     }
-    expect(ran.length).toBeGreaterThan(3)
-  }, 120_000)
+    expect(ran.length).toBeGreaterThan(2)
+  })
 
   it('leads nobody to an sshd of another machine, though that has the certificate for its name', async () => {
     const {field, port, reach} = await start({advertise_ip: '127.0.0.2'})
@@ -106,5 +109,5 @@ describe('a node that a proxy leads to without looking inside', () => {
     expect(result.stderr).toContain('what answers for claimer is not that node')
     expect(events.find(({event}) => event === 'client.disconnect')?.reason).toContain('is not that node')
     expect(victim.log()).not.toContain('Accepted')
-  }, 60_000)
+  })
 })

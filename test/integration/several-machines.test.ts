@@ -59,9 +59,9 @@ beforeAll(async () => {
     ...{directory: join(directory, 'proxy'), roles: 'proxy', config: proxyConfig(auth)},
     args: joining(await invitation(auth)),
   })
-}, 90_000)
+})
 
-describe('auth on one machine, the proxy on another', {timeout: 60_000}, () => {
+describe('auth on one machine, the proxy on another', () => {
   test('each says what it serves, and the auth machine what another one has to run', async () => {
     expect(auth.lines).toEqual([
       expect.stringMatching(/^auth {3}cluster test\.example, administration on /),
@@ -155,7 +155,7 @@ async function startTarget(): Promise<Sshd> {
   })
 }
 
-describe('a node on a third machine', {timeout: 90_000}, () => {
+describe('a node on a third machine', () => {
   let node: Machine
 
   test('joins as what its token says, and is reached by its name', async () => {
@@ -198,7 +198,7 @@ describe('a node on a third machine', {timeout: 90_000}, () => {
   })
 })
 
-describe('while the auth service is away', {timeout: 90_000}, () => {
+describe('while the auth service is away', () => {
   const trail = async (sid: string): Promise<string[]> => {
     const {stdout} = await auth.admin(['audit', 'ls', '--format=json', '--limit=1000'])
     return (JSON.parse(stdout) as {event: string; sid?: string}[])
@@ -249,7 +249,7 @@ describe('while the auth service is away', {timeout: 90_000}, () => {
   })
 })
 
-describe('joining', {timeout: 90_000}, () => {
+describe('joining', () => {
   const attempt = async (name: string, args: string[], changes: object = {}) => {
     const config = proxyConfig(auth, changes)
     return startMachine({...{directory: join(directory, name), roles: 'proxy', config}, args}).then(

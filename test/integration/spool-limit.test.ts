@@ -54,7 +54,7 @@ beforeAll(async () => {
       ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
     },
   })
-}, 120_000)
+})
 
 const as = (user: string): string[] => [
   ...['-F', 'none', '-o', 'BatchMode=yes', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR'],
@@ -118,4 +118,4 @@ it('when it is reached strict sessions end and others go on, both are told, and 
     expect(said.startsWith(stdout)).toBe(true)
   }
   expect(await auth.admin(['audit', 'verify'])).toMatchObject({code: 0})
-}, 120_000)
+})

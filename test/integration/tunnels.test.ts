@@ -82,7 +82,7 @@ beforeAll(async () => {
     config: clusterConfig('root.test', 'proxy'),
   })
   await signUp(root)
-}, 60_000)
+})
 
 describe('a node behind NAT', () => {
   const config = () => ({
@@ -157,7 +157,7 @@ describe('a leaf cluster', () => {
   beforeAll(async () => {
     leaf = await startLeaf()
     target = await startTarget(leaf, root)
-  }, 60_000)
+  })
 
   it('that nobody trusts is not known', async () => {
     const refused = await asJoe(['ssh', '--cluster=leaf.test', ...host(), 'true'])
@@ -246,7 +246,7 @@ describe('a leaf cluster', () => {
     expect(Buffer.concat(rest).toString()).toBe('got it all\n')
     expect(await stopped).toBe(0)
     leaf = await startLeaf()
-  }, 60_000)
+  })
 
   it('is gone for users of the root when it trusts it no more', async () => {
     await must(leaf.admin(['rm', 'trusted_cluster/root.test']))

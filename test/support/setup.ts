@@ -8,7 +8,7 @@ const {waitFor} = vi
 // By itself it waits for a second, which a busy machine can take for anything; no setting of vitest's changes that.
 vi.waitFor = (callback, options) =>
   waitFor(callback, {
-    timeout: 30_000,
+    timeout: 60_000,
     interval: 20,
     ...(typeof options === 'number' ? {timeout: options} : options),
   })

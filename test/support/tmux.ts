@@ -51,7 +51,7 @@ export function startTmux(env: Record<string, string> = {}, size = {columns: 80,
     resize: (columns, rows) =>
       void tmux('resize-window', '-t', 'main', '-x', String(columns), '-y', String(rows)),
     async until(pattern) {
-      for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+      for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
         if (pattern.test(screen().join('\n'))) return
         await sleep(100)
       }

@@ -94,7 +94,7 @@ export function readPublicKey(line: string): Buffer {
   return blob
 }
 
-export interface CertificateWish {
+interface CertificateWish {
   /** Plain blob. */
   publicKey: Buffer
   ttlSeconds?: number | undefined

@@ -2,7 +2,7 @@ import {problem, type SallyportError} from '../errors/index.js'
 import type {AuthContext} from './context.js'
 import type {AuthApi, Caller} from './contract.js'
 import {accountLocked} from './lockout.js'
-import {sessionCounter, userKey} from './names.js'
+import {sessionCounter, userKey, userNameProblem} from './names.js'
 
 /** What is told nobody apart: a user who is not there, one without an authenticator, a wrong code, one that was used. */
 const wrongCode = (): SallyportError =>
@@ -40,6 +40,8 @@ export function sessionMfaMethods(
         await record(error)
         throw error
       }
+      // Nobody has such a name, and a counter for each would be more than memory.
+      if (userNameProblem(name) !== undefined) return refuse(wrongCode())
       await inTurn(counter, async () => {
         // Counted before it is tried, so that many at the same time cannot all slip under the limit.
         const {refused, lockedUntil} = await lockout.charge(counter)

@@ -13,6 +13,7 @@ import type {AuthApi, Caller, SessionEnding, SessionTracker} from './contract.js
 import {currentCaller} from './current-user.js'
 import {userKey} from './names.js'
 import {type StoredTracker, sessionTrackerSchema} from './records.js'
+import {registeredName} from './registered-name.js'
 import {wayFor} from './session-ways.js'
 import {watchState} from './watch-state.js'
 
@@ -45,6 +46,13 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
     if (caller.kind !== 'system' || caller.role !== 'proxy') return false
     const roles = (await joining.machines.get(heldBy))?.value.roles
     return roles !== undefined && !roles.includes('proxy')
+  }
+  /** A node's sessions are at the node, whatever it calls itself. */
+  const asKnown = async (told: Omit<StoredTracker, 'version'>): Promise<Omit<StoredTracker, 'version'>> => {
+    if (caller.kind !== 'system' || caller.role !== 'node' || caller.hostId === undefined) return told
+    if (caller.address === undefined) return told
+    const name = await registeredName(context, caller.hostId)
+    return {...told, hostId: caller.hostId, host: name, holder: name}
   }
   const readEndings = async (): Promise<SessionEnding[]> =>
     (await endings.entries()).map(({id, value: {by, reason}}) => ({
@@ -79,7 +87,7 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       requireHolder(caller, heldBy)
       const there = await find(sid)
       if (there && !(await givesWay(there.heldBy))) requireHolder(caller, there.heldBy)
-      await trackers.put(sid, {version: 1, ...tracker.data}, now() + trackerMilliseconds)
+      await trackers.put(sid, {version: 1, ...(await asKnown(tracker.data))}, now() + trackerMilliseconds)
     },
     async removeTracker(sid) {
       const there = await find(sid)

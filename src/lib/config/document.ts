@@ -1,5 +1,10 @@
-import {isMap, isScalar, LineCounter, parseAllDocuments} from 'yaml'
+import {createRequire} from 'node:module'
 import {z} from 'zod'
+
+type Yaml = typeof import('yaml')
+
+/** Seventy modules, and most commands find no file to read. */
+const yaml = (): Yaml => createRequire(import.meta.url)('yaml') as Yaml
 
 /** One document of a YAML file. */
 export interface LocatedDocument {
@@ -17,6 +22,7 @@ export interface LocatedDocument {
  * @param name the file's name, as the person gave it
  */
 export function readDocuments(text: string, name: string): {documents: LocatedDocument[]; errors: string[]} {
+  const {LineCounter, parseAllDocuments} = yaml()
   const lines = new LineCounter()
   const place = (at: number): string => {
     const {line, col} = lines.linePos(at)
@@ -73,7 +79,7 @@ const complaintsOf = (schema: z.ZodType, error: z.ZodError): Complaint[] =>
 const inPath = (path: readonly PropertyKey[], message: string): string =>
   [path.map(String).join('.'), message].filter(part => part !== '').join(': ')
 
-type YamlDocument = ReturnType<typeof parseAllDocuments>[number]
+type YamlDocument = ReturnType<Yaml['parseAllDocuments']>[number]
 
 interface Complaint {
   path: PropertyKey[]
@@ -126,8 +132,10 @@ function find(document: YamlDocument, path: readonly PropertyKey[], wantKey: boo
   for (let length = path.length; length > 0; length -= 1) {
     const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true)
     const last = path[length - 1]
-    if (isMap(parent)) {
-      const pair = parent.items.find(item => isScalar(item.key) && String(item.key.value) === String(last))
+    if (yaml().isMap(parent)) {
+      const pair = parent.items.find(
+        item => yaml().isScalar(item.key) && String(item.key.value) === String(last),
+      )
       const node = pair && (wantKey && length === path.length ? pair.key : (pair.value ?? pair.key))
       const from = rangeStart(node)
       if (from !== undefined) return from

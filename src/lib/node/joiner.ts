@@ -58,9 +58,9 @@ export function serveJoiner(
     for (const stream of [channel, channel.stderr]) stream.resume()
     explainOn(channel, error)
   }
-  const seat = async (channel: Channel, subsystem: string): Promise<void> => {
+  const seat = async (channel: Channel, subsystem: Buffer | undefined): Promise<void> => {
     if (ended) throw ended
-    const [, words] = /^join:(.*)$/s.exec(subsystem) ?? []
+    const [, words] = /^join:(.*)$/s.exec(subsystem ? new WireReader(subsystem).text() : '') ?? []
     if (words === undefined) throw joinsOnly()
     // A session of another machine is none that this one could show.
     if (await seatClient({...settings, track: work.track}, client, words, channel)) throw notHere()
@@ -86,8 +86,8 @@ export function serveJoiner(
       if (asked || (type !== 'subsystem' && type !== 'shell' && type !== 'exec')) return reply(false)
       asked = true
       reply(true)
-      const subsystem = type === 'subsystem' ? new WireReader(data).text() : ''
-      work.track(seat(channel, subsystem).catch(error => refuse(channel, asProblem(error))))
+      const asks = type === 'subsystem' ? data : undefined
+      work.track(seat(channel, asks).catch(error => refuse(channel, asProblem(error))))
     }
   }
   connection.onGlobalRequest = () => false

@@ -58,9 +58,13 @@ function afterEvent(state: LaneState, input: SpooledEvent): LaneState {
   }
 }
 
+/** What a file begins with has to fit into one record, however long the names are that somebody thinks of. */
+const maxOpenBytes = 128 * 1024
+
 function afterOpen(state: LaneState, input: SpooledEvent): LaneState {
-  const {open = []} = state
-  return open.length >= maxNotedFiles ? state : {...state, open: [...open, input]}
+  const open = [...(state.open ?? []), input]
+  const fits = open.length <= maxNotedFiles && Buffer.byteLength(JSON.stringify(open)) <= maxOpenBytes
+  return fits ? {...state, open} : state
 }
 
 function afterClose(state: LaneState, input: AuditInput): LaneState {

@@ -1,14 +1,15 @@
 import {splitAddress} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import type {HolderWay, JoinPermit, SessionTracker} from '../auth/contract.js'
-import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
 import {askPermit, parseJoin, seatClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {dialAddresses, resolveTarget} from './dial.js'
-import {carry} from './passage.js'
+import {provesNode} from './node-proof.js'
+import {carry, shown} from './passage.js'
 import {dialRegistered, type Router} from './route.js'
 
 export interface JoinWay {
@@ -53,6 +54,7 @@ export async function leadToHolder(way: JoinWay, words: string, channel: Channel
     throw problem('invalid_input', 'this proxy holds the session itself', {
       hint: `ask it for join:${tracker.sid}`,
     })
+  const {host: authorities} = await context.auth.trustedAuthorities()
   const {stream, address} = await dialHolder(way, permit)
   const facts = {server_id: tracker.heldBy, server_hostname: tracker.holder, server_addr: address}
   // Not as the event's own session: whoever tells of one claims it, and this one is the holder's.
@@ -63,7 +65,19 @@ export async function leadToHolder(way: JoinWay, words: string, channel: Channel
     stream.destroy()
     throw error
   }
-  carry({channel, stream, running: context.forwarders, farewell: error => way.farewell(channel, error)})
+  // A machine says itself where it is.
+  const proof = provesNode({id: tracker.heldBy, hostname: tracker.holder}, {authorities, now: context.now})
+  const readAlong = shown(proof, error => carried.end(error))
+  const carried = carry({
+    ...{channel, stream, running: context.forwarders},
+    onBytes: fromStream => fromStream && readAlong(fromStream),
+    farewell(error) {
+      emit({event: 'client.disconnect', ...facts, fields: {...fields, reason: error.message}}).catch(lost =>
+        context.log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'),
+      )
+      way.farewell(channel, error)
+    },
+  })
 }
 
 /** @throws unavailable, host_unreachable, dial_forbidden */

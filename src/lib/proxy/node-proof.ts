@@ -15,7 +15,10 @@ export interface NodeProofPolicy {
  * Makes sure that the server at the other end of a connection which only client and host can read is the node that was
  * meant. A node says itself where it is, and its labels have decided who may go there: it must not lead to another machine.
  */
-export const provesNode = ({id, hostname}: HostRecord, {authorities, now}: NodeProofPolicy): HostKeyReader =>
+export const provesNode = (
+  {id, hostname}: Pick<HostRecord, 'id' | 'hostname'>,
+  {authorities, now}: NodeProofPolicy,
+): HostKeyReader =>
   readHostKey(blob => {
     try {
       judgeHostKey(presented(blob), {host: id, authorities, check: true, now: now()})

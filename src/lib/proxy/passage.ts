@@ -119,16 +119,16 @@ function pass(
       watch.touch()
       if (fromStream) readAlong?.(fromStream)
     },
+    onEnd() {
+      const reason = terms?.ended()
+      if (reason) end(reason)
+    },
     farewell(error) {
       // On record first: whoever is told may look for it at once.
       void note(error.message)
         .catch(lost => log.warn({error: problemLine(asProblem(lost))}, 'audit event lost'))
         .then(() => farewell(channel, error))
     },
-  })
-  stream.once('close', () => {
-    const reason = terms?.ended()
-    if (reason) end(reason)
   })
   const watch = watchConnection({
     idleSeconds: options.idleTimeoutSeconds,
@@ -142,7 +142,10 @@ function pass(
 }
 
 /** Shows the proof what the server sends, until it has seen enough. */
-function shown(proof: HostKeyReader, refuse: (error: SallyportError) => void): (chunk: Buffer) => void {
+export function shown(
+  proof: HostKeyReader,
+  refuse: (error: SallyportError) => void,
+): (chunk: Buffer) => void {
   let over = false
   return chunk => {
     if (over) return
@@ -160,6 +163,8 @@ export interface CarryOptions extends Pick<PassageOptions, 'running'> {
   stream: Duplex
   /** Before bytes are passed on, either way: told which, where they come from the stream. They are lent. */
   onBytes?(fromStream: Buffer | undefined): void
+  /** The stream says no more. The channel is not told so yet: after that nothing can be said on it. */
+  onEnd?(): void
   /** The stream is closed. */
   onOver?(): void
   /** Ended from here: says the last word on the channel. Called once. */
@@ -172,11 +177,12 @@ export function carry({
   stream,
   running,
   onBytes = () => undefined,
+  onEnd = () => undefined,
   onOver = () => undefined,
   farewell,
 }: CarryOptions): ServedClient {
   let over = false
-  const passing = splice(channel, stream, {onBytes, onOver})
+  const passing = splice(channel, stream, {onBytes, onEnd, onOver})
   const served: ServedClient = {
     done: passing.ended.then(() => (over ? lastWordsTaken(channel) : undefined)),
     end(error) {
@@ -237,14 +243,19 @@ interface Passing {
 function splice(
   channel: Channel,
   stream: Duplex,
-  {onBytes, onOver}: Required<Pick<CarryOptions, 'onBytes' | 'onOver'>>,
+  {onBytes, onEnd, onOver}: Required<Pick<CarryOptions, 'onBytes' | 'onEnd' | 'onOver'>>,
 ): Passing {
   const ended = new Promise<void>(resolve => {
     if (stream.closed) resolve()
     else stream.once('close', () => resolve())
   })
   channel.stderr.resume()
-  const hangUp = (): void => void channel.end(() => channel.close())
+  let apart = false
+  const tellEnd = (told?: () => void): void => {
+    onEnd()
+    if (!apart) channel.end(told)
+  }
+  const hangUp = (): void => tellEnd(() => channel.close())
   stream.on('close', onOver)
   if (channel.isClosed) {
     stream.destroy()
@@ -252,14 +263,13 @@ function splice(
   }
   stream.on('close', hangUp)
   channel.onClosed = () => stream.destroy()
-  let apart = false
   /** Nothing that a server says passes any more once it was refused. */
   const look = (fromStream?: Buffer): false | undefined => {
     onBytes(fromStream)
     return apart ? false : undefined
   }
   void relay(channel, stream, () => look()).then(() => stream.end())
-  void relay(stream, channel, look).then(() => apart || channel.end())
+  void relay(stream, channel, look).then(() => tellEnd())
   return {
     ended,
     cut() {

@@ -3,7 +3,7 @@ import {problem} from '../errors/index.js'
 import type {SecondFactor} from '../ssh/index.js'
 
 /** Whose second factor is wanted, and where; for the audit log but for the user. */
-export interface FactorPlace {
+interface FactorPlace {
   user: string
   login?: string
   /** `ip:port` of the user. */

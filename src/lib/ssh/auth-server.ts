@@ -35,7 +35,7 @@ export interface AcceptedUser {
   certificate: Certificate
 }
 
-export interface AuthenticationOutcome {
+interface AuthenticationOutcome {
   accepted(user: AcceptedUser): void
   refused(username: string, error: SallyportError): void
   /** The certificate will do; now somebody has to type. */
@@ -61,9 +61,10 @@ const maxQueuedRequests = 4
 const maxUsernameLength = 255
 
 /**
- * The server's half of user authentication (RFC 4252): publickey with a certificate, and where the judge wants it the
- * answer to a question, as a partial success. The one place that turns an attempt into an identity. A certificate is judged anew at the signed attempt; an earlier query counts for
- * nothing. Why a certificate was refused is told in a banner, since the protocol itself has no words for it.
+ * The server's half of user authentication (RFC 4252): publickey with a certificate, and where the judge demands it the
+ * answer to a question, after a partial success. The one place that turns an attempt into an identity. A certificate is
+ * judged anew at the signed attempt; an earlier query counts for nothing. Why a certificate was refused is told in a
+ * banner, since the protocol itself has no words for it.
  */
 export function authenticateClient(
   transport: Transport,

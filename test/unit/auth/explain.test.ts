@@ -147,18 +147,22 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
   // Takes the authenticator away.
   await auth.admin.resetUser({name: 'ann'})
   const login = fc.constantFrom('root', 'joe', 'ubuntu')
-  const labels = fc.constantFrom<Record<string, string>>(
+  const everywhere = {weight: 4, arbitrary: fc.constant<Record<string, string>>({'*': '*'})}
+  const somewhere = fc.constantFrom<Record<string, string>>(
     {},
-    {'*': '*'},
     {env: 'prod'},
+    {env: 'p*'},
     {env: 'p*', team: 'db'},
   )
+  const labels = fc.oneof(everywhere, {weight: 4, arbitrary: somewhere})
   const conditions = fc.record({
-    logins: fc.uniqueArray(fc.oneof(login, fc.constant('{{internal.logins}}')), {maxLength: 2}),
+    logins: fc.uniqueArray(fc.oneof(login, fc.constant('{{internal.logins}}')), {
+      maxLength: 3,
+    }),
     node_labels: labels,
   })
   const denied = fc.oneof(
-    {weight: 3, arbitrary: fc.constant({})},
+    {weight: 8, arbitrary: fc.constant({})},
     {weight: 1, arbitrary: fc.record({logins: fc.array(login, {maxLength: 1})})},
     {weight: 1, arbitrary: fc.record({node_labels: labels})},
   )
@@ -180,16 +184,19 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
     specs: fc.tuple(spec, spec),
     missing: fc.boolean(),
     logins: fc.uniqueArray(login, {minLength: 1, maxLength: 3}),
-    lock: fc.option(
-      fc.constantFrom<[LockKind, string]>(
-        ['user', 'Joe'],
-        ['role', 'r1'],
-        ['login', 'root'],
-        ['node', 'db1'],
-        ['user', 'ann'],
-        ['node', 'db2'],
-      ),
-      {nil: undefined, freq: 3},
+    lock: fc.oneof(
+      {weight: 3, arbitrary: fc.constant(undefined)},
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom<[LockKind, string]>(
+          ['user', 'Joe'],
+          ['role', 'r1'],
+          ['login', 'root'],
+          ['node', 'db1'],
+          ['user', 'ann'],
+          ['node', 'db2'],
+        ),
+      },
     ),
     login,
     /** Of the host in the inventory; it may not be in it. */
@@ -236,6 +243,6 @@ test('whatever the roles, users and locks are, explanation and enforcement are t
     }),
     {numRuns: 250},
   )
-  // Neither answer may be what every world gets.
-  expect(Math.min(...Object.values(seen))).toBeGreaterThan(3)
+  // Each comes up in one world of twenty and more: that one is never seen is no matter of luck.
+  expect(Object.entries(seen).filter(([, count]) => count === 0)).toEqual([])
 }, 60_000)

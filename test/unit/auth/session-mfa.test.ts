@@ -59,10 +59,11 @@ describe('the second factor of a session', () => {
       await failure(check(code(), 'nobody')),
       await failure(check(code(), 'ann')),
       await failure(check('')),
+      await failure(check(code(), 'joe:session')),
     ]
     expect(new Set(refusals.map(({code: kind, message}) => `${kind} ${message}`)).size).toBe(1)
     const events = await auth.events('mfa_auth_challenge.validate')
-    expect(events.filter(({success}) => !success)).toHaveLength(5)
+    expect(events.filter(({success}) => !success)).toHaveLength(6)
   })
 
   test('shuts out after five failures, also the right code, until the time is over', async () => {

@@ -83,7 +83,9 @@ describe('a session that runs', () => {
       return auth.service.as({kind: 'system', role, hostId, address: '192.0.2.8:4000'})
     }
     const [node, proxy] = [await join(nodeId, 'node'), await join(proxyId, 'proxy')]
-    await node.upsertTracker(tracker({heldBy: nodeId, user: 'nobody'}))
+    await node.upsertTracker(tracker({heldBy: nodeId, user: 'nobody', host: 'db1', hostId: proxyId}))
+    // What a node says of where its sessions are is nothing that the cluster does not know.
+    expect(await auth.admin.listTrackers()).toMatchObject([{host: 'node', hostId: nodeId, holder: 'node'}])
     await proxy.upsertTracker(tracker({heldBy: proxyId}))
     expect(await auth.admin.listTrackers()).toEqual([tracker({heldBy: proxyId})])
     const again = failure(node.upsertTracker(tracker({heldBy: nodeId, user: 'nobody'})))

@@ -162,6 +162,25 @@ describe('the end that a session gets after a process that was killed', () => {
     expect(auth.of(one.sid).at(-1)).toBe('session.end')
   })
 
+  it('has room for itself, whatever the files are called', async () => {
+    const one = session()
+    const killed = await openOutbox({directory, auth})
+    await killed.emit(one.event('session.start', {recorded: false}))
+    const path = '\ufffd'.repeat(4096)
+    for (let transfer = 1; transfer <= 40; transfer++)
+      await killed.emit(one.event('session.transfer.open', {protocol: 'sftp', path, name: path, transfer}))
+    await delivered(killed)
+    // A file of its own begins with all that is known of the session.
+    await killed.emit(one.event('exec', {command: 'x'.repeat(300_000)}))
+    await delivered(killed)
+    await killed.emit(one.event('port'))
+    await killed.close(1000)
+    const outbox = await openOutbox({directory, auth})
+    await until(() => auth.of(one.sid).includes('session.end'))
+    await delivered(outbox)
+    expect(auth.of(one.sid).filter(event => event === 'sftp.read').length).toBeGreaterThan(2)
+  })
+
   it('names those who had joined it', async () => {
     const one = session()
     const killed = await openOutbox({directory, auth})

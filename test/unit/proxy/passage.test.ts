@@ -40,7 +40,8 @@ async function led(
     emit: async input => void events.push(input),
     ...{openChannel: () => channel, hostAuthorities: undefined},
     farewell(end: Channel, error) {
-      words.push(error.message)
+      // Nothing can be said once it was told that no more comes.
+      words.push(end.writableEnded ? 'too late' : error.message)
       end.close()
     },
     log: {warn: vi.fn(), info: vi.fn()},
@@ -140,6 +141,7 @@ describe('where nobody can look inside', () => {
     host.resume()
     return {
       target: {host: 'db1', port: 22, registered, dial: async () => ({stream, address: 'x:1'}), ...fields},
+      hostAuthorities: async () => [],
     }
   }
 
@@ -152,6 +154,10 @@ describe('where nobody can look inside', () => {
     })
     // A user of another cluster, whose login the leaf knows.
     await expect(led(mfa, undefined, {...node(), login: 'root'})).rejects.toMatchObject({
+      code: 'access_denied',
+    })
+    // One that nobody asks to prove that it is that node.
+    await expect(led(mfa, undefined, {...node(), hostAuthorities: undefined})).rejects.toMatchObject({
       code: 'access_denied',
     })
     const passed = await led(mfa, undefined, node())

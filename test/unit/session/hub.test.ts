@@ -41,14 +41,18 @@ function endings() {
   }
 }
 
-async function hubOf() {
+async function hubOf({failures = 0} = {}) {
   const auth = fakeAuth()
   const ending = endings()
   const dropped: string[] = []
   const warn = vi.fn()
   const hub = await startSessionHub({
     auth: Object.assign(auth, {
-      dropTrackers: async (heldBy: string) => void dropped.push(heldBy),
+      dropTrackers: async (heldBy: string) => {
+        if (failures-- > 0) throw problem('unavailable', 'away')
+        dropped.push(heldBy)
+        auth.trackers.clear()
+      },
       watchEndings: async (request: {signal: AbortSignal}) => ending.watch(request),
     }),
     ...{heldBy: 'uuid-1', holder: 'proxy-1', now: Date.now},
@@ -107,6 +111,19 @@ describe('the sessions of a process', () => {
     await vi.waitFor(() => expect(ended).toHaveLength(2))
     expect(ending.watched()).toBe(2)
     expect(ended.slice(1)).toEqual(['sid-2 admin has ended this session'])
+    await hub.close()
+  })
+
+  test('that begin while the cluster cannot be told are told when it can, those of before dropped first', async () => {
+    const {hub, host, auth, dropped, ending} = await hubOf({failures: 2})
+    expect(dropped).toEqual([])
+    const party = host('sid-1')
+    await party.open(start)
+    ending.fail()
+    await vi.waitFor(() => expect(dropped).toEqual(['uuid-1']), {timeout: 10_000})
+    await vi.waitFor(() => expect(auth.trackers.has('sid-1')).toBe(true), {timeout: 10_000})
+    expect(ending.watched()).toBe(2)
+    await party.close()
     await hub.close()
   })
 
