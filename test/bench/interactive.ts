@@ -11,7 +11,10 @@ export interface Echo {
   p99: number
 }
 
-/** Resident memory of the proxy, kB. */
+/**
+ * Resident memory of the proxy, kB. What V8 gives back in the meantime may outweigh it: less than nothing is to be read as
+ * less than what can be seen.
+ */
 export interface Idle {
   sessions: number
   eachTakes: number
@@ -68,7 +71,7 @@ export async function measureIdle(way: Way, sessions: number): Promise<Idle> {
   const pid = way.pid ?? 0
   /** V8 collects garbage a while after the last work. */
   const settled = async (): Promise<number> => {
-    await pause(12_000)
+    await pause(25_000)
     return residentKilobytes(pid)
   }
   const open = async (): Promise<ChildProcess[]> => {

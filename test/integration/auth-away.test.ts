@@ -1,11 +1,10 @@
-import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
+import {startTarget, trail} from '../support/apart.js'
 import {sallyport, startSallyport, type TextResult} from '../support/cluster.js'
 import {type Event, eventually, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
-import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
 /** Auth on one machine, the proxy on another, a real sshd: the auth service, or both, are killed while a session runs. */
@@ -138,35 +137,6 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 
     },
   }
   return here
-}
-
-function trail(directory: string): Event[] {
-  if (!existsSync(directory)) return []
-  return readdirSync(directory)
-    .filter(name => name.endsWith('.jsonl'))
-    .sort()
-    .flatMap(name => readFileSync(join(directory, name), 'utf8').split('\n'))
-    .flatMap(line => {
-      try {
-        return [JSON.parse(line) as Event]
-      } catch {
-        // A line that is being written.
-        return []
-      }
-    })
-}
-
-async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
-  const out = join(directory, 'target')
-  await auth.admin(['auth', 'sign', '--host=127.0.0.1', '--format=openssh', `--out=${out}`])
-  const userCa = (await auth.admin(['auth', 'export', '--type=user'])).stdout.replace('cert-authority ', '')
-  mkdirSync(join(directory, 'sshd'))
-  return startSshd({
-    directory: join(directory, 'sshd'),
-    hostKey: parsePrivateKey(readFileSync(out, 'utf8')),
-    hostCertificate: parseAuthorizedKey(readFileSync(`${out}-cert.pub`, 'utf8')).blob,
-    trustedUserCa: parseAuthorizedKey(userCa).blob,
-  })
 }
 
 const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']

@@ -1,7 +1,7 @@
 import {mkdirSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
-import {beforeAll, describe, expect, test, vi} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {sallyport} from '../support/cluster.js'
 import {eventually, login, mintAuthorities, text} from '../support/field.js'
 import type {Machine} from '../support/machines.js'
@@ -10,7 +10,6 @@ import {type Spread, startSpread} from '../support/spread.js'
 import type {Tmux} from '../support/tmux.js'
 
 /** Joining a session that a node holds, by those who may not, and in ways that are not meant. */
-vi.setConfig({testTimeout: 120_000})
 
 const joinLogin = 'sallyport:join'
 let spread: Spread

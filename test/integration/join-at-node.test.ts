@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {beforeAll, describe, expect, test, vi} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {sallyport, startSallyport} from '../support/cluster.js'
 import {eventually, login} from '../support/field.js'
 import type {Machine} from '../support/machines.js'
@@ -13,7 +13,6 @@ import {startTmux, type Tmux} from '../support/tmux.js'
  * Sessions that nodes hold, each on a machine of its own, joined by clients that know their proxy and nothing else. The
  * cluster records at its nodes: the proxy passes on what it cannot read.
  */
-vi.setConfig({testTimeout: 120_000})
 
 let spread: Spread
 let proxy: Machine

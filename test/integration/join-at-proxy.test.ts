@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import {beforeAll, expect, test, vi} from 'vitest'
+import {beforeAll, expect, test} from 'vitest'
 import {sallyport, startSallyport} from '../support/cluster.js'
 import {eventually, login} from '../support/field.js'
 import type {Machine} from '../support/machines.js'
@@ -8,7 +8,6 @@ import {quoted, type Spread, startSpread} from '../support/spread.js'
 import {startTmux, type Tmux} from '../support/tmux.js'
 
 /** Sessions that one proxy records, joined by people who know another one, on another machine. */
-vi.setConfig({testTimeout: 120_000})
 
 let spread: Spread
 let theirs: Machine

@@ -1,11 +1,10 @@
-import {existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
-import {type Event, eventually, login, text} from '../support/field.js'
+import {startTarget, trail} from '../support/apart.js'
+import {eventually, login, text} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Agent, ssh, sshAdd, startAgent} from '../support/openssh.js'
-import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
 /** Auth, proxy and node on machines of their own, a plain sshd, and a stock client with a certificate that exists already. */
@@ -107,19 +106,6 @@ async function place(recording: 'proxy' | 'node', behindNat = false): Promise<Pl
   return here
 }
 
-async function startTarget(directory: string, auth: Machine): Promise<Sshd> {
-  const out = join(directory, 'target')
-  await auth.admin(['auth', 'sign', '--host=127.0.0.1', '--format=openssh', `--out=${out}`])
-  const userCa = (await auth.admin(['auth', 'export', '--type=user'])).stdout.replace('cert-authority ', '')
-  mkdirSync(join(directory, 'sshd'))
-  return startSshd({
-    directory: join(directory, 'sshd'),
-    hostKey: parsePrivateKey(readFileSync(out, 'utf8')),
-    hostCertificate: parseAuthorizedKey(readFileSync(`${out}-cert.pub`, 'utf8')).blob,
-    trustedUserCa: parseAuthorizedKey(userCa).blob,
-  })
-}
-
 /** Stock `ssh -A -J`, with a certificate of joe. */
 async function stockClient(directory: string, auth: Machine, port: number) {
   const added = await auth.admin(['users', 'add', 'joe', `joe,${login}`])
@@ -141,22 +127,6 @@ async function stockClient(directory: string, auth: Machine, port: number) {
   writeFileSync(config, `${jump}Host *\n${common.map(line => ` ${line}\n`).join('')}`)
   return async (words: readonly string[]) =>
     text(await ssh(['-F', config, '-A', '-J', 'jump', ...words], {env: agent.env, deadline: 60_000}))
-}
-
-function trail(directory: string): Event[] {
-  if (!existsSync(directory)) return []
-  return readdirSync(directory)
-    .filter(name => name.endsWith('.jsonl'))
-    .sort()
-    .flatMap(name => readFileSync(join(directory, name), 'utf8').split('\n'))
-    .flatMap(line => {
-      try {
-        return [JSON.parse(line) as Event]
-      } catch {
-        // A line that is being written.
-        return []
-      }
-    })
 }
 
 const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
