@@ -72,16 +72,20 @@ export function paint(terminal: Terminal): string {
     at(Math.min(savedX, terminal.cols - 1), savedY) +
     sgr(attributes) +
     (isLineDrawing(savedCharset) ? `${ESC}(0` : '')
-  const hasMargins = active.scrollTop !== 0 || active.scrollBottom !== terminal.rows - 1
+  const margins = ({scrollTop, scrollBottom}: HiddenBuffer): string =>
+    scrollTop !== 0 || scrollBottom !== terminal.rows - 1 ? `${CSI}${scrollTop + 1};${scrollBottom + 1}r` : ''
+  // Some terminals have margins of each screen, others the same for both.
+  const hidden = alternate ? margins(normal) : ''
   return [
     clearScreen,
     rows(terminal, buffer.normal),
+    hidden,
     saved(normal),
     alternate
-      ? `${CSI}?1049h${CSI}0m${ESC}(B${CSI}2J${rows(terminal, buffer.alternate)}${saved(alt)}${ESC}7`
+      ? `${CSI}?1049h${hidden && `${CSI}r`}${CSI}0m${ESC}(B${CSI}2J${rows(terminal, buffer.alternate)}${saved(alt)}${ESC}7`
       : `${ESC}7`,
     `${ESC}(B`,
-    hasMargins ? `${CSI}${active.scrollTop + 1};${active.scrollBottom + 1}r` : '',
+    margins(active),
     modes.originMode ? `${CSI}?6h` : '',
     cursor(terminal, modes.originMode ? active.scrollTop : 0),
     sgr(input._curAttrData),

@@ -73,6 +73,12 @@ describe('a painted screen', () => {
     )
   })
 
+  test('keeps the margins of the screen behind an alternate one', async () => {
+    const [a, b] = [csi('2;4r') + csi('?1049h'), `${csi('?1049l')}x${csi('M')}`]
+    const painted = await drawScreen(empty, [a])
+    expect(await look([painted.text, b])).toEqual(await look([a, b]))
+  })
+
   test('has the size it was changed to, also on the way', async () => {
     const events = ['one\r\ntwo\r\n', {columns: 40, rows: 3}, csi('3;38Hxyz')]
     const painted = await drawScreen(await drawScreen(empty, events.slice(0, 2)), events.slice(2))
