@@ -2,18 +2,18 @@ import {createHash} from 'node:crypto'
 import {mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {gzipSync} from 'node:zlib'
-import {headerLine} from '../../src/lib/recording/asciicast.js'
-import {chainDigest, GENESIS} from '../../src/lib/recording/chain.js'
-import {createSignature} from '../../src/lib/recording/grams.js'
-import type {RecordingMeta} from '../../src/lib/recording/index.js'
+import {headerLine} from '../../src/lib/recording/format/asciicast.js'
+import {chainDigest, GENESIS} from '../../src/lib/recording/format/chain.js'
 import {
   formatChunkLine,
   formatFirstLine,
   formatSealLine,
   sealMember,
-} from '../../src/lib/recording/index-file.js'
-import {formatScreenLine} from '../../src/lib/recording/screen-text.js'
-import {encodeSearchEntry} from '../../src/lib/recording/search-file.js'
+} from '../../src/lib/recording/format/index-file.js'
+import type {RecordingMeta} from '../../src/lib/recording/index.js'
+import {formatScreenLine} from '../../src/lib/recording/screen/text.js'
+import {encodeSearchEntry} from '../../src/lib/recording/search/file.js'
+import {createSignature} from '../../src/lib/recording/search/grams.js'
 
 // A store as it is after so many sessions and the reading of their screens, written without the syncs and without playing
 // anything: what is measured is the search.

@@ -3,8 +3,8 @@ import {createServer} from 'node:net'
 import {join} from 'node:path'
 import {beforeAll, beforeEach, describe, expect, it} from 'vitest'
 import type {AuthApi, UserSummary} from '../../src/lib/auth/contract.js'
-import {createApiServer} from '../../src/lib/auth/http-server.js'
-import {parseIdentity} from '../../src/lib/client/identity-file.js'
+import {createApiServer} from '../../src/lib/auth/http/server.js'
+import {parseIdentity} from '../../src/lib/client/identity/identity-file.js'
 import {problem} from '../../src/lib/errors/index.js'
 import {
   fingerprint,

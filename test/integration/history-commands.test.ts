@@ -8,7 +8,7 @@ import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {type AuditLog, openAuditLog} from '../../src/lib/audit/index.js'
 import type {AuthApi} from '../../src/lib/auth/contract.js'
-import {createApiServer} from '../../src/lib/auth/http-server.js'
+import {createApiServer} from '../../src/lib/auth/http/server.js'
 import {problem} from '../../src/lib/errors/index.js'
 import {
   createRecordingWriter,

@@ -3,7 +3,7 @@ import {existsSync, readFileSync} from 'node:fs'
 import {type AddressInfo, connect, createServer, type Socket} from 'node:net'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
-import {formatIdentity} from '../../src/lib/client/identity-file.js'
+import {formatIdentity} from '../../src/lib/client/identity/identity-file.js'
 import {atEnd} from '../support/cleanup.js'
 import {sallyport, startCluster} from '../support/cluster.js'
 import {

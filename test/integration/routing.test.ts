@@ -2,7 +2,7 @@ import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {parse} from 'yaml'
-import {formatIdentity} from '../../src/lib/client/identity-file.js'
+import {formatIdentity} from '../../src/lib/client/identity/identity-file.js'
 import {sallyport} from '../support/cluster.js'
 import {
   addToAgent,

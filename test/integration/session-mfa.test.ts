@@ -4,8 +4,8 @@ import {join} from 'node:path'
 import {TOTP} from 'otpauth'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {stringify} from 'yaml'
-import {formatIdentity} from '../../src/lib/client/identity-file.js'
-import {webApi} from '../../src/lib/client/web-api.js'
+import {webApi} from '../../src/lib/client/api/web-api.js'
+import {formatIdentity} from '../../src/lib/client/identity/identity-file.js'
 import {sallyport} from '../support/cluster.js'
 import {
   addToAgent,

@@ -2,6 +2,7 @@ import {generateKeyPairSync} from 'node:crypto'
 import {cpSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {type AuditLog, openAuditLog} from '../../src/lib/audit/index.js'
+import {parseIndex, type RecordingIndex} from '../../src/lib/recording/format/index-file.js'
 import {
   createRecordingWriter,
   openRecordingStore,
@@ -9,7 +10,6 @@ import {
   type RecordingStore,
   signRecordingHead,
 } from '../../src/lib/recording/index.js'
-import {parseIndex, type RecordingIndex} from '../../src/lib/recording/index-file.js'
 import {formatAuthorizedKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {temporaryDirectory} from './temporary-directory.js'
 

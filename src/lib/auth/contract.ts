@@ -4,14 +4,20 @@ import type {Route} from '../access/route.js'
 import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
 import type {AuditCheckpoint} from '../audit/checkpoint.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
-import type {RecordingSearchAnswer} from '../recording/search-types.js'
-import type {Tombstone} from '../recording/tombstone.js'
+import type {Tombstone} from '../recording/evidence/tombstone.js'
+import type {RecordingSearchAnswer} from '../recording/search/types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
-import type {ClusterState} from './cluster-state-types.js'
-import type {Enrolment, EnrolRequest} from './enrol-types.js'
-import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join-types.js'
-import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resource-types.js'
-import type {JoinPermit, ParticipantMode, SessionEnding, SessionMfa, SessionTracker} from './session-types.js'
+import type {ClusterState} from './cluster/state-types.js'
+import type {Enrolment, EnrolRequest} from './join/enrol-types.js'
+import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join/types.js'
+import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resources/types.js'
+import type {
+  JoinPermit,
+  ParticipantMode,
+  SessionEnding,
+  SessionMfa,
+  SessionTracker,
+} from './sessions/types.js'
 import type {
   ForeignAdmission,
   ForeignRequest,
@@ -19,9 +25,9 @@ import type {
   TrustAnswer,
   TrustedCluster,
   TrustRequest,
-} from './trust-types.js'
+} from './trust/types.js'
 
-export type {ClusterState} from './cluster-state-types.js'
+export type {ClusterState} from './cluster/state-types.js'
 export type {
   CreatedToken,
   HostCertificates,
@@ -30,7 +36,7 @@ export type {
   JoinTokenSummary,
   SystemRole,
   TokenRole,
-} from './join-types.js'
+} from './join/types.js'
 export type {
   HolderWay,
   JoinPermit,
@@ -39,7 +45,7 @@ export type {
   SessionEnding,
   SessionMfa,
   SessionTracker,
-} from './session-types.js'
+} from './sessions/types.js'
 export type {
   ForeignAdmission,
   ForeignRequest,
@@ -47,7 +53,7 @@ export type {
   TrustAnswer,
   TrustedCluster,
   TrustRequest,
-} from './trust-types.js'
+} from './trust/types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =

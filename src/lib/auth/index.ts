@@ -1,11 +1,14 @@
-// The auth service: users, logins, certificates, history. contract.ts is what it does for whom; service.ts does it;
-// http-server.ts and http-client.ts carry the contract over a stream.
-export {type Carried, createCarried} from './carried.js'
-export {type ClusterClient, createClusterClient} from './cluster-client.js'
-export type {Credentials, ServerAddress} from './cluster-connection.js'
-export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster-follower.js'
-export {type ClusterServer, startClusterServer} from './cluster-server.js'
-export {type CompletionOptions, createCompletion, type SessionCompletion} from './completion.js'
+// The auth service. contract.ts is what it does for whom; service.ts puts the methods together; rights.ts says who may call
+// which. `users` logs people in and issues their certificates, `access` keeps roles and locks and decides, `join` takes
+// machines in, `inventory` knows the hosts, `sessions` those that run, `history` recordings and events, `trust` other clusters,
+// `resources` the YAML of all these. `http` carries the contract to people, `cluster` to machines.
+export {type Carried, createCarried} from './cluster/carried.js'
+export {type ClusterClient, createClusterClient} from './cluster/client.js'
+export type {Credentials, ServerAddress} from './cluster/connection.js'
+export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster/follower.js'
+export {readClusterState} from './cluster/kept-state.js'
+export {type ClusterServer, startClusterServer} from './cluster/server.js'
+export type {AnonymousApi} from './cluster/system-methods.js'
 export type {AuthSettings} from './context.js'
 export type {
   AccessExplanation,
@@ -29,23 +32,22 @@ export type {
   SystemApi,
   UserSummary,
 } from './contract.js'
-export {enrolOverNetwork} from './enrol-client.js'
-export {type AuthClient, createAuthClient} from './http-client.js'
-export {type ApiServer, createApiServer} from './http-server.js'
-export {createMachineKey, type JoinOptions, joinCluster} from './join-client.js'
-export {readClusterState} from './kept-state.js'
-export type {RemoteAuthApi} from './remote-methods.js'
+export {createRetention, type Retention} from './history/retention.js'
+export {type AuthClient, createAuthClient} from './http/client.js'
+export type {RemoteAuthApi} from './http/remote-methods.js'
+export {type ApiServer, createApiServer} from './http/server.js'
+export {fromWire, toWire} from './http/wire.js'
+export {createMachineKey, type JoinOptions, joinCluster} from './join/client.js'
+export {enrolOverNetwork} from './join/enrol-client.js'
 export type {
   NodeResource,
   Resource,
   RoleResource,
   TrustedClusterResource,
   UserResource,
-} from './resource-types.js'
-export {createRetention, type Retention} from './retention.js'
+} from './resources/types.js'
 export {type AuthServiceOptions, createAuthService} from './service.js'
-export {createSessionHolders} from './session-holders.js'
-export type {AnonymousApi} from './system-methods.js'
-export {askRoot} from './trust-client.js'
-export {userOfCertificate} from './user-certificate.js'
-export {fromWire, toWire} from './wire.js'
+export {type CompletionOptions, createCompletion, type SessionCompletion} from './sessions/completion.js'
+export {createSessionHolders} from './sessions/holders.js'
+export {askRoot} from './trust/client.js'
+export {userOfCertificate} from './users/user-certificate.js'

@@ -1,5 +1,5 @@
 import {clientHome} from './home.js'
-import {type Keychain, systemKeychain} from './keychain.js'
+import {type Keychain, systemKeychain} from './identity/keychain.js'
 
 /** What a command of a user works with. */
 export interface ClientContext {

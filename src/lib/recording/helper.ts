@@ -20,7 +20,7 @@ export interface HelperOptions {
 }
 
 /**
- * Starts `name` of this directory as a process of its own, with bounded memory and behind the service at the processor:
+ * Starts the module `name`, a path below this directory, as a process of its own, with bounded memory and behind the service at the processor:
  * recordings are hostile input, and neither what takes long nor what breaks may hold it up. It does not keep this
  * process alive, and gets nothing of its environment.
  * @throws unavailable, too few descriptors are left

@@ -1,7 +1,7 @@
 import type {AuditInput} from '../audit/event.js'
 import {asProblem, problem, SallyportError} from '../errors/index.js'
 import {createRecordingWriter, type RecordingWriter} from '../recording/index.js'
-import type {SessionExit, TerminalSize} from './requests.js'
+import type {SessionExit, TerminalSize} from './channel/requests.js'
 import type {SessionAuth} from './types.js'
 
 /** What every event of one session says about who, where and how. */

@@ -5,6 +5,7 @@ import {authenticateToServer, type LoginWish} from './auth-client.js'
 import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
 import type {PresentedHostKey} from './host-keys.js'
 import type {RekeyLimits} from './rekey-policy.js'
+import {whenReady} from './ssh2-protocol.js'
 import {createTransport} from './transport.js'
 
 export interface ConnectOptions extends ConnectionOptions, LoginWish {
@@ -26,7 +27,9 @@ export interface ConnectOptions extends ConnectionOptions, LoginWish {
  * loop in which the promise resolves.
  * @throws host_key_refused, target_refused, agent_required, timeout, protocol_error
  */
-export function connect(options: ConnectOptions): Promise<SshConnection> {
+export const connect = (options: ConnectOptions): Promise<SshConnection> => whenReady(() => logIn(options))
+
+function logIn(options: ConnectOptions): Promise<SshConnection> {
   return new Promise((resolve, reject) => {
     let accepted = false
     let ended = false

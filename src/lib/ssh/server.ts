@@ -10,6 +10,7 @@ import {
 import {type ConnectionOptions, createConnection, type SshConnection} from './connection.js'
 import type {HostIdentity} from './host-keys.js'
 import type {RekeyLimits} from './rekey-policy.js'
+import {whenReady} from './ssh2-protocol.js'
 import {createTransport} from './transport.js'
 
 export interface AcceptOptions extends ConnectionOptions {
@@ -39,7 +40,10 @@ export interface AcceptedConnection {
  * be set in the same turn of the event loop in which the promise resolves.
  * @throws timeout, protocol_error, …: whatever ended the connection first
  */
-export function acceptConnection(options: AcceptOptions): Promise<AcceptedConnection> {
+export const acceptConnection = (options: AcceptOptions): Promise<AcceptedConnection> =>
+  whenReady(() => accept(options))
+
+function accept(options: AcceptOptions): Promise<AcceptedConnection> {
   return new Promise((resolve, reject) => {
     let accepted = false
     const transport = createTransport({

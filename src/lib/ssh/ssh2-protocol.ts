@@ -95,6 +95,8 @@ interface Ssh2 {
   Protocol: new (options: ProtocolOptions) => Ssh2Protocol
   sendPacket(protocol: Ssh2Protocol, packet: Buffer, force?: boolean): boolean
   bindingAvailable: boolean
+  /** Resolves when the cipher that takes WebAssembly in place of the native binding can be used. */
+  init: Promise<void>
 }
 
 let loaded: Ssh2 | undefined
@@ -105,13 +107,24 @@ export function ssh2(): Ssh2 {
   const require = createRequire(import.meta.url)
   requireKnownVersion((require('ssh2/package.json') as {version: string}).version)
   const {sendPacket} = require('ssh2/lib/protocol/utils.js') as Pick<Ssh2, 'sendPacket'>
-  const {bindingAvailable} = require('ssh2/lib/protocol/crypto.js') as {bindingAvailable: unknown}
-  loaded = {
-    Protocol: require('ssh2/lib/protocol/Protocol.js'),
-    sendPacket,
-    bindingAvailable: Boolean(bindingAvailable),
-  }
+  const {bindingAvailable, init} = require('ssh2/lib/protocol/crypto.js') as Omit<Ssh2, 'Protocol'>
+  loaded = {Protocol: require('ssh2/lib/protocol/Protocol.js'), sendPacket, bindingAvailable, init}
   return loaded
+}
+
+let ready = false
+
+/**
+ * Begins a connection when every cipher that is offered can be used: where ssh2's native binding was not built,
+ * chacha20-poly1305 is WebAssembly, which is compiled after ssh2 is loaded, and a client may be faster.
+ */
+export function whenReady<Result>(begin: () => Promise<Result>): Promise<Result> {
+  const {bindingAvailable, init} = ssh2()
+  if (ready || bindingAvailable) return begin()
+  return init.then(() => {
+    ready = true
+    return begin()
+  })
 }
 
 /** @throws internal for any version but the one whose insides we know */

@@ -7,7 +7,7 @@ import {enrolHost, enrolWithToken, planEnrolment} from '../../../src/lib/client/
 import {ssh} from '../../support/openssh.js'
 import {type Sshd, startSshd} from '../../support/sshd.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
-import {serveCluster} from '../auth/cluster-fixture.js'
+import {serveCluster} from '../auth/cluster/cluster-fixture.js'
 import {type Auth, openAuth} from '../auth/fixture.js'
 
 interface Host {

@@ -1,9 +1,9 @@
 import {mkdirSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {parseInviteUrl} from '../../../src/lib/client/invite-url.js'
-import {selfCommand} from '../../../src/lib/client/self-command.js'
-import {formatRemaining} from '../../../src/lib/client/status.js'
+import {parseInviteUrl} from '../../../src/lib/client/login/invite-url.js'
+import {formatRemaining} from '../../../src/lib/client/login/status.js'
+import {selfCommand} from '../../../src/lib/client/ssh/self-command.js'
 import {durationSeconds, list} from '../../../src/lib/client/values.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 

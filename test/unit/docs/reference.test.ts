@@ -1,13 +1,13 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {describe, expect, it} from 'vitest'
 import {z} from 'zod'
+import {anonymousInputs, streamMethods, systemInputs} from '../../../src/lib/auth/cluster/system-methods.js'
+import {methodInputs} from '../../../src/lib/auth/http/method-inputs.js'
+import {remoteMethods} from '../../../src/lib/auth/http/remote-methods.js'
 import type {AuthApi, Caller} from '../../../src/lib/auth/index.js'
-import {joinTokenSchema, machineSchema, webAddressSchema} from '../../../src/lib/auth/joining.js'
-import {methodInputs} from '../../../src/lib/auth/method-inputs.js'
+import {joinTokenSchema, machineSchema, webAddressSchema} from '../../../src/lib/auth/join/joining.js'
 import {failuresSchema, inviteSchema, otpUseSchema, userSchema} from '../../../src/lib/auth/records.js'
-import {remoteMethods} from '../../../src/lib/auth/remote-methods.js'
 import {apiRights, mayCall} from '../../../src/lib/auth/rights.js'
-import {anonymousInputs, streamMethods, systemInputs} from '../../../src/lib/auth/system-methods.js'
 import {
   formatAuthorizedKey,
   parseAuthorizedKey,

@@ -3,9 +3,9 @@ import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
 import type {SessionTracker} from '../../../src/lib/auth/contract.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import type {ForwardAuth, ForwardSettings} from '../../../src/lib/forward/index.js'
-import type {ConnectionGuard, GuardedConnection} from '../../../src/lib/session/guard.js'
-import {createParty, type Party, type PartyAuth} from '../../../src/lib/session/party.js'
 import {createSessionRecord, type SessionRecordOptions} from '../../../src/lib/session/record.js'
+import {createParty, type Party, type PartyAuth} from '../../../src/lib/session/sharing/party.js'
+import type {ConnectionGuard, GuardedConnection} from '../../../src/lib/session/watch/guard.js'
 import {hostAuthority, userAuthority} from '../ssh/fixture.js'
 
 export interface FakeAuth extends ForwardAuth, PartyAuth {

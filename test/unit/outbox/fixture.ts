@@ -10,8 +10,8 @@ import {
   type OutboxAuth,
   type OutboxOptions,
 } from '../../../src/lib/outbox/index.js'
-import {CHAIN_CODE, eventLine, headerLine} from '../../../src/lib/recording/asciicast.js'
-import {chainDigest, GENESIS} from '../../../src/lib/recording/chain.js'
+import {CHAIN_CODE, eventLine, headerLine} from '../../../src/lib/recording/format/asciicast.js'
+import {chainDigest, GENESIS} from '../../../src/lib/recording/format/chain.js'
 import {
   openRecordingStore,
   type RecordingChunk,

@@ -7,7 +7,7 @@ import {
   type RecordingWriter,
   signRecordingHead,
 } from '../../../src/lib/recording/index.js'
-import {type CastEvent, exactBytes, readCast} from '../../../src/lib/recording/reader.js'
+import {type CastEvent, exactBytes, readCast} from '../../../src/lib/recording/read/reader.js'
 
 export const keys = generateKeyPairSync('ed25519')
 

@@ -15,7 +15,7 @@ import {openRemoteAuth} from '../../../src/lib/service/remote-auth.js'
 import {createResources} from '../../../src/lib/service/resources.js'
 import {atEnd} from '../../support/cleanup.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
-import {serveCluster} from '../auth/cluster-fixture.js'
+import {serveCluster} from '../auth/cluster/cluster-fixture.js'
 import {type Auth, failure, openAuth, signUp} from '../auth/fixture.js'
 
 const day = 24 * 3_600_000

@@ -1,5 +1,5 @@
 import type {Duplex} from 'node:stream'
-import {describe, expect, test} from 'vitest'
+import {beforeAll, describe, expect, test} from 'vitest'
 import {supportedCiphers, supportedKex, supportedMacs} from '../../../src/lib/ssh/index.js'
 import {message} from '../../../src/lib/ssh/messages.js'
 import {
@@ -7,6 +7,7 @@ import {
   requireKnownVersion,
   ssh2,
   ssh2Version,
+  whenReady,
 } from '../../../src/lib/ssh/ssh2-protocol.js'
 import {createTransport} from '../../../src/lib/ssh/transport.js'
 import {WireReader} from '../../../src/lib/sshcert/index.js'
@@ -96,6 +97,8 @@ async function gatherUntilQuiet(stream: Duplex): Promise<Buffer> {
  */
 export function describeContract(native: boolean): void {
   describe(`ssh2 ${native ? 'with' : 'without'} its native ciphers`, () => {
+    beforeAll(() => whenReady(async () => undefined))
+
     test('is the version whose insides we know, with or without native ciphers as expected', () => {
       expect(nativeCiphersAvailable()).toBe(native)
       expect(() => requireKnownVersion(ssh2Version)).not.toThrow()

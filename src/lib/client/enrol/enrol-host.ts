@@ -1,6 +1,6 @@
 import {generateKeyPairSync, type KeyObject, sign} from 'node:crypto'
 import {readFile} from 'node:fs/promises'
-import {type Enrolment, type EnrolRequest, enrolmentBytes} from '../../auth/enrol-types.js'
+import {type Enrolment, type EnrolRequest, enrolmentBytes} from '../../auth/join/enrol-types.js'
 import {asProblem, problem, type SallyportError} from '../../errors/index.js'
 import {
   checkCertificate,

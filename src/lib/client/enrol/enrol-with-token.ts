@@ -1,5 +1,5 @@
-import {enrolOverNetwork} from '../../auth/enrol-client.js'
-import type {Enrolment, EnrolRequest} from '../../auth/enrol-types.js'
+import {enrolOverNetwork} from '../../auth/join/enrol-client.js'
+import type {Enrolment, EnrolRequest} from '../../auth/join/enrol-types.js'
 import {parseAddress} from '../../config/index.js'
 import {problem} from '../../errors/index.js'
 

@@ -1,0 +1,219 @@
+import {createPublicKey, type KeyObject, timingSafeEqual} from 'node:crypto'
+import {asProblem, problem, type SallyportError} from '../../errors/index.js'
+import {isUuid} from '../../pki/index.js'
+import type {AuthContext} from '../context.js'
+import type {AuthApi, Caller, HostCertificates, JoinRequest, JoinRole} from '../contract.js'
+import {type StoredMachine, sha256Hex} from './joining.js'
+
+/**
+ * Certificates of machines are renewed when a third of this is over. One that was away for longer than the rest needs a
+ * new token.
+ */
+export const machineTtlMilliseconds = 90 * 24 * 3_600_000
+
+/** Joining the cluster, and staying in it. */
+export function joinMethods(
+  context: AuthContext,
+  caller: Caller,
+): Pick<AuthApi, 'join' | 'renewHostCertificates' | 'announceProxy' | 'vouchConnection'> {
+  const {emit, joining} = context
+  return {
+    async join(request) {
+      const {hostId, nodename, roles} = request
+      const fields = {host_id: hostId.slice(0, 64), nodename: nodename.slice(0, 255), roles}
+      return refusingGuesses(context, caller, 'instance.join', fields, async () => {
+        const key = readKey(request.publicKey)
+        const method = await enter(context, request, key)
+        const answer = await certify(context, hostId, roles, key)
+        await emit({event: 'instance.join', ...remoteAddress(caller), fields: {...fields, method}})
+        return answer
+      })
+    },
+    async renewHostCertificates({publicKey}) {
+      const {hostId, role} = joined(caller)
+      const key = readKey(publicKey)
+      const known = await joining.machines.get(hostId)
+      if (known && known.value.key !== keyId(key)) throw otherMachine()
+      // A state that was restored from a backup may not know it yet: its certificate says that it has joined.
+      const machine = known?.value ?? newMachine(context, hostId, key)
+      const roles = [...new Set([...machine.roles, role])].sort()
+      await (known
+        ? joining.machines.replace(hostId, known.revision, {...machine, roles}, expiry(context))
+        : joining.machines.create(hostId, {...machine, roles}, expiry(context)))
+      return certify(context, hostId, [role], key)
+    },
+    async announceProxy({webUrl}) {
+      const {hostId} = joined(caller)
+      if (!/^https:\/\/[A-Za-z0-9.:[\]_-]+$/.test(webUrl) || !URL.canParse(webUrl))
+        throw problem('invalid_input', 'the address of a web port is https://host:port')
+      const known = await joining.webAddress.get('latest')
+      if (known?.value.url === webUrl) return
+      await joining.webAddress.put('latest', {version: 1, url: webUrl})
+      await emit({event: 'proxy.announce', server_id: hostId, fields: {url: webUrl}})
+    },
+    async vouchConnection({port, address}) {
+      // Of connections from its own address alone: whose they are is a proxy's word, whom they harm is not.
+      const from = caller.kind === 'system' ? caller.address : undefined
+      if (from !== undefined) context.carried.note(from.replace(/:\d+$/, `:${port}`), address)
+    },
+  }
+}
+
+/**
+ * Tries something that a token opens. Whoever guesses tokens is slowed down; each refusal is on record, until nobody
+ * listens any more.
+ */
+export async function refusingGuesses<Result>(
+  {emit, joining}: AuthContext,
+  caller: Caller,
+  event: 'instance.join' | 'trusted_cluster.create',
+  fields: Record<string, unknown>,
+  attempt: () => Promise<Result>,
+): Promise<Result> {
+  const from = remoteAddress(caller)
+  // Failures of a machine count together, whichever connection they come on.
+  const address = (from['addr.remote'] ?? '').replace(caller.kind === 'system' ? /:\d+$/ : '', '')
+  try {
+    joining.failures.check(address)
+    return await attempt()
+  } catch (error) {
+    const {code, message} = asProblem(error)
+    if (code === 'token_invalid') joining.failures.failed(address)
+    if (code !== 'rate_limited') await emit({event, success: false, error: message, ...from, fields})
+    throw error
+  }
+}
+
+const remoteAddress = (caller: Caller): {'addr.remote'?: string} =>
+  (caller.kind === 'anonymous' || caller.kind === 'system') && caller.address !== undefined
+    ? {'addr.remote': caller.address}
+    : {}
+
+const newMachine = ({now}: AuthContext, nodename: string, key: KeyObject): StoredMachine => ({
+  ...{version: 1, key: keyId(key), nodename, joined: now(), roles: []},
+})
+
+const expiry = ({now}: AuthContext): number => now() + machineTtlMilliseconds
+
+function joined(caller: Caller): {hostId: string; role: JoinRole} {
+  if (caller.kind === 'system' && caller.hostId !== undefined) return {...caller, hostId: caller.hostId}
+  throw notJoined()
+}
+
+const otherMachine = (): SallyportError =>
+  problem('access_denied', 'another machine has joined the cluster with this UUID', {
+    hint: 'remove host_uuid from the data directory to join as a machine of its own',
+  })
+
+const notJoined = (): SallyportError =>
+  problem('access_denied', 'certificates are renewed for machines that have joined', {
+    hint: 'join again with a new token: sallyport nodes add',
+  })
+
+/**
+ * Uses the token up and puts the machine down, in one step: of several attempts with one token one succeeds.
+ * Resolves to how the machine was let in.
+ */
+async function enter(
+  context: AuthContext,
+  {token, hostId, nodename, roles}: JoinRequest,
+  key: KeyObject,
+): Promise<'token' | 'static'> {
+  const {backend, joining} = context
+  const found = await findToken(context, token)
+  if (!found) throw invalidToken()
+  const wrong = roles.find(role => !found.roles.includes(role))
+  if (wrong !== undefined || roles.length === 0)
+    throw problem(
+      'access_denied',
+      `this token is for ${found.roles.join(' and ')}, not for ${wrong ?? 'nothing'}`,
+      {
+        hint: `ask an administrator for one: sallyport tokens add --type=${wrong ?? 'node'}`,
+      },
+    )
+  checkMachine(hostId, nodename)
+  const known = await joining.machines.get(hostId)
+  if (known && known.value.key !== keyId(key)) throw otherMachine()
+  const machine: StoredMachine = {
+    ...newMachine(context, nodename, key),
+    // Who comes again is no newcomer to the names of others.
+    ...(known && {joined: known.value.joined}),
+    roles: [...new Set([...(known?.value.roles ?? []), ...roles])].sort(),
+  }
+  const written = await backend.transaction([
+    ...(found.use ? [found.use] : []),
+    known
+      ? joining.machines.replacing(hostId, known.revision, machine, expiry(context))
+      : joining.machines.creating(hostId, machine, expiry(context)),
+  ])
+  if (written === undefined) throw invalidToken()
+  return found.use ? 'token' : 'static'
+}
+
+/** A token that is good now, and the step that uses it up; none for one of the configuration. */
+export async function findToken({joining, settings, now}: AuthContext, token: string) {
+  const id = sha256Hex(token)
+  const same = (value: string): boolean => timingSafeEqual(Buffer.from(sha256Hex(value)), Buffer.from(id))
+  const fixed = (settings.staticTokens ?? []).find(({value}) => same(value))
+  if (fixed) return {roles: fixed.roles, use: undefined}
+  const stored = await joining.tokens.get(id)
+  if (!stored || stored.value.expires <= now()) return undefined
+  return {roles: stored.value.roles, use: joining.tokens.deleting(id, stored.revision)}
+}
+
+export const invalidToken = (): SallyportError =>
+  problem('token_invalid', 'the join token is not valid: it was used, has expired or never existed', {
+    hint: 'make a new one on the auth host: sallyport nodes add',
+  })
+
+function checkMachine(hostId: string, nodename: string): void {
+  if (!isUuid(hostId)) throw problem('invalid_input', 'a machine is known by a UUID in small letters')
+  if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/.test(nodename))
+    throw problem(
+      'invalid_input',
+      `${JSON.stringify(nodename.slice(0, 64))} cannot be the name of a machine`,
+      {
+        hint: 'choose a DNS name with --nodename',
+      },
+    )
+}
+
+/**
+ * Whose key it is need not be shown: without the private half the certificate is worth nothing.
+ * @throws invalid_input
+ */
+function readKey(pem: string): KeyObject {
+  let key: KeyObject | undefined
+  try {
+    // A private key would be taken too.
+    if (pem.startsWith('-----BEGIN PUBLIC KEY-----')) key = createPublicKey(pem)
+  } catch {
+    // What is no key has no curve either: the error below says so.
+  }
+  if (key?.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key
+  throw problem('invalid_input', 'the key of a machine is a public key in PEM, on the curve P-256')
+}
+
+const keyId = (key: KeyObject): string => sha256Hex(key.export({type: 'spki', format: 'der'}))
+
+async function certify(
+  {authorities, settings}: AuthContext,
+  hostId: string,
+  roles: readonly JoinRole[],
+  publicKey: KeyObject,
+): Promise<HostCertificates> {
+  const issue = async (role: JoinRole) => ({
+    role,
+    certificate: await authorities.issueTlsHost({
+      role,
+      hostId,
+      publicKey,
+      lifetimeMs: machineTtlMilliseconds,
+    }),
+  })
+  return {
+    clusterName: settings.clusterName,
+    authorities: authorities.tlsHostAuthorities(),
+    certificates: await Promise.all([...new Set(roles)].map(issue)),
+  }
+}

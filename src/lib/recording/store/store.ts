@@ -1,0 +1,308 @@
+import {stat} from 'node:fs/promises'
+import {basename} from 'node:path'
+import {isDeepStrictEqual} from 'node:util'
+import {ensurePrivateDirectory, syncDirectory} from '../../durable/index.js'
+import {asProblem, problem} from '../../errors/index.js'
+import {sealDigest} from '../evidence/signature.js'
+import type {Tombstone} from '../evidence/tombstone.js'
+import {formatFirstLine, type RecordingIndex} from '../format/index-file.js'
+import {boundMeta, metaSchema, requireSid} from '../meta.js'
+import {createScreenIndexer} from '../screen/indexer.js'
+import {createRecordingSearch, type RecordingSearch} from '../search/search.js'
+import type {RecordingEnd, RecordingHold, RecordingMeta, RecordingSink, RecordingSummary} from '../types.js'
+import {createCatalogue} from './catalogue.js'
+import {type CompletedRecording, completeRecording} from './complete.js'
+import {
+  createFiles,
+  findRecording,
+  findRemoved,
+  listDays,
+  listSoundOf,
+  markDamaged,
+  type RecordingPaths,
+  readRange,
+  recordingPaths,
+  storeStep,
+} from './files.js'
+import {removeHold, writeHold} from './hold.js'
+import {listRecordings, type RecordingQuery, withHold} from './listing.js'
+import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
+import {type PruneRequest, pruneRecordings} from './pruning.js'
+import {clearDay, finishRemovals, type RemovalRequest, readTombstone, removeRecording} from './removal.js'
+import {readSummary} from './summary.js'
+
+export interface RecordingStoreOptions {
+  directory: string
+  /** Unix ms; names the day directory of a new recording. */
+  now?: () => number
+  /** Signs the seal: `signRecordingHead` with the cluster's recording key. Base64. */
+  signHead: (sid: string, head: string) => string | Promise<string>
+  /** Told of a recording that a list has to leave out, and why. */
+  onDamage?: (sid: string, error: unknown) => void
+  /** Makes a recording searchable as soon as it is sealed; otherwise the first search does. */
+  indexWhenSealed?: boolean
+  /** A search that takes longer is ended. Default 10 s: somebody waits for it. */
+  searchMs?: number
+  /** Told of a recording whose step failed for want of disk, or the like: nobody may ever end it. */
+  onFailed?: (sid: string) => void
+}
+
+/**
+ * Recordings in a directory: `<day>/<sid>.cast.gz` and `<day>/<sid>.index.jsonl`. As a sink it makes every step
+ * durable before it resolves; a step repeated is no error, so an upload may be retried.
+ */
+export interface RecordingStore extends RecordingSink, RecordingSearch {
+  /** Newest first. */
+  list(query?: RecordingQuery): Promise<RecordingSummary[]>
+  /** Throws `not_found`. `data` may be read once, for a live recording up to what is durable now. */
+  open(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
+  readIndex(sid: string): Promise<RecordingIndex>
+  /** Resolves when the background work on the search index is done. */
+  indexed(): Promise<void>
+  /** Ends the background work; it goes on where it was when the store is opened again. */
+  close(): Promise<void>
+  /**
+   * Recordings of earlier stores on the directory that have no end, or one that says that they were cut short; begun at
+   * `since` (Unix ms) or up to a day before. Those that cannot be read are among them until they are marked as damaged.
+   */
+  left(since: number): AsyncIterable<string>
+  /** Gives a recording that nobody continues its end; see `completeRecording`. Undefined where there is none. */
+  complete(sid: string, reason: string): Promise<CompletedRecording | undefined>
+  /** Notes for good that a recording is damaged: `left` leaves it out from then on. */
+  markDamaged(sid: string, reason: string): Promise<void>
+  /**
+   * Removes a recording for good and leaves a tombstone. Throws `not_found`, `access_denied` while it is held,
+   * `unavailable` while it has no end, and what `announce` throws: then nothing was removed.
+   */
+  remove(sid: string, request: RemovalRequest): Promise<Tombstone>
+  /** Removes what is older than the cluster keeps and not held. Gives how many were removed. */
+  prune(prune: PruneRequest): Promise<number>
+  /** Goes on with removals that a crash cut off. Gives how many there were. */
+  finishRemovals(): Promise<number>
+  /** What stayed of a recording that was removed: the text of the tombstone and what it says. */
+  tombstone(sid: string): Promise<{text: string; tombstone: Tombstone} | undefined>
+  /** Holds a recording, also one that still runs; a hold that is there is replaced. Throws `not_found`. */
+  hold(sid: string, hold: RecordingHold): Promise<RecordingSummary>
+  /** Throws `not_found` also where it is not held, and what `announce` throws: then it stays held. */
+  release(sid: string, announce: (summary: RecordingSummary) => Promise<unknown>): Promise<void>
+  /** When the oldest recording began that this store has not seen the end of, Unix ms. */
+  oldestUnsealed(): number | undefined
+}
+
+const DAY_MS = 86_400_000
+const SEARCH_MS = 10_000
+
+/** Opens the store, creating its directory. Errors of the disk are `store_failed`. */
+export async function openRecordingStore(options: RecordingStoreOptions): Promise<RecordingStore> {
+  const {directory, now = Date.now, signHead, onDamage, onFailed} = options
+  const {indexWhenSealed = false, searchMs = SEARCH_MS} = options
+  await storeStep(() => ensurePrivateDirectory(directory))
+  const live = new Map<string, LiveRecording>()
+  /** Recordings begun here, by when they began, until they have their end. */
+  const unsealed = new Map<string, number>()
+  const inOrder = createQueues()
+  const catalogue = createCatalogue({now, onDamage})
+  const isLive = (sid: string): boolean => live.has(sid)
+  const indexer = createScreenIndexer({directory, catalogue, isLive, onDamage})
+  const {search} = createRecordingSearch({directory, catalogue, indexer, isLive, searchMs})
+  const removal = {directory, signHead, catalogue, indexer, inOrder}
+
+  const makeSearchable = async (paths: RecordingPaths): Promise<void> => {
+    if (indexWhenSealed) indexer.add(paths, (await stat(paths.data)).size)
+  }
+
+  const locate = async (sid: string): Promise<RecordingPaths> => {
+    const paths = live.get(sid)?.paths ?? (await findRecording(directory, sid))
+    if (!paths) throw problem('not_found', `there is no recording of session ${sid}`)
+    return paths
+  }
+
+  const begin = async (given: RecordingMeta): Promise<void> => {
+    const {data: meta, error} = metaSchema.safeParse(boundMeta(given))
+    if (error) throw problem('invalid_input', 'the facts of the recording are not valid', {cause: error})
+    const existing = await findRecording(directory, meta.sid)
+    if (existing) return await beginAgain(existing, meta)
+    if (await findRemoved(directory, meta.sid))
+      throw problem('already_exists', `session ${meta.sid} had a recording, which was removed`)
+    const at = now()
+    const paths = recordingPaths(directory, meta.sid, at)
+    unsealed.set(meta.sid, at)
+    await ensurePrivateDirectory(paths.day)
+    await syncDirectory(directory)
+    const firstLine = formatFirstLine(meta)
+    await createFiles(paths, firstLine)
+    live.set(
+      meta.sid,
+      liveRecording(paths, {meta, chunks: [], tornBytes: 0, indexBytes: Buffer.byteLength(firstLine)}),
+    )
+  }
+
+  /** A `begin` sent again is fine when it is of the same recording, however far that has come since. */
+  const beginAgain = async (paths: RecordingPaths, meta: RecordingMeta): Promise<void> => {
+    const index = await readIndexFile(paths)
+    if (!isDeepStrictEqual(index.meta, meta))
+      throw problem('already_exists', `session ${meta.sid} has a recording already`)
+    if (index.seal || live.has(meta.sid)) return
+    live.set(meta.sid, liveRecording(paths, index))
+    unsealed.set(meta.sid, meta.startedAt)
+  }
+
+  /** The recording to go on with; after a restart it is taken up from its index. */
+  const current = async (sid: string): Promise<LiveRecording> => {
+    const known = live.get(sid)
+    if (known) return known
+    const resumed = await resumeRecording(await locate(sid))
+    if (!resumed.sealed) {
+      live.set(sid, resumed)
+      unsealed.set(sid, resumed.meta.startedAt)
+    }
+    return resumed
+  }
+
+  /** Whoever says that a recording was cut short need not know how far it came. */
+  const closeCutShort = async (sid: string, reason: string): Promise<void> => {
+    const paths = await locate(sid)
+    live.delete(sid)
+    await completeRecording(paths, reason, signHead)
+    unsealed.delete(sid)
+    await makeSearchable(paths)
+  }
+
+  const seal = async (sid: string, end: RecordingEnd): Promise<void> => {
+    if (end.truncated !== undefined) return await closeCutShort(sid, end.truncated)
+    const recording = await current(sid)
+    const {sealed} = recording
+    if (sealed?.head === end.head && sealed.chunks === end.chunks) return
+    if (sealed) throw problem('invalid_input', 'the recording is sealed with another end')
+    if (end.chunks !== recording.chunks || end.head !== recording.head)
+      throw problem(
+        'invalid_input',
+        `the end is of ${end.chunks} chunks, the recording has ${recording.chunks}`,
+      )
+    const {endedAt, durationMs, chunks, head} = end
+    const signature = await signHead(sid, sealDigest(sid, end))
+    await recording.seal({endedAt, durationMs, chunks, head, signature})
+    live.delete(sid)
+    unsealed.delete(sid)
+    await makeSearchable(recording.paths)
+  }
+
+  /** What the disk refused is taken up from the files, if at all: they say what is really there. */
+  const step = (sid: string, run: () => Promise<void>): Promise<void> =>
+    inOrder(sid, run).catch(error => {
+      if (asProblem(error).code === 'store_failed' && unsealed.has(sid)) {
+        live.delete(sid)
+        onFailed?.(sid)
+      }
+      throw error
+    })
+
+  const withLife = (summary: RecordingSummary): RecordingSummary =>
+    summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
+
+  const summaryOf = async (paths: RecordingPaths): Promise<RecordingSummary> =>
+    withLife(await withHold(paths, await readSummary(paths)))
+
+  return {
+    search: query => storeStep(() => search(query)),
+    indexed: indexer.idle,
+    close: indexer.close,
+    begin: meta => step(meta.sid, () => begin(meta)),
+    append: (sid, chunk) => step(sid, async () => (await current(sid)).append(chunk)),
+    seal: (sid, end) => step(sid, () => seal(sid, end)),
+    list: (query = {}) =>
+      storeStep(async () => (await listRecordings(directory, catalogue, query)).map(withLife)),
+    open: sid =>
+      storeStep(async () => {
+        const paths = await locate(sid)
+        const summary = await summaryOf(paths)
+        // What is beyond the last durable chunk of a live recording may be half written.
+        const end = live.get(sid)?.dataBytes ?? summary.bytes
+        return {summary, data: readRange(paths.data, 0, end)}
+      }),
+    readIndex: sid =>
+      storeStep(async () => {
+        const {meta, chunks, seal: end, tornBytes} = await readIndexFile(await locate(sid))
+        return {meta, chunks, tornBytes, ...(end && {seal: end})}
+      }),
+    async *left(since) {
+      const first = new Date(Math.max(0, since - DAY_MS)).toISOString().slice(0, 10)
+      for (const day of await storeStep(() => listDays(directory))) {
+        if (basename(day) < first) return
+        for (const paths of await storeStep(() => listSoundOf(day))) {
+          if (unsealed.has(paths.sid)) continue
+          // Why it cannot be read is told by whoever tries to complete it.
+          const summary = await readSummary(paths).catch(() => undefined)
+          if (summary?.state !== 'sealed') yield paths.sid
+        }
+      }
+    },
+    complete: (sid, reason) =>
+      inOrder(sid, async () => {
+        if (live.has(sid)) throw problem('unavailable', 'the recording is being written')
+        const paths = await findRecording(directory, sid)
+        const completed = paths && (await completeRecording(paths, reason, signHead))
+        unsealed.delete(sid)
+        if (paths) await makeSearchable(paths)
+        return completed
+      }),
+    markDamaged: (sid, reason) =>
+      storeStep(async () => {
+        await markDamaged(await locate(sid), reason)
+        unsealed.delete(sid)
+      }),
+    remove: (sid, request) =>
+      inOrder(sid, async () => {
+        const paths = await locate(sid)
+        if (live.has(sid))
+          throw problem('unavailable', `the session ${sid} still runs`, {hint: 'try again when it has ended'})
+        const tombstone = await removeRecording(paths, request, signHead)
+        unsealed.delete(sid)
+        await clearDay(removal, paths.day, [paths])
+        return tombstone
+      }),
+    prune: prune => storeStep(() => pruneRecordings(removal, prune)),
+    finishRemovals: () => storeStep(() => finishRemovals(removal)),
+    tombstone: sid =>
+      storeStep(async () => {
+        const paths = await findRemoved(directory, sid)
+        return paths && (await readTombstone(paths))
+      }),
+    hold: (sid, hold) =>
+      inOrder(sid, async () => {
+        const paths = await locate(sid)
+        await writeHold(paths, hold)
+        return await summaryOf(paths)
+      }),
+    release: (sid, announce) =>
+      inOrder(sid, async () => {
+        const paths = await locate(sid)
+        const summary = await summaryOf(paths)
+        if (!summary.hold) throw problem('not_found', `the recording of session ${sid} is not held`)
+        await announce(summary)
+        await removeHold(paths)
+      }),
+    oldestUnsealed: () => [...unsealed.values()].reduce<number | undefined>(earlier, undefined),
+  }
+}
+
+const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))
+
+/** Runs the steps of each session one after the other, whatever order their promises settle in. */
+function createQueues() {
+  const tails = new Map<string, Promise<unknown>>()
+  return async <T>(sid: string, step: () => Promise<T>): Promise<T> => {
+    requireSid(sid)
+    const before = tails.get(sid)
+    const mine = storeStep(async () => {
+      await before?.catch(() => undefined)
+      return await step()
+    })
+    tails.set(sid, mine)
+    try {
+      return await mine
+    } finally {
+      if (tails.get(sid) === mine) tails.delete(sid)
+    }
+  }
+}
