@@ -117,12 +117,14 @@ describe('an agent that does not answer', () => {
     )
     server.listen(path)
     await once(server, 'listening')
-    const ask = 'echo in; timeout -s KILL 0.5 ssh-add -l; echo "gave up"; exec cat'
+    const ask = 'ssh-add -l & read -r word; kill -KILL $!; echo "gave up"; exec cat'
     const {env} = field.agent
     const client = start('ssh', ['-o', `ForwardAgent=${path}`, ...where, ask], {env})
     const watched = watch(client)
+    await eventually(() => asked.length === 1, 'the agent is asked')
+    client.stdin.write('enough\n')
     await watched.saying('gave up\n')
-    await eventually(() => asked.length === 1 && asked[0]?.closed, 'the agent is let go')
+    await eventually(() => asked[0]?.closed, 'the agent is let go')
     client.stdin.end()
     expect(await watched.ended).toBe(0)
     server.close()

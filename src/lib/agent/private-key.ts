@@ -1,6 +1,6 @@
 import type {JsonWebKey, KeyObject} from 'node:crypto'
 import {problem} from '../errors/index.js'
-import {blobType, privateKeyFields, publicKeyBlob, WireWriter} from '../sshcert/index.js'
+import {blobType, exportJwk, privateKeyFields, publicKeyBlob, WireWriter} from '../sshcert/index.js'
 
 /**
  * A private key as an add request carries it: type, then the fields of PROTOCOL.agent §2.2, which leave the public
@@ -16,7 +16,7 @@ export function encodePrivateKey(key: KeyObject, certificate?: Buffer): Buffer {
       .raw(privateKeyFields(key))
       .finish()
   const message = new WireWriter().string(blobType(certificate)).string(certificate)
-  const jwk = key.export({format: 'jwk'})
+  const jwk = exportJwk(key)
   if (jwk.kty === 'OKP') return message.raw(privateKeyFields(key)).finish()
   message.mpint(part(jwk, 'd'))
   if (jwk.kty === 'EC') return message.finish()

@@ -11,6 +11,7 @@ export {type CertificatePolicy, checkCertificate} from './checker.js'
 export {type HostRole, hostRoleExtensions, hostRoleOf} from './host-role.js'
 export {
   blobType,
+  exportJwk,
   fingerprint,
   formatAuthorizedKey,
   parseAuthorizedKey,

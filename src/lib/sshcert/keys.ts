@@ -1,4 +1,4 @@
-import {createHash, createPublicKey, type JsonWebKey, type KeyObject} from 'node:crypto'
+import {createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject} from 'node:crypto'
 import {problem} from '../errors/index.js'
 import {curves, securityKeyTypes} from './algorithms.js'
 import {WireReader, WireWriter} from './wire.js'
@@ -28,13 +28,23 @@ export function publicKeyBlob(key: KeyObject): Buffer {
   return new WireWriter().string(found[0]).string(found[1].name).string(point).finish()
 }
 
-function exportJwk(key: KeyObject): JsonWebKey {
+/**
+ * A key as JWK (RFC 7517). It is exported from a copy: Node 20 makes the strings while it holds the lock of the key, and a
+ * garbage collection in that moment that frees the job by which the key was generated waits for the same lock, for ever.
+ * @throws invalid_input for kinds of keys that SSH does not know
+ */
+export function exportJwk(key: KeyObject): JsonWebKey {
   try {
-    return key.export({format: 'jwk'})
+    return copyOf(key).export({format: 'jwk'})
   } catch (cause) {
     throw problem('invalid_input', `${key.asymmetricKeyType} keys cannot be used with SSH`, {cause})
   }
 }
+
+const copyOf = (key: KeyObject): KeyObject =>
+  key.type === 'private'
+    ? createPrivateKey({key: key.export({type: 'pkcs8', format: 'der'}), type: 'pkcs8', format: 'der'})
+    : createPublicKey({key: key.export({type: 'spki', format: 'der'}), type: 'spki', format: 'der'})
 
 /**
  * The KeyObject of a plain SSH public key blob. Certificates, FIDO keys, weak and oversized RSA keys are refused

@@ -1,7 +1,7 @@
 import {createPrivateKey, type JsonWebKey, type KeyObject, randomBytes} from 'node:crypto'
 import {problem} from '../errors/index.js'
 import {type Curve, curves} from './algorithms.js'
-import {blobType, publicKeyBlob, publicKeyFromBlob} from './keys.js'
+import {blobType, exportJwk, publicKeyBlob, publicKeyFromBlob} from './keys.js'
 import {WireReader, WireWriter} from './wire.js'
 
 /** openssh-key-v1, unencrypted (PROTOCOL.key). */
@@ -14,7 +14,7 @@ const part = (jwk: JsonWebKey, name: 'd' | 'x' | 'y' | 'n' | 'e' | 'p' | 'q' | '
 
 /** The private fields of a key as both key files and agents carry them, without the leading type. */
 export function privateKeyFields(key: KeyObject): Buffer {
-  const jwk = key.export({format: 'jwk'})
+  const jwk = exportJwk(key)
   const type = blobType(publicKeyBlob(key))
   const curve = curves[type]
   if (type === 'ssh-ed25519') {

@@ -1,6 +1,8 @@
+import {spawnSync} from 'node:child_process'
 import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
 import {inspect} from 'node:util'
 import {expect, test} from 'vitest'
 import {
@@ -228,4 +230,12 @@ test('ssh-keygen agrees on the fingerprint of a public key file', async () => {
     writeFileSync(file, `${formatAuthorizedKey(blob)}\n`)
     expect(await sshKeygen(['-l', '-f', file])).toContain(` ${fingerprint(blob)} `)
   }
+})
+
+test('keys that were just made are written out, whatever the garbage collector does meanwhile', () => {
+  const program = fileURLToPath(new URL('../../support/export-fresh-keys.ts', import.meta.url))
+  const {status} = spawnSync(process.execPath, [...process.execArgv, '--max-semi-space-size=1', program], {
+    timeout: 120_000,
+  })
+  expect(status).toBe(0)
 })
