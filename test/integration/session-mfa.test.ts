@@ -296,7 +296,9 @@ describe('through the recording proxy', () => {
     const terminal = startTmux(joe.env, {columns: 200, rows: 24})
     const program = join(import.meta.dirname, '../../bin/run.js')
     const line = [process.execPath, program, 'ssh', ...words, ...host]
-    terminal.type(`echo from a file > f; ${line.join(' ')} cat < f`)
+    const input = join(field.directory, 'joe7.txt')
+    writeFileSync(input, 'from a file\n')
+    terminal.type(`${line.join(' ')} cat < ${input}`)
     await terminal.until(/Code of your authenticator app:/)
     terminal.type(await nextCode(joe))
     await terminal.until(/^from a file$/m)

@@ -50,6 +50,10 @@ export function splitAddress(address: string): {host: string; port: number} | un
   return host === undefined || port < 1 || port > 65_535 ? undefined : {host, port}
 }
 
+/** `host:port`, with brackets around an IPv6 literal. The reverse of splitAddress. */
+export const formatHostPort = (host: string, port: number | string): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
 /** The host of what is known to be `host:port` or `[ipv6]:port`; an address without a port stays as it is. */
 export const hostOfAddress = (address: string): string =>
   address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')

@@ -3,6 +3,7 @@ export {rolesOfExtension} from './certificate-roles.js'
 export {decide, decideElsewhere, explain, mayReach, mayUse, noAuthenticator} from './decide.js'
 export {hostHasWords, parseHostQuery} from './host-query.js'
 export {
+  formatHostPort,
   type HostRecord,
   hostOfAddress,
   isHostId,

@@ -5,6 +5,7 @@ export {
   parseCheckpoint,
   verifyCheckpoint,
 } from './checkpoint.js'
+export {closingEvents} from './closing.js'
 export {
   type AuditEvent,
   type AuditInput,

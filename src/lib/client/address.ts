@@ -1,4 +1,5 @@
 import {isIPv6} from 'node:net'
+import {formatHostPort} from '../access/hosts.js'
 import {problem} from '../errors/index.js'
 
 /** Web port of a proxy that is named without one. */
@@ -47,10 +48,6 @@ export function parseHostPort(text: string): HostPort {
     throw problem('protocol_error', `${JSON.stringify(text.slice(0, 100))} is not an address and a port`)
   return {host, port: number}
 }
-
-/** `host:port`, with brackets around an IPv6 literal. */
-export const formatHostPort = (host: string, port: number): string =>
-  isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 
 /** The address as `--proxy` takes it. */
 export const formatProxyAddress = ({host, webPort}: ProxyAddress): string => formatHostPort(host, webPort)

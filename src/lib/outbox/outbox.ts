@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto'
-import type {AuditInput} from '../audit/index.js'
+import {type AuditInput, closingEvents} from '../audit/index.js'
 import type {AuthApi} from '../auth/contract.js'
 import {createRetries, systemErrorWords} from '../durable/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
@@ -48,15 +48,6 @@ const MOST_READS = 10
 const SERVICE_ENDED = 'the service ended before the session did'
 const NOT_WRITTEN = 'the recording could no longer be written'
 const SPOOL_DAMAGED = 'what was kept of it for the auth service is damaged'
-
-/** Events that are told when their session is over: nobody can be refused anything for want of them. */
-const closing: ReadonlySet<AuditInput['event']> = new Set([
-  'exec',
-  'session.data',
-  'session.recording.failed',
-  'session.upload',
-  'session.end',
-])
 
 interface Waiter {
   steps: number
@@ -326,7 +317,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
 
   const emit = async (given: AuditInput): Promise<void> => {
     const {sid} = given
-    const isClosing = closing.has(given.event)
+    const isClosing = closingEvents.has(given.event)
     if (!isClosing) requireAuth()
     const session = sessionOf(sid !== undefined && uuidPattern.test(sid) ? sid : HOST_LANE)
     if (given.event === 'session.start') session.isRunning = true

@@ -2,6 +2,7 @@ import {lookup} from 'node:dns/promises'
 import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import type {Duplex} from 'node:stream'
+import {formatHostPort} from '../access/hosts.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
@@ -54,7 +55,7 @@ export async function dialAddresses(
   let failure: SallyportError | undefined
   for (const address of addresses) {
     try {
-      return {stream: await open(address, target), address: formatAddress(address, target.port)}
+      return {stream: await open(address, target), address: formatHostPort(address, target.port)}
     } catch (error) {
       failure ??= error as SallyportError
     }
@@ -135,9 +136,6 @@ function cannotConnect(name: string, code = '', cause?: Error): SallyportError {
     cause,
   })
 }
-
-const formatAddress = (address: string, port: number): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
 const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(({address}) => address))

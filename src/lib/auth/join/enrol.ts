@@ -1,6 +1,6 @@
 import {randomUUID, verify} from 'node:crypto'
 import {isIP} from 'node:net'
-import {type HostRecord, hostOfAddress, isHostId} from '../../access/index.js'
+import {formatHostPort, type HostRecord, hostOfAddress, isHostId} from '../../access/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
 import {blobType, fingerprint, formatAuthorizedKey, publicKeyFromBlob} from '../../sshcert/index.js'
 import type {AuthContext} from '../context.js'
@@ -127,7 +127,7 @@ function checkSignature(key: Buffer, request: EnrolRequest): void {
 /** Where an enrolling host calls from, as the transport saw it. */
 const observedAddress = (caller: Caller, port = 22): string | undefined => {
   if (caller.kind !== 'anonymous' || isIP(caller.address) === 0) return undefined
-  return isIP(caller.address) === 6 ? `[${caller.address}]:${port}` : `${caller.address}:${port}`
+  return formatHostPort(caller.address, port)
 }
 
 interface Named {

@@ -1,6 +1,12 @@
 import {readFile} from 'node:fs/promises'
 import {z} from 'zod'
-import {type AuditInput, type AuditLog, type AuditSink, transferNumber} from '../../audit/index.js'
+import {
+  type AuditInput,
+  type AuditLog,
+  type AuditSink,
+  closingEvents,
+  transferNumber,
+} from '../../audit/index.js'
 import {createRetries, type Retries, writeFileAtomic} from '../../durable/index.js'
 import {asProblem, problemLine} from '../../errors/index.js'
 import type {CompletedRecording, RecordingStore} from '../../recording/index.js'
@@ -150,7 +156,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
           {event: input.event, error: problemLine(asProblem(error))},
           'an audit event is not on record',
         )
-        if (input.sid !== undefined && closing.has(input.event))
+        if (input.sid !== undefined && closingEvents.has(input.event))
           void retries.add(async () => void (await emit(input)))
         throw error
       }
@@ -189,15 +195,6 @@ function noteOpenFiles(now: () => number): {note(input: AuditInput): void; oldes
     oldest: () => Math.min(...open.values()),
   }
 }
-
-/** Events that are emitted when their session is over: nobody can be refused anything for want of them. */
-const closing: ReadonlySet<AuditInput['event']> = new Set([
-  'exec',
-  'session.data',
-  'session.recording.failed',
-  'session.upload',
-  'session.end',
-])
 
 /** What may be different at the next attempt; anything else of a recording is damage. */
 const passing: ReadonlySet<string> = new Set([

@@ -2,8 +2,8 @@ import {readFile} from 'node:fs/promises'
 import type {IncomingMessage} from 'node:http'
 import {request} from 'node:https'
 import {rootCertificates} from 'node:tls'
+import {formatHostPort} from '../../access/hosts.js'
 import {problem, type SallyportError} from '../../errors/index.js'
-import {formatHostPort} from '../address.js'
 
 /** An answer larger than this is not from a proxy of ours. */
 export const maxResponseBytes = 1024 * 1024

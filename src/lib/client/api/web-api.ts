@@ -1,7 +1,7 @@
 import type {z} from 'zod'
+import {formatHostPort} from '../../access/hosts.js'
 import type {AuthorityType, Invite, IssuedCertificate, LoginRequest} from '../../auth/contract.js'
 import {isErrorCode, problem, type SallyportError} from '../../errors/index.js'
-import {formatHostPort} from '../address.js'
 import {type HttpsRequest, type HttpsResponse, type HttpsTarget, httpsRequest} from './https.js'
 import {
   acceptedSchema,

@@ -1,5 +1,6 @@
 import {type Socket, connect as tcpConnect} from 'node:net'
 import type {Readable, Writable} from 'node:stream'
+import {formatHostPort} from '../../access/hosts.js'
 import {serveAgent, signerEntry} from '../../agent/index.js'
 import {asProblem, problem} from '../../errors/index.js'
 import {
@@ -10,7 +11,7 @@ import {
   type SshConnection,
 } from '../../ssh/index.js'
 import {checkCertificate, hostRoleOf, WireWriter} from '../../sshcert/index.js'
-import {formatHostPort, formatProxyAddress} from '../address.js'
+import {formatProxyAddress} from '../address.js'
 import type {Identity} from '../identity/identity.js'
 
 const connectMilliseconds = 10_000

@@ -1,3 +1,5 @@
+import {formatHostPort} from '../../access/hosts.js'
+
 /** The session that a program runs in, as a node of a cluster tells it in the environment. */
 export interface SessionStatus {
   session_id: string
@@ -26,7 +28,7 @@ export function currentSession(
     login: of('USER'),
     cluster: of('SSH_TELEPORT_CLUSTER_NAME'),
     host_uuid: of('SSH_TELEPORT_HOST_UUID'),
-    ...(address && port && {client: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`}),
+    ...(address && port && {client: formatHostPort(address, port)}),
   }
 }
 

@@ -1,4 +1,5 @@
 import type {Server, Socket} from 'node:net'
+import {formatHostPort} from '../../access/hosts.js'
 import {problem} from '../../errors/index.js'
 import type {Log} from '../types.js'
 
@@ -14,13 +15,11 @@ export interface Ends {
 /** Both ends of a TCP connection; an IPv4 address that IPv6 carries is written as what it is. */
 export function endsOf(socket: Socket): Ends {
   const plain = (address = ''): string => address.replace(/^::ffff:/i, '')
-  const named = (address: string, port = 0): string =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
   const remoteIp = plain(socket.remoteAddress)
   return {
     remoteIp,
-    remoteAddress: named(remoteIp, socket.remotePort),
-    localAddress: named(plain(socket.localAddress), socket.localPort),
+    remoteAddress: formatHostPort(remoteIp, socket.remotePort ?? 0),
+    localAddress: formatHostPort(plain(socket.localAddress), socket.localPort ?? 0),
   }
 }
 
