@@ -30,7 +30,7 @@ export {checkStore, type StoreFinding} from './store/check.js'
 export type {CompletedRecording} from './store/complete.js'
 export type {RecordingFilter, RecordingQuery} from './store/listing.js'
 export type {PruneRequest} from './store/pruning.js'
-export type {RemovalRequest} from './store/removal.js'
+export type {AnnounceRemoval, RemovalRequest} from './store/removal.js'
 export {
   openRecordingStore,
   type RecordingStore,
