@@ -56,6 +56,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
   client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'access', 'auth', 'config', 'recording'],
+  evidence: ['errors', 'durable', 'audit', 'recording', 'config'],
   service: [
     'errors',
     'durable',
@@ -78,7 +79,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'web',
   ],
   cli: ['errors'],
-  commands: ['cli', 'client', 'service', 'errors', 'config', 'recording', 'auth', 'sshcert'],
+  commands: ['cli', 'client', 'service', 'evidence', 'errors', 'config', 'recording', 'auth', 'sshcert'],
 }
 
 const heavy = [

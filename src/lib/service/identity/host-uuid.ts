@@ -1,8 +1,8 @@
 import {randomUUID} from 'node:crypto'
 import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {writeFileAtomic} from '../durable/index.js'
-import {problem} from '../errors/index.js'
+import {writeFileAtomic} from '../../durable/index.js'
+import {problem} from '../../errors/index.js'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

@@ -1,7 +1,8 @@
 import {readFile} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
-import {type HostCertificates, type JoinRole, joinCluster} from '../auth/index.js'
-import {asProblem, problem} from '../errors/index.js'
+import {type HostCertificates, type JoinRole, joinCluster} from '../../auth/index.js'
+import {asProblem, problem} from '../../errors/index.js'
+import type {Part} from '../parts/part.js'
 import {
   currentCertificate,
   keepIdentity,
@@ -9,7 +10,6 @@ import {
   type MachineIdentity,
   publicKeyOf,
 } from './machine-identity.js'
-import type {Part} from './part.js'
 
 /**
  * The identity of this machine with a certificate for each of the roles; joins the cluster for those it lacks.

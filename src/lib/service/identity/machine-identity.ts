@@ -2,9 +2,9 @@ import {createPublicKey, X509Certificate} from 'node:crypto'
 import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {z} from 'zod'
-import {createMachineKey} from '../auth/index.js'
-import {writeFileAtomic} from '../durable/index.js'
-import {problem} from '../errors/index.js'
+import {createMachineKey} from '../../auth/index.js'
+import {writeFileAtomic} from '../../durable/index.js'
+import {problem} from '../../errors/index.js'
 
 const schema = z.strictObject({
   version: z.literal(1),
