@@ -1,5 +1,6 @@
 import {readFileSync} from 'node:fs'
 import type {Interfaces} from '@oclif/core'
+import {errnoOf} from '../durable/index.js'
 import {prepareArgv} from './remote-argv.js'
 
 export interface MainOptions {
@@ -13,8 +14,8 @@ export interface MainOptions {
 export async function main(argv: readonly string[], {root, load}: MainOptions): Promise<void> {
   honourAliases(process.env)
   // A reader that went away (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 1)
+  process.stdout.on('error', error => {
+    process.exit(errnoOf(error) === 'EPIPE' ? 0 : 1)
   })
   if (argv[0] === '--version' && argv.length === 1) {
     process.stdout.write(`${versionLine(root)}\n`)
