@@ -41,12 +41,15 @@ function writeFailure(path: string, error: unknown): unknown {
   if (errno === undefined) return error
   if (errno === 'EEXIST')
     return problem('already_exists', `${path} exists already`, {hint: 'add --overwrite to replace it'})
-  const reasons: Record<string, string> = {
-    ENOENT: 'its directory does not exist',
-    EACCES: 'this user may not write there',
-    ENOSPC: 'the disk is full',
-  }
-  return problem('store_failed', `${path} cannot be written: ${reasons[errno] ?? systemErrorWords(error)}`, {
-    cause: error,
-  })
+  return problem('store_failed', `${path} cannot be written: ${failureWords(error)}`, {cause: error})
 }
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'its directory does not exist',
+  EACCES: 'this user may not write there',
+  ENOSPC: 'the disk is full',
+}
+
+/** Why something could not be written. */
+export const failureWords = (error: unknown): string =>
+  reasons[errnoOf(error) ?? ''] ?? systemErrorWords(error)
