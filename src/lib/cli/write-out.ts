@@ -39,16 +39,15 @@ function writeFailure(path: string, error: unknown): unknown {
   if (error instanceof SallyportError || !(error instanceof Error) || !('code' in error)) return error
   if (error.code === 'EEXIST')
     return problem('already_exists', `${path} exists already`, {hint: 'add --overwrite to replace it'})
-  const reasons: Record<string, string> = {
-    ENOENT: 'its directory does not exist',
-    EACCES: 'this user may not write there',
-    ENOSPC: 'the disk is full',
-  }
-  return problem(
-    'store_failed',
-    `${path} cannot be written: ${reasons[String(error.code)] ?? error.message}`,
-    {
-      cause: error,
-    },
-  )
+  return problem('store_failed', `${path} cannot be written: ${failureWords(error)}`, {cause: error})
 }
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'its directory does not exist',
+  EACCES: 'this user may not write there',
+  ENOSPC: 'the disk is full',
+}
+
+/** Why something could not be written. */
+export const failureWords = (error: Error & {code?: unknown}): string =>
+  reasons[String(error.code)] ?? error.message
