@@ -33,7 +33,7 @@ describe('the name of an error', () => {
   })
 })
 
-test.each([
+test.each<[string, {full?: true; exhausted?: true; forbidden?: true; passes?: true}]>([
   ['ENOSPC', {full: true, passes: true}],
   ['EDQUOT', {full: true, passes: true}],
   ['EMFILE', {exhausted: true, passes: true}],
