@@ -4,7 +4,7 @@ import {networkInterfaces} from 'node:os'
 import type {Duplex} from 'node:stream'
 import {formatHostPort} from '../access/hosts.js'
 import {errnoOf} from '../durable/index.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
 const connectMilliseconds = 10_000
@@ -58,7 +58,7 @@ export async function dialAddresses(
     try {
       return {stream: await open(address, target), address: formatHostPort(address, target.port)}
     } catch (error) {
-      failure ??= error as SallyportError
+      failure ??= asProblem(error)
     }
   }
   throw failure ?? problem('host_unreachable', `${target.host} has no address`)
