@@ -368,6 +368,17 @@ describe('recordings verify', () => {
   })
 })
 
+describe('a full disk', () => {
+  it.each(['audit export', 'audit ls --format json', 'recordings ls', 'recordings export SID --format raw'])(
+    'is an error of %s to standard output',
+    async words => {
+      const line = [process.execPath, sallyportPath, ...words.replace('SID', sid).split(' ')].join(' ')
+      const {code, stderr} = await run('sh', ['-c', `${line} --data-dir=${dataDir} > /dev/full`])
+      expect([code, stderr]).toEqual([36, expect.stringContaining('the disk is full')])
+    },
+  )
+})
+
 describe('audit', () => {
   it('ls lists events, newest first, as a table and as JSON', async () => {
     const {stdout} = await admin('audit', 'ls', '--format', 'json')
