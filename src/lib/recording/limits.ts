@@ -25,7 +25,7 @@ export const PROMPT_MS = 20
 /** and after so many of them within a short time, */
 export const PROMPT_CHUNKS = 200
 
-/** no sooner than this after the last one: each costs about half a kilobyte of disk, and a line of the index to be read. */
+/** no sooner than this after the last one: each costs about 300 bytes of disk, half of them a line of the index. */
 export const PROMPT_LONG_MS = 100
 
 /** Output that is not durable after this long asks the relay to pause: the disk is too slow to lose only a second. */
