@@ -166,6 +166,7 @@ function storeWords({
   removed,
   open,
   held,
+  removing,
   bad,
   audit,
 }: StoreFilesVerdict): string {
@@ -178,6 +179,7 @@ function storeWords({
     [removed, 'removed in order'],
     [open, 'without an end: they run, or were cut short; chunks missing at their end cannot be seen'],
     [held, 'under legal hold'],
+    [removing, 'about to be removed in order: the service finishes that when it runs'],
   ]
   const log = audit.ok && audit.checkpoint === 'found' ? 'holds the checkpoint' : 'no checkpoint was given'
   return [

@@ -3,7 +3,7 @@ import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import type {Duplex} from 'node:stream'
 import {errnoOf} from '../durable/index.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {type Address, formatAddress} from '../names/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
@@ -56,7 +56,7 @@ export async function dialAddresses(
     try {
       return {stream: await open(address, target), address: formatAddress({host: address, port: target.port})}
     } catch (error) {
-      failure ??= error as SallyportError
+      failure ??= asProblem(error)
     }
   }
   throw failure ?? problem('host_unreachable', `${target.host} has no address`)
