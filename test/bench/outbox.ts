@@ -19,7 +19,7 @@ const command = 'ansible-playbook --limit web site.yml '.repeat(4)
 
 function authThat(answer: () => Promise<void>): OutboxAuth {
   return {
-    ...{emit: answer, emitAll: answer, beginRecording: answer},
+    ...{ping: answer, emit: answer, emitAll: answer, beginRecording: answer},
     ...{appendRecording: answer, sealRecording: answer},
   }
 }

@@ -29,6 +29,7 @@ const call =
     })
 
 const auth: OutboxAuth = {
+  ping: call('ping'),
   emit: call('emit'),
   emitAll: call('emitAll'),
   beginRecording: call('beginRecording'),

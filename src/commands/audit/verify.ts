@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core'
 import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 import {problem} from '../../lib/errors/index.js'
-import type {AuditFilesVerdict} from '../../lib/service/audit-verification.js'
+import type {AuditFilesVerdict} from '../../lib/evidence/index.js'
 
 export default class AuditVerify extends BaseCommand {
   static override summary = 'Check that the audit log is unbroken'
@@ -24,7 +24,7 @@ elsewhere, and give it as --checkpoint later. With --key its signature is checke
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditVerify)
-    const {verifyAuditFiles} = await import('../../lib/service/audit-verification.js')
+    const {verifyAuditFiles} = await import('../../lib/evidence/index.js')
     const {config, directory, checkpoint, format} = flags
     const {readKeyFile} = await import('../../lib/client/index.js')
     const keys = flags.key === undefined ? undefined : await readKeyFile(flags.key)

@@ -4,8 +4,8 @@ import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 import type {SessionVerdict} from '../../lib/client/index.js'
 import {problem} from '../../lib/errors/index.js'
+import type {StoreFilesVerdict} from '../../lib/evidence/index.js'
 import type {RecordingIndex, RecordingVerdict} from '../../lib/recording/index.js'
-import type {StoreFilesVerdict} from '../../lib/service/store-verification.js'
 
 type KeyObjects = Parameters<typeof import('../../lib/recording/index.js').tombstoneFault>[1]
 
@@ -71,7 +71,7 @@ interface VerifyFlags {
 }
 
 async function verifyAll(flags: VerifyFlags): Promise<void> {
-  const {verifyStoreFiles} = await import('../../lib/service/store-verification.js')
+  const {verifyStoreFiles} = await import('../../lib/evidence/index.js')
   const {config, directory, checkpoint} = flags
   const verdict = await verifyStoreFiles({
     ...{config, directory, checkpoint, dataDir: flags['data-dir'], now: Date.now()},
@@ -166,6 +166,7 @@ function storeWords({
   removed,
   open,
   held,
+  removing,
   bad,
   audit,
 }: StoreFilesVerdict): string {
@@ -178,6 +179,7 @@ function storeWords({
     [removed, 'removed in order'],
     [open, 'without an end: they run, or were cut short; chunks missing at their end cannot be seen'],
     [held, 'under legal hold'],
+    [removing, 'about to be removed in order: the service finishes that when it runs'],
   ]
   const log = audit.ok && audit.checkpoint === 'found' ? 'holds the checkpoint' : 'no checkpoint was given'
   return [

@@ -33,6 +33,7 @@ export {
 export {judgeJoin, mayKnowOf} from './judge-join.js'
 export {patternProblem} from './labels.js'
 export {findLock, type Lock, type LockKind, type LockSubject, lockKinds, lockReason} from './locks.js'
+export {isLoopback, isLoopbackAddress} from './loopback.js'
 export {maxSessionTtlSeconds, maxTtlSeconds, mergeOptions} from './options.js'
 export {foreignName, mapRoles, type RoleMapping} from './role-map.js'
 export {

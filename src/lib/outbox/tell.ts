@@ -3,16 +3,18 @@ import {asProblem, type ErrorCode, problem, SallyportError} from '../errors/inde
 import type {SpooledEvent, Step} from './types.js'
 
 /** What the outbox tells the auth service by. */
-export type OutboxAuth = Pick<
-  AuthApi,
-  'emit' | 'emitAll' | 'beginRecording' | 'appendRecording' | 'sealRecording'
->
+export interface OutboxAuth
+  extends Pick<AuthApi, 'emit' | 'emitAll' | 'beginRecording' | 'appendRecording' | 'sealRecording'> {
+  /** Throws where auth is away, and where it refuses this machine whatever it says. */
+  ping(): Promise<unknown>
+}
 
 /** A call that takes longer is taken for lost; a chunk of 8 MiB passes a slow line in less. */
 const CALL_MS = 60_000
 
 /** Answers that would be the same the next time. */
 const refusals: ReadonlySet<ErrorCode> = new Set([
+  'access_denied',
   'invalid_input',
   'already_exists',
   'not_found',
@@ -30,15 +32,15 @@ const ofTheStep: ReadonlySet<ErrorCode> = new Set(['internal', 'failure'])
 export const isAway = (error: unknown): boolean =>
   error instanceof SallyportError && !isRefusal(error) && !ofTheStep.has(error.code)
 
-/** Tells one step of a recording. */
+/** Tells one step of a recording. @throws access_denied for this step alone, as any refusal */
 export async function tellRecording(auth: OutboxAuth, sid: string, step: Exclude<Step, {kind: 'event'}>) {
   switch (step.kind) {
     case 'begin':
-      return await inTime(auth.beginRecording(step.meta))
+      return await call(auth, () => auth.beginRecording(step.meta))
     case 'chunk':
-      return await inTime(auth.appendRecording(sid, step.chunk))
+      return await call(auth, () => auth.appendRecording(sid, step.chunk))
     case 'seal':
-      return await inTime(auth.sealRecording(sid, step.end))
+      return await call(auth, () => auth.sealRecording(sid, step.end))
   }
 }
 
@@ -52,13 +54,30 @@ export async function tellEvents(
 ): Promise<void> {
   try {
     const [only, ...others] = inputs
-    if (only && others.length === 0) await inTime(auth.emit(only))
-    else await inTime(auth.emitAll(inputs))
+    if (only && others.length === 0) await call(auth, () => auth.emit(only))
+    else await call(auth, () => auth.emitAll(inputs))
   } catch (error) {
     if (!isRefusal(error)) throw error
     const [only, ...others] = inputs
     if (only && others.length === 0) return onRefused(only, asProblem(error))
     for (const input of inputs) await tellEvents(auth, [input], onRefused)
+  }
+}
+
+/**
+ * A machine that is locked is refused everything, and tells it when it no longer is. What is refused to one that is not
+ * is refused for good: an event, say, that an auth service of an older version does not know.
+ * @throws unavailable where auth refuses the machine
+ */
+async function call(auth: OutboxAuth, tell: () => Promise<unknown>): Promise<void> {
+  try {
+    await inTime(tell())
+  } catch (error) {
+    if (asProblem(error).code !== 'access_denied') throw error
+    await inTime(auth.ping()).catch(cause => {
+      throw problem('unavailable', asProblem(cause).message, {cause})
+    })
+    throw error
   }
 }
 

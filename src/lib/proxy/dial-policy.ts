@@ -1,4 +1,5 @@
 import {BlockList, isIP, isIPv6} from 'node:net'
+import {isLoopbackAddress} from '../access/index.js'
 import {problem} from '../errors/index.js'
 
 /** `proxy_service.dial`: CIDR blocks, addresses or host globs. An empty allow list allows everything not denied. */
@@ -49,7 +50,6 @@ const refuse = (reason: string): DialDecision => ({allowed: false, reason})
 const linkLocal = blockList(['169.254.0.0/16', 'fe80::/10'])
 /** Where the machines of AWS (over IPv6), Alibaba and Azure get theirs. */
 const metadata = blockList(['fd00:ec2::254', '100.100.100.200', '168.63.129.16'])
-const loopback = blockList(['127.0.0.0/8', '::1/128'])
 const neverRouted = blockList(['0.0.0.0/8', '::/128', '224.0.0.0/4', 'ff00::/8', '255.255.255.255/32'])
 
 /**
@@ -72,19 +72,20 @@ export function decideDial(request: DialRequest, context: DialContext): DialDeci
   if (within(linkLocal)) return refuse('link-local addresses are never dialled')
   if (within(metadata)) return refuse('the address is where cloud machines get their credentials')
   if (within(neverRouted)) return refuse('the address is not one of a host')
-  const own = within(loopback) || addresses.some(address => context.ownAddresses.includes(address))
+  const loopback = addresses.some(isLoopbackAddress)
+  const own = loopback || addresses.some(address => context.ownAddresses.includes(address))
   if (own && context.ownPorts.includes(request.port)) return refuse('the port belongs to the cluster itself')
   if (request.registered) return {allowed: true}
   if (within(policy.deny.blocks) || globsMatch(policy.deny, request.host))
     return refuse('proxy_service.dial.deny names it')
   // A node says itself where it is: that opens what is allowed by nobody, and nothing that is denied.
-  if (request.claimed && !within(loopback)) return {allowed: true}
+  if (request.claimed && !loopback) return {allowed: true}
   const named = within(policy.allow.blocks)
   if (!policy.allow.empty && !named && !globsMatch(policy.allow, request.host))
     return refuse('proxy_service.dial.allow does not name it')
   // A name can come to mean another machine; that it may mean this one has to be said by address, or in full.
   const meant = named || policy.allow.globs.includes(request.host)
-  if (within(loopback) && !context.loopbackOnly && !meant) {
+  if (loopback && !context.loopbackOnly && !meant) {
     return refuse('loopback is only dialled where proxy_service.dial.allow names it')
   }
   return {allowed: true}

@@ -6,10 +6,10 @@ import type {OuterConnection} from '../forward/index.js'
 import {askPermit, parseJoin, seatClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
+import {carry} from './carry.js'
 import type {ProxyContext} from './context.js'
 import {dialAddresses, resolveTarget} from './dial.js'
-import {provesNode} from './node-proof.js'
-import {carry, shown} from './passage.js'
+import {provesNode, shown} from './node-proof.js'
 import {dialRegistered, type Router} from './route.js'
 
 export interface JoinWay {

@@ -1,6 +1,6 @@
 import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
-import type {Lock} from '../access/locks.js'
+import {isLoopback, type Lock} from '../access/index.js'
 import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {ForwardSettings, OuterConnection} from '../forward/index.js'
@@ -212,8 +212,6 @@ function createContext(
     serveApi: options.serveApi,
   }
 }
-
-const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(host)
 
 async function takeIn(
   socket: Socket,

@@ -9,7 +9,7 @@ import type {ServeApi} from '../proxy/index.js'
 import type {HostKeyStore} from '../ssh/index.js'
 import type {AuthRoom} from './auth.js'
 import {isWildcard} from './listening.js'
-import type {Part} from './part.js'
+import type {Part} from './parts/part.js'
 
 /** What the cluster's configuration says that its roles have to know. */
 export interface ClusterFacts {

@@ -2,7 +2,7 @@ import type {Address} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import {machineAddress} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
-import type {Part} from './part.js'
+import type {Part} from './parts/part.js'
 
 const beatMilliseconds = 10 * 60_000
 const retryMilliseconds = 15_000

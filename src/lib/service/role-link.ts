@@ -13,6 +13,7 @@ import {
 import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {HostKeyStore} from '../ssh/index.js'
 import type {RoleHealth} from './health.js'
+import type {KeptIdentity} from './identity/kept-identity.js'
 import {
   type KeptCluster,
   type KnownCluster,
@@ -21,9 +22,8 @@ import {
   machineClock,
   type Owner,
 } from './kept/index.js'
-import type {KeptIdentity} from './kept-identity.js'
-import {type RoleOutbox, withOutbox} from './outbox-part.js'
-import type {Part} from './part.js'
+import {type RoleOutbox, withOutbox} from './parts/outbox-part.js'
+import type {Part} from './parts/part.js'
 
 /** One role of this machine and its way to the auth service. */
 export interface RoleLink {

@@ -1,13 +1,13 @@
-/** Smaller pieces are copied together. */
-const gatherBelow = 4096
-const blockSize = 16 * 1024
+import {giveBackRoom, takeRoom} from './packet-room.js'
+
+const blockBytes = 32 * 1024
 
 /** Bytes that wait for a slow reader. */
 export interface ByteQueue {
   readonly length: number
   /** Takes a copy. */
   push(data: Buffer): void
-  /** The next piece, of any size; undefined when there is none. */
+  /** The next piece, of any size; undefined when there is none. It may be given back (`giveBackRoom`). */
   shift(): Buffer | undefined
 }
 
@@ -24,14 +24,12 @@ export function byteQueue(): ByteQueue {
   const seal = (): void => {
     if (!block) return
     const filled = block.subarray(0, used)
-    pieces.push(used < blockSize / 2 ? Buffer.from(filled) : filled)
+    if (used < blockBytes / 2) {
+      pieces.push(Buffer.from(filled))
+      giveBackRoom(block)
+    } else pieces.push(filled)
     block = undefined
     used = 0
-  }
-  const gather = (data: Buffer): void => {
-    if (used + data.length > blockSize) seal()
-    block ??= Buffer.allocUnsafeSlow(blockSize)
-    used += data.copy(block, used)
   }
   return {
     get length() {
@@ -39,9 +37,13 @@ export function byteQueue(): ByteQueue {
     },
     push(data) {
       length += data.length
-      if (data.length < gatherBelow) return gather(data)
-      seal()
-      pieces.push(Buffer.from(data))
+      for (let at = 0; at < data.length; ) {
+        block ??= takeRoom(blockBytes) ?? Buffer.allocUnsafeSlow(blockBytes)
+        const copied = data.copy(block, used, at)
+        at += copied
+        used += copied
+        if (used === blockBytes) seal()
+      }
     },
     shift() {
       if (pieces.length === 0) seal()

@@ -3,8 +3,11 @@ import {gatherIdentification} from './identification.js'
 import {borrow} from './lending.js'
 
 export interface IncomingHandlers {
-  /** Parses one step of `chunk` from `from`; returns where to go on, Infinity at the end. */
-  parse(chunk: Buffer, from: number): number
+  /**
+   * Parses one step of `chunk` from `from`; returns where to go on, Infinity at the end.
+   * @param lent `chunk` is used for something else when this returns
+   */
+  parse(chunk: Buffer, from: number, lent: boolean): number
   /** The parser keeps what it gets at present. */
   keeps(): boolean
   /** Something in the peer's bytes was wrong; nothing more is parsed. */
@@ -35,7 +38,7 @@ export function readIncoming(
   /** Returns what has to wait of it. */
   const parseOne = (chunk: Buffer, lent: boolean): Buffer | undefined => {
     let at = 0
-    while (at < chunk.length && holds === 0 && !stopped && !(lent && keeps())) at = parse(chunk, at)
+    while (at < chunk.length && holds === 0 && !stopped && !(lent && keeps())) at = parse(chunk, at, lent)
     return at < chunk.length ? chunk.subarray(at) : undefined
   }
   const parseAll = (lent?: Buffer): void => {

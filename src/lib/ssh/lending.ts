@@ -29,8 +29,9 @@ export function borrow(source: Readable, take: Borrower): void {
  * @returns false: wait for `drain`
  */
 export function writeLent(sink: Writable, bytes: Buffer, done: () => void): boolean {
-  if (sink instanceof PeerStream) return sink.writeLent(bytes, done)
-  const room = isPlainSocket(sink) ? takeRoom(bytes.length) : undefined
+  const toPeer = sink instanceof PeerStream
+  if (toPeer && sink.writesAtOnce) return sink.writeLent(bytes, done)
+  const room = toPeer || isPlainSocket(sink) ? takeRoom(bytes.length) : undefined
   if (!room) return sink.write(Buffer.from(bytes), done)
   bytes.copy(room)
   return sink.write(room, error => {

@@ -1,5 +1,6 @@
 import {Duplex, type Readable} from 'node:stream'
 import {byteQueue} from './byte-queue.js'
+import {giveBackRoom} from './packet-room.js'
 import {maxPacketSize} from './window.js'
 
 /**
@@ -33,13 +34,16 @@ export abstract class PeerStream extends Duplex {
   /** Makes a copy of what was written last and is not sent yet. */
   protected abstract keepUnsent(): void
 
-  /** Writes bytes that are the caller's again when this returns. False: wait for `drain`. */
+  /** Whether `_write` sees what is written now within the call. */
+  get writesAtOnce(): boolean {
+    return this.writableLength === 0 && this.writableCorked === 0
+  }
+
+  /** Writes bytes that are the caller's again when this returns, while `writesAtOnce`. False: wait for `drain`. */
   writeLent(data: Buffer, done: () => void): boolean {
-    // Only what has nothing before it is seen by `_write` within the call.
-    if (this.writableLength > 0 || this.writableCorked > 0) return this.write(Buffer.from(data), done)
-    const room = this.write(data, done)
+    const more = this.write(data, done)
     this.keepUnsent()
-    return room
+    return more
   }
 
   /** More from the peer. The bytes are lent. */
@@ -47,6 +51,8 @@ export abstract class PeerStream extends Duplex {
     if (this.#ending) return
     const empty = this.#waiting.length === 0 && this.readableLength === 0
     if (empty && this.onLent && lends(this)) this.onLent(data)
+    // A paused borrower gets it lent when it goes on.
+    else if (this.onLent && this.readableFlowing === false) this.#waiting.push(data)
     else if (empty || (this.#waiting.length === 0 && this.#hungry)) this.push(Buffer.from(data))
     else this.#waiting.push(data)
   }
@@ -58,16 +64,27 @@ export abstract class PeerStream extends Duplex {
   }
 
   override read(size?: number): Buffer | null {
-    this.#refill(size ?? 1)
+    const borrowed = this.onLent !== undefined && this.listenerCount('data') === 1
+    if (borrowed) this.#lendWaiting()
+    this.#refill(borrowed ? 0 : (size ?? 1))
     const chunk: Buffer | null = super.read(size)
     if (size !== 0) this.#hungry = chunk === null
-    this.#refill(1)
+    this.#refill(borrowed ? 0 : 1)
     this.wasRead()
     return chunk
   }
 
   override _read(): void {
     // Pushed as it arrives and as it is read.
+  }
+
+  #lendWaiting(): void {
+    while (this.onLent && this.readableLength === 0 && lends(this)) {
+      const piece = this.#waiting.shift()
+      if (!piece) return
+      this.onLent(piece)
+      giveBackRoom(piece)
+    }
   }
 
   #refill(wanted: number): void {

@@ -48,6 +48,18 @@ export interface PacketCipher {
   allocPacket(payloadLength: number): Buffer
 }
 
+/** Takes packets apart; another one after every key exchange. */
+export interface PacketDecipher {
+  /** The packet that is coming, behind its length and as far as it has come. */
+  _packet: Uint8Array | null
+  /** Length of the packet, in bytes behind the length itself; only right when all of the length has come. */
+  _len: number
+  /** How many bytes of the length have come: each kind of decipher has one of these. */
+  _lenBytes?: number
+  _lenPos?: number
+  _blockPos?: number
+}
+
 /** true accepts the host, false refuses it, undefined leaves it to `verdict`. */
 export type HostVerifier = (blob: Buffer, verdict: (accepted: boolean) => void) => boolean | undefined
 
@@ -60,12 +72,9 @@ export interface Ssh2Protocol {
   _onHandshakeComplete: (negotiated: Negotiated) => void
   _packetRW: {write: PacketWriter}
   _cipher: PacketCipher
-  _decipher: {
-    /** The packet that is coming, as far as it has come. */
-    _packet: Uint8Array | null
-  }
-  /** One step of `parse`, which cannot be stopped midway. Returns where to go on, undefined when all is consumed. */
-  _parse(chunk: Buffer, from: number, length: number): number | undefined
+  _decipher: PacketDecipher
+  /** One step of `parse`, which cannot be stopped midway. Returns where to go on, undefined when `end` is reached. */
+  _parse(chunk: Buffer, from: number, end: number): number | undefined
   start(): void
   rekey(): void
   cleanup(): void

@@ -15,6 +15,7 @@ import {type Incoming, readIncoming} from './incoming.js'
 import {isPlainSocket} from './lending.js'
 import {disconnectReason, message} from './messages.js'
 import {corkedOutput, type Outgoing} from './outgoing.js'
+import {type PacketParser, packetParser} from './packet-parser.js'
 import {giveBackRoom, type PacketMaker, packetMaker} from './packet-room.js'
 import {peerText} from './peer-text.js'
 import {defaultRekeyLimits, type RekeyLimits, type RekeyPolicy, rekeyPolicy} from './rekey-policy.js'
@@ -87,6 +88,7 @@ class Ssh2Transport implements Transport {
   readonly #stream: Duplex
   readonly #protocol: Ssh2Protocol
   readonly #outgoing: Outgoing
+  readonly #parser: PacketParser
   readonly #incoming: Incoming
   readonly #rekeying: RekeyPolicy
   readonly #makePacket: PacketMaker | undefined
@@ -110,9 +112,10 @@ class Ssh2Transport implements Transport {
     this.#outgoing = corkedOutput(stream)
     this.#makePacket = letsGo(stream) ? packetMaker() : undefined
     this.#protocol = this.#createProtocol(role)
+    this.#parser = packetParser(this.#protocol)
     this.#takeOverMessages()
     this.#incoming = readIncoming(stream, role.kind === 'server' ? 'client' : 'server', {
-      parse: (chunk, from) => this.#parse(chunk, from),
+      parse: (chunk, from, lent) => this.#parse(chunk, from, lent),
       keeps: () => !this.#ready || this.#exchangingKeys(),
       onBroken: error => this.#broken(error),
     })
@@ -231,9 +234,9 @@ class Ssh2Transport implements Transport {
       const own = isData ? payload : Buffer.from(payload)
       if (ours) this.#options.onMessage(own)
       else inner(own)
-      if (this.#closed) return Number.POSITIVE_INFINITY
+      this.#parser.handled(payload)
       // The messages of a key exchange go round this function, and are kept.
-      return this.#incoming.held || this.#exchangingKeys() ? false : undefined
+      return this.#closed ? Number.POSITIVE_INFINITY : false
     }
   }
 
@@ -254,12 +257,8 @@ class Ssh2Transport implements Transport {
     process.nextTick(() => this.#end(gone, destroyStream))
   }
 
-  #parse(chunk: Buffer, from: number): number {
-    const protocol = this.#protocol
-    const next = protocol._parse(chunk, from, chunk.length) ?? Number.POSITIVE_INFINITY
-    const begun = protocol._decipher?._packet
-    // A packet that has come whole but for its MAC is left where it came.
-    if (begun && begun.buffer === chunk.buffer) protocol._decipher._packet = Buffer.from(begun)
+  #parse(chunk: Buffer, from: number, lent: boolean): number {
+    const next = this.#parser.parse(chunk, from, lent)
     this.#rekeying.count(Math.min(next, chunk.length) - from)
     this.#rekeyIfDue()
     return next

@@ -71,6 +71,7 @@ export async function openFakeAuth(directory: string): Promise<FakeAuth> {
   const auth: FakeAuth = {
     ...{log, store, trail, fault: () => undefined, calls: []},
     of: sid => trail().flatMap(record => (record.sid === sid ? [record.event] : [])),
+    ping: () => call('ping', async () => undefined),
     emit: input => call('emit', () => log.emit(input)),
     emitAll: inputs =>
       call('emitAll', async () => {

@@ -175,6 +175,71 @@ describe('while auth is away', () => {
   })
 })
 
+describe('where auth denies', () => {
+  const denied = () => problem('access_denied', 'another machine cannot put port on record')
+  const isNew = ({event}: {event: string}) => event === 'port'
+  /** As one of an older version, which does not know an event: with the others of a batch it refuses them all. */
+  const older = (): FakeAuth => ({
+    ...auth,
+    emit: async input => {
+      if (isNew(input)) throw denied()
+      return await auth.emit(input)
+    },
+    emitAll: async inputs => {
+      if (inputs.some(isNew)) throw denied()
+      await auth.emitAll(inputs)
+    },
+  })
+
+  it.each([false, true])(
+    'one event, that one alone is left out, and nothing waits for it (sync: %s)',
+    async sync => {
+      const outbox = await openOutbox({directory, auth: older(), sync})
+      for (let i = 0; i < 5; i++) {
+        const one = session()
+        await outbox.emit({event: 'port', user: `u${i}`})
+        await play(outbox, one)
+        await outbox.emit(one.event('port'))
+        await delivered(outbox)
+        expect(auth.of(one.sid)).toEqual(wholeTrail)
+      }
+      expect(outbox.logged.map(line => line.replace(/ \{.*/, ''))).toEqual(
+        Array.from({length: 10}, () => 'the auth service does not take an audit event'),
+      )
+    },
+  )
+
+  it('the machine, everything waits until it no longer does', async () => {
+    auth.fault = () => ({when: 'before', error: problem('access_denied', 'locked: stolen')})
+    const outbox = await openOutbox({directory, auth})
+    const one = session()
+    await play(outbox, one)
+    await until(() => outbox.status().away !== undefined)
+    expect(outbox.status()).toMatchObject({events: 4, recordings: 1, away: 'locked: stolen'})
+    auth.fault = () => undefined
+    await delivered(outbox)
+    expect(auth.of(one.sid)).toEqual(wholeTrail)
+    expect(await recorded(auth, one.sid)).toMatchObject({state: 'sealed', lines: ['line 1', 'line 2']})
+  })
+
+  it('a step, and cannot be asked why, nothing is given up', async () => {
+    let asked = 0
+    const outbox = await openOutbox({
+      directory,
+      auth: {
+        ...older(),
+        ping: async () => {
+          asked++
+          throw problem('unavailable', 'cut')
+        },
+      },
+    })
+    await outbox.emit({event: 'port'})
+    await until(() => asked > 2)
+    expect(outbox.status()).toMatchObject({events: 1, away: 'cut'})
+  })
+})
+
 describe('after a process that was killed', () => {
   it('what it kept arrives, and its sessions get their end', async () => {
     auth.fault = away

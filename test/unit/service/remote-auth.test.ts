@@ -9,8 +9,8 @@ import {
   currentCertificate,
   loadIdentity,
   type MachineIdentity,
-} from '../../../src/lib/service/machine-identity.js'
-import type {Part} from '../../../src/lib/service/part.js'
+} from '../../../src/lib/service/identity/machine-identity.js'
+import type {Part} from '../../../src/lib/service/parts/part.js'
 import {openRemoteAuth} from '../../../src/lib/service/remote-auth.js'
 import {createResources} from '../../../src/lib/service/resources.js'
 import {atEnd} from '../../support/cleanup.js'

@@ -1,4 +1,5 @@
 import {randomBytes} from 'node:crypto'
+import {once} from 'node:events'
 import {PassThrough} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {describe, expect, test, vi} from 'vitest'
@@ -111,6 +112,29 @@ describe('bytes that are lent', () => {
     },
   )
 
+  test('by a channel that waited are lent, too, as soon as its reader goes on', async () => {
+    const {client, server} = await pair({streams: await tcpPair()})
+    const [near, far] = await openChannel({client, server})
+    const content = randomBytes(1_500_000)
+    const lent = borrowed()
+    const owned = vi.fn()
+    near.on('data', owned)
+    borrow(near, bytes => {
+      lent.take(bytes)
+      near.pause()
+      setImmediate(() => near.resume())
+    })
+    near.pause()
+    far.end(content)
+    await vi.waitFor(() => expect(near.unread).toBe(content.length))
+    near.resume()
+    await once(near, 'end')
+    expect(lent.all().equals(content)).toBe(true)
+    expect(owned).not.toHaveBeenCalled()
+    client.disconnect()
+    await server.closed
+  })
+
   test('to a socket may be used again at once', async () => {
     const [writer, reader] = await tcpPair()
     const content = randomBytes(5_000_000)
@@ -159,6 +183,36 @@ describe('room for packets', () => {
       await server.closed
     },
   )
+
+  test.each([
+    ['chacha20-poly1305@openssh.com', 'none'],
+    ['aes128-gcm@openssh.com', 'none'],
+    ['aes256-ctr', 'hmac-sha2-256-etm@openssh.com'],
+    ['aes256-ctr', 'hmac-sha2-256'],
+  ])('%s %s: none is made for a packet that comes in several reads', async (cipher, mac) => {
+    const algorithms = {ciphers: [cipher], ...(mac !== 'none' && {macs: [mac]})}
+    const options = {client: {algorithms}, server: {algorithms}}
+    const outer = await pair({streams: await tcpPair(), ...options})
+    const [nearEnd, farEnd] = await openChannel(outer)
+    const inner = await pair({streams: [nearEnd, farEnd], ...options})
+    const [near, far] = await openChannel(inner)
+    const content = randomBytes(8_000_000)
+    const lent = borrowed()
+    far.on('data', (chunk: Buffer) => lent.take(chunk))
+    borrow(far, lent.take)
+    const made = vi.spyOn(Buffer, 'allocUnsafe')
+    near.end(content)
+    await once(far, 'end')
+    const large = made.mock.calls.filter(([length]) => length > 16_384)
+    made.mockRestore()
+    expect(lent.all().equals(content)).toBe(true)
+    // Each of 250 packets inside of a channel comes in two pieces. Those with which the first key exchange ends count.
+    expect(large.length).toBeLessThan(10)
+    for (const {client, server} of [inner, outer]) {
+      client.disconnect()
+      await server.closed
+    }
+  })
 
   test.each([
     ['blocks of 8, length hidden', (length: number) => length % 8, 16],

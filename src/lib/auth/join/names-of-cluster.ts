@@ -1,3 +1,4 @@
+import {isLoopbackAddress} from '../../access/index.js'
 import type {AuthContext} from '../context.js'
 
 /** What the proxy goes by: who had such a name could stand in for it. */
@@ -12,4 +13,4 @@ export async function namesOfCluster({
 
 /** Names of the cluster, and those that mean every machine to itself. */
 export const isReserved = (own: readonly string[], name: string): boolean =>
-  own.includes(name) || /^(127\..*|::1|(.*\.)?localhost)$/.test(name)
+  own.includes(name) || isLoopbackAddress(name) || /^(.*\.)?localhost$/.test(name)

@@ -149,11 +149,18 @@ describe('a node', () => {
       expect(await namesOf('proxy.acme.example', far(withProxy))).toContain('proxy.acme.example')
     })
 
-    test('gets neither name nor address of a registered host', async () => {
-      const spec = {hostname: 'db1', addr: 'db1.example.com:22'}
-      await auth.admin.createResources({
+    const register = (spec: {hostname: string; addr: string}) =>
+      auth.admin.createResources({
         resources: [{kind: 'node', sub_kind: 'openssh', version: 'v1', metadata: {}, spec} as never],
       })
+
+    test('gets no name of a registered host for its looking like a loopback address', async () => {
+      await register({hostname: '127.web.example', addr: '192.0.2.9:22'})
+      expect(await namesOf('127.web.example')).not.toContain('127.web.example')
+    })
+
+    test('gets neither name nor address of a registered host', async () => {
+      await register({hostname: 'db1', addr: 'db1.example.com:22'})
       expect(await namesOf('DB1')).toEqual([...ids().slice(0, 2), 'db1.acme.example', ...ids().slice(2)])
       expect(await namesOf('db1.example.com')).not.toContain('db1.example.com')
     })

@@ -1,8 +1,8 @@
-import {formatAddress} from '../config/index.js'
-import type {Proxy as SshProxy} from '../proxy/index.js'
-import {loadTls, startWeb, type WebServer, type WebTls} from '../web/index.js'
-import {proxyNames, publicSshAddress, publicWebUrl} from './addresses.js'
-import type {AuthLink} from './auth-link.js'
+import {formatAddress} from '../../config/index.js'
+import type {Proxy as SshProxy} from '../../proxy/index.js'
+import {loadTls, startWeb, type WebServer, type WebTls} from '../../web/index.js'
+import {proxyNames, publicSshAddress, publicWebUrl} from '../addresses.js'
+import type {AuthLink} from '../auth-link.js'
 import type {Part} from './part.js'
 
 /** Starts the web API and the pages of a proxy. */

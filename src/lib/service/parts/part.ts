@@ -1,7 +1,7 @@
 import type {Logger} from 'pino'
-import type {Config} from '../config/index.js'
-import type {Health} from './health.js'
-import type {Resources} from './resources.js'
+import type {Config} from '../../config/index.js'
+import type {Health} from '../health.js'
+import type {Resources} from '../resources.js'
 
 /** What every role of a process is started with. */
 export interface Part {

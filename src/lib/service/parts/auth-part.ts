@@ -1,10 +1,15 @@
 import {createPublicKey} from 'node:crypto'
 import {hostname} from 'node:os'
-import {type ClusterServer, createMachineKey, startClusterServer, userOfCertificate} from '../auth/index.js'
-import {type Address, formatAddress} from '../config/index.js'
-import {startAdminSocket} from './admin-socket.js'
-import {type AuthRoom, openAuth} from './auth.js'
-import {isWildcard, listening} from './listening.js'
+import {
+  type ClusterServer,
+  createMachineKey,
+  startClusterServer,
+  userOfCertificate,
+} from '../../auth/index.js'
+import {type Address, formatAddress} from '../../config/index.js'
+import {startAdminSocket} from '../admin-socket.js'
+import {type AuthRoom, openAuth} from '../auth.js'
+import {isWildcard, listening} from '../listening.js'
 import type {Part} from './part.js'
 
 const day = 24 * 3_600_000

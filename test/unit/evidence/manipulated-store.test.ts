@@ -4,11 +4,11 @@ import {dirname, join} from 'node:path'
 import {gzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import type {AuditEvent} from '../../../src/lib/audit/index.js'
+import type {BadRecording} from '../../../src/lib/evidence/index.js'
+import {verifyStoreFiles} from '../../../src/lib/evidence/index.js'
 import {sealDigest} from '../../../src/lib/recording/evidence/signature.js'
 import {formatSealLine, sealMember} from '../../../src/lib/recording/format/index-file.js'
 import {signRecordingHead} from '../../../src/lib/recording/index.js'
-import type {BadRecording} from '../../../src/lib/service/store-judgement.js'
-import {verifyStoreFiles} from '../../../src/lib/service/store-verification.js'
 import {
   began,
   type Copy,

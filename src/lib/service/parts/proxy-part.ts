@@ -1,13 +1,13 @@
 import {randomUUID} from 'node:crypto'
-import {type Address, formatAddress} from '../config/index.js'
-import {asProblem, problemLine} from '../errors/index.js'
-import {type Proxy as SshProxy, startProxy} from '../proxy/index.js'
-import type {SessionHub} from '../session/index.js'
-import {proxyNames} from './addresses.js'
-import type {AuthLink} from './auth-link.js'
-import {listening} from './listening.js'
+import {type Address, formatAddress} from '../../config/index.js'
+import {asProblem, problemLine} from '../../errors/index.js'
+import {type Proxy as SshProxy, startProxy} from '../../proxy/index.js'
+import type {SessionHub} from '../../session/index.js'
+import {proxyNames} from '../addresses.js'
+import type {AuthLink} from '../auth-link.js'
+import {listening} from '../listening.js'
+import {keepPlace} from '../proxy-place.js'
 import type {Part} from './part.js'
-import {keepPlace} from './proxy-place.js'
 
 /** Starts the SSH front. `webPorts` are those of this machine that nobody is led to. */
 export async function startProxyPart(

@@ -1,8 +1,8 @@
 import {isDeepStrictEqual} from 'node:util'
-import type {Credentials, HostCertificates, JoinRole} from '../auth/index.js'
+import type {Credentials, HostCertificates, JoinRole} from '../../auth/index.js'
+import type {Part} from '../parts/part.js'
 import {withAnswer} from './joined.js'
 import {keepIdentity, type MachineIdentity} from './machine-identity.js'
-import type {Part} from './part.js'
 
 /** The identity of this machine, in memory and on disk. */
 export interface KeptIdentity {

@@ -1,5 +1,5 @@
-import {type SessionHub, startSessionHub} from '../session/index.js'
-import type {AuthLink} from './auth-link.js'
+import {type SessionHub, startSessionHub} from '../../session/index.js'
+import type {AuthLink} from '../auth-link.js'
 import type {Part} from './part.js'
 
 /**

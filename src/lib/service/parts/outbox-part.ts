@@ -1,7 +1,7 @@
 import {join} from 'node:path'
-import type {JoinRole, SystemApi} from '../auth/index.js'
-import type {SessionRecording} from '../config/index.js'
-import {createOutbox, type Outbox} from '../outbox/index.js'
+import type {JoinRole, SystemApi} from '../../auth/index.js'
+import type {SessionRecording} from '../../config/index.js'
+import {createOutbox, type Outbox} from '../../outbox/index.js'
 import type {Part} from './part.js'
 
 export interface RoleOutbox {
