@@ -264,15 +264,16 @@ export async function startFieldWithTarget(
 export const sshText = async (args: readonly string[], options: RunOptions = {}) =>
   text(await ssh(args, options))
 
-/** Waits until `look` finds something, by looking again a few times a second. */
+/** Waits until `look` finds something, by looking again every so many milliseconds. */
 export async function eventually<Found>(
   look: () => Found | undefined | false | Promise<Found | undefined | false>,
   what: string,
+  milliseconds = 50,
 ): Promise<Found> {
   for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
     const found = await look()
     if (found) return found
-    await sleep(50)
+    await sleep(milliseconds)
   }
   throw new Error(`it never came to pass that ${what}`)
 }
