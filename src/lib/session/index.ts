@@ -25,6 +25,13 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './channel/requests.js'
+export {
+  createSessionSlots,
+  isTooMany,
+  rejectedFor,
+  type SessionSlots,
+  tooManySessions,
+} from './channel/session-slots.js'
 export {unseenTransfer} from './channel/unseen.js'
 export {trackWork} from './channel/work.js'
 export {
@@ -55,8 +62,9 @@ export {
   type ServedClient,
 } from './door/served-client.js'
 export {type Address, type Ends, endsOf, listenAt} from './door/sockets.js'
+export {type KeptRecord, keepRecord} from './kept-record.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
-export {reporter} from './reporter.js'
+export {reporter, sessionWarner} from './reporter.js'
 export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
 export {hostedRecord} from './sharing/hosted-record.js'
