@@ -14,11 +14,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   agent: ['errors', 'sshcert'],
   ssh: ['errors', 'sshcert', 'agent'],
   backend: ['errors', 'durable'],
-  config: ['errors', 'ssh/algorithms'],
+  config: ['errors', 'durable', 'ssh/algorithms'],
   pki: ['errors', 'sshcert', 'backend', 'durable'],
   access: ['errors'],
   audit: ['errors', 'durable'],
-  children: ['errors'],
+  children: ['errors', 'durable'],
   recording: ['errors', 'durable', 'children'],
   transfer: ['errors'],
   session: ['errors', 'ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
@@ -42,6 +42,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   auth: ['errors', 'durable', 'sshcert', 'backend', 'pki', 'access', 'audit', 'recording', 'config'],
   proxy: [
     'errors',
+    'durable',
     'session',
     'tunnel',
     'forward',
@@ -78,7 +79,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proxy',
     'web',
   ],
-  cli: ['errors'],
+  cli: ['errors', 'durable'],
   commands: ['cli', 'client', 'service', 'evidence', 'errors', 'config', 'recording', 'auth', 'sshcert'],
 }
 

@@ -3,7 +3,8 @@ import {createWriteStream} from 'node:fs'
 import {link, rename, rm} from 'node:fs/promises'
 import {Readable, type Writable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
-import {problem, SallyportError} from '../errors/index.js'
+import {errnoOf, systemErrorWords} from '../durable/index.js'
+import {problem} from '../errors/index.js'
 
 export interface WriteOutOptions {
   /** Standard output without one. */
@@ -36,8 +37,9 @@ export async function writeOut(
 }
 
 function writeFailure(path: string, error: unknown): unknown {
-  if (error instanceof SallyportError || !(error instanceof Error) || !('code' in error)) return error
-  if (error.code === 'EEXIST')
+  const errno = errnoOf(error)
+  if (errno === undefined) return error
+  if (errno === 'EEXIST')
     return problem('already_exists', `${path} exists already`, {hint: 'add --overwrite to replace it'})
   return problem('store_failed', `${path} cannot be written: ${failureWords(error)}`, {cause: error})
 }
@@ -49,5 +51,5 @@ const reasons: Readonly<Record<string, string>> = {
 }
 
 /** Why something could not be written. */
-export const failureWords = (error: Error & {code?: unknown}): string =>
-  reasons[String(error.code)] ?? error.message
+export const failureWords = (error: unknown): string =>
+  reasons[errnoOf(error) ?? ''] ?? systemErrorWords(error)

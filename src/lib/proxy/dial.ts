@@ -3,6 +3,7 @@ import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import type {Duplex} from 'node:stream'
 import {formatHostPort} from '../access/hosts.js'
+import {errnoOf} from '../durable/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
@@ -108,7 +109,7 @@ function open(address: string, target: DialTarget): Promise<Socket> {
     }
     const timer = setTimeout(() => fail(cannotConnect(name, 'ETIMEDOUT')), connectMilliseconds)
     // For good: a host may break the connection before anybody uses it, and that must not end the process.
-    socket.on('error', (error: NodeJS.ErrnoException) => fail(cannotConnect(name, error.code, error)))
+    socket.on('error', error => fail(cannotConnect(name, errnoOf(error), error)))
     socket.once('connect', () => {
       clearTimeout(timer)
       resolve(socket)

@@ -1,5 +1,6 @@
 import type {KeyObject} from 'node:crypto'
 import {stat} from 'node:fs/promises'
+import {isMissing} from '../../durable/index.js'
 import {asProblem, SallyportError} from '../../errors/index.js'
 import {type Tombstone, tombstoneFault} from '../evidence/tombstone.js'
 import {type RecordingVerdict, verifyRecording} from '../evidence/verify.js'
@@ -84,7 +85,7 @@ const dataSize = async ({data}: RecordingPaths, begun: boolean): Promise<number>
   await stat(data).then(
     ({size}) => size,
     error => {
-      if (begun && error.code === 'ENOENT') return 0
+      if (begun && isMissing(error)) return 0
       throw error
     },
   )
@@ -92,7 +93,7 @@ const dataSize = async ({data}: RecordingPaths, begun: boolean): Promise<number>
 /** What is wrong with a file, in words. Throws what is wrong with the machine instead. */
 function damage(error: unknown): string {
   if (error instanceof SallyportError && error.code === 'recording_corrupt') return error.message
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'its data is missing'
+  if (isMissing(error)) return 'its data is missing'
   if (asProblem(error).code === 'store_failed') return asProblem(error).message
   throw error
 }

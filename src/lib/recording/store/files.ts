@@ -1,7 +1,7 @@
 import {constants} from 'node:fs'
 import {type FileHandle, lstat, open, readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
+import {errnoOf, ifMissing, syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
 import {isSid, requireSid} from '../meta.js'
 
@@ -92,7 +92,7 @@ const sidOf = (name: string, ending: string): string | undefined => {
 }
 
 const exists = async (path: string): Promise<boolean> => {
-  const found = await lstat(path).catch(absent)
+  const found = await lstat(path).catch(ifMissing(undefined))
   return found !== undefined
 }
 
@@ -103,7 +103,7 @@ export async function findRecording(directory: string, sid: string): Promise<Rec
   requireSid(sid)
   for (const day of await listDays(directory)) {
     const paths = pathsIn(day, sid)
-    const handle = await openRegular(paths.index, constants.O_RDONLY).catch(absent)
+    const handle = await openRegular(paths.index, constants.O_RDONLY).catch(ifMissing(undefined))
     if (!handle) continue
     await handle.close()
     // Removed, and its last files are on their way.
@@ -129,11 +129,6 @@ export async function removeContent({day, sid, data, screen}: RecordingPaths): P
   await syncDirectory(day)
 }
 
-const absent = (error: NodeJS.ErrnoException): undefined => {
-  if (error.code !== 'ENOENT') throw error
-  return undefined
-}
-
 /** Opens a file that must be a regular one; a link or a device is an error. */
 export async function openRegular(path: string, flags: number, mode = 0o600): Promise<FileHandle> {
   const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode)
@@ -154,7 +149,7 @@ export async function createFiles(paths: RecordingPaths, firstLine: string): Pro
     await writeFileAtomic(paths.index, firstLine, {exclusive: true})
   } catch (error) {
     // The link may have been made before the failure; one that was there before is not ours to remove.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+    if (errnoOf(error) !== 'EEXIST') {
       await rm(paths.index, {force: true})
       await rm(paths.data, {force: true})
     }

@@ -1,6 +1,6 @@
 import {constants} from 'node:fs'
 import {rm, stat} from 'node:fs/promises'
-import {syncDirectory, writeFileAtomic} from '../../durable/index.js'
+import {ifMissing, syncDirectory, writeFileAtomic} from '../../durable/index.js'
 import {asProblem, problem} from '../../errors/index.js'
 import {
   formatStatement,
@@ -86,7 +86,7 @@ async function removable(
     throw problem('unavailable', `the recording of session ${sid} has no end yet`, {
       hint: 'try again when the session has ended',
     })
-  const bytes = await stat(paths.data).then(({size}) => size, missing)
+  const bytes = await stat(paths.data).then(({size}) => size, ifMissing(0))
   if (!index) return {sid, bytes}
   const {cluster, user, login, host, address, startedAt, interactive} = index.meta
   const recording = {cluster, user, login, host, address, startedAt, interactive}
@@ -99,11 +99,6 @@ const readIndexOrDamage = (paths: RecordingPaths): Promise<RecordingIndex | unde
     if (asProblem(error).code !== 'recording_corrupt') throw error
     return undefined
   })
-
-const missing = (error: NodeJS.ErrnoException): number => {
-  if (error.code !== 'ENOENT') throw error
-  return 0
-}
 
 /** Takes away what was derived from recordings of one day that are removed, and their indexes. */
 export async function clearDay(

@@ -1,7 +1,6 @@
 import {randomUUID} from 'node:crypto'
-import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {writeFileAtomic} from '../../durable/index.js'
+import {isMissing, readSmallFile, writeFileAtomic} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -28,9 +27,9 @@ export async function hostUuid(dataDir: string): Promise<string> {
 
 async function read(path: string): Promise<string | undefined> {
   try {
-    return (await readFile(path, 'utf8')).trim()
+    return (await readSmallFile(path)).trim()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isMissing(error)) return undefined
     throw problem('store_failed', 'the UUID of this machine cannot be read', {cause: error})
   }
 }
