@@ -4,7 +4,8 @@ export type Turn = <T>(job: () => Promise<T>) => Promise<T>
 export function createTurn(): Turn {
   let last: Promise<unknown> = Promise.resolve()
   return job => {
-    const mine = last.then(job, job)
+    // Not `then(job)`: it would be given what the one before came to.
+    const mine = last.then(() => job())
     last = mine.catch(() => undefined)
     return mine
   }

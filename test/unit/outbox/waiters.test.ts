@@ -42,13 +42,16 @@ describe('whoever waits until auth has what was given', () => {
 it('jobs of one turn run one after the other, also behind one that fails', async () => {
   const turn = createTurn()
   const steps: string[] = []
-  const job = (name: string, fails: boolean) => async (): Promise<string> => {
-    steps.push(`${name} begins`)
-    await Promise.resolve()
-    steps.push(`${name} ends`)
-    if (fails) throw new Error(name)
-    return name
-  }
+  const job =
+    (name: string, fails: boolean) =>
+    async (...given: unknown[]): Promise<string> => {
+      expect(given).toEqual([])
+      steps.push(`${name} begins`)
+      await Promise.resolve()
+      steps.push(`${name} ends`)
+      if (fails) throw new Error(name)
+      return name
+    }
   const results = await Promise.allSettled([turn(job('a', true)), turn(job('b', false))])
   expect(steps).toEqual(['a begins', 'a ends', 'b begins', 'b ends'])
   expect(results).toMatchObject([{status: 'rejected'}, {status: 'fulfilled', value: 'b'}])
