@@ -1,7 +1,7 @@
 import {beforeEach, describe, expect, it} from 'vitest'
 import type {AuditInput} from '../../../../src/lib/audit/event.js'
 import {problem, type SallyportError} from '../../../../src/lib/errors/index.js'
-import {createSessionSlots, type SessionSlots} from '../../../../src/lib/session/index.js'
+import {createSessionSlots, type SessionSlots} from '../../../../src/lib/session/channel/session-slots.js'
 import {type ChannelOpen, openFailure} from '../../../../src/lib/ssh/index.js'
 
 interface FakeSession {

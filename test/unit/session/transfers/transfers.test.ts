@@ -1,7 +1,11 @@
 import {describe, expect, it, vi} from 'vitest'
 import type {AuditInput} from '../../../../src/lib/audit/event.js'
 import {problem} from '../../../../src/lib/errors/index.js'
-import {maxTransferEvents, type TransferOptions, watchTransfer} from '../../../../src/lib/session/index.js'
+import {
+  maxTransferEvents,
+  type TransferOptions,
+  watchTransfer,
+} from '../../../../src/lib/session/transfers/transfers.js'
 import {flags, getFile, type Passage, putFile, sftp, sha256} from '../../transfer/fixture.js'
 
 function watching(options: Partial<TransferOptions> = {}) {
