@@ -1,7 +1,8 @@
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, jsonLine, writeOut} from '../lib/cli/index.js'
 import {problem} from '../lib/errors/index.js'
-import type {Cast, CastEnd} from '../lib/recording/index.js'
+import {isUuid} from '../lib/names/index.js'
+import type {Cast, CastEnd, RecordingSummary} from '../lib/recording/index.js'
 
 type Format = 'pty' | 'text' | 'json' | 'raw'
 
@@ -9,6 +10,8 @@ type Format = 'pty' | 'text' | 'json' | 'raw'
 interface Source {
   open: () => Promise<Cast>
   durationMs: () => number | undefined
+  /** What its store says of it; a file is not of a store. */
+  state?: RecordingSummary['state']
 }
 
 export default class Play extends BaseCommand {
@@ -52,8 +55,8 @@ raw the bytes as they went over the wire.`
     const {args, flags} = await this.parse(Play, this.argv.map(withValue))
     const pace = {speed: positive(flags.speed, '--speed'), ...idleLimit(flags), ...start(flags)}
     const show = (source: Source) => present(source, flags.format, flags.stream, pace)
-    const {isSid, readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
-    if (!isSid(args.session.toLowerCase())) {
+    const {readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
+    if (!isUuid(args.session.toLowerCase())) {
       const open = () => readCast(readFileBytes(args.session))
       return await show({open, durationMs: await measured(open, flags.format)})
     }
@@ -62,7 +65,8 @@ raw the bytes as they went over the wire.`
       const {summary, data} = await api.openRecording(args.session.toLowerCase())
       const spool = await createSpool(data)
       try {
-        await show({open: () => readCast(spool.read()), durationMs: () => summary.durationMs})
+        const {durationMs, state} = summary
+        await show({open: () => readCast(spool.read()), durationMs: () => durationMs, state})
       } finally {
         spool.close()
       }
@@ -123,7 +127,7 @@ async function present(
   if (format === 'pty') {
     const {stdin: input, stdout: output} = process
     const {end, quit} = await playOnTerminal({...source, ...pace, input, output})
-    return quit ? undefined : reportEnd(end)
+    return quit ? undefined : await reportEnd(end, source.state)
   }
   if (format === 'raw' && process.stdout.isTTY)
     throw problem('usage', 'raw bytes could do anything to a terminal', {
@@ -133,17 +137,18 @@ async function present(
   if (format === 'raw') await writeOut(rawBytes(cast, stream))
   else if (format === 'text') await writeOut(textLines(cast))
   else await writeOut(jsonLines(jsonRecords(cast)))
-  reportEnd(cast.end())
+  await reportEnd(cast.end(), source.state)
 }
 
 async function* jsonLines(records: AsyncIterable<unknown>): AsyncGenerator<string> {
   for await (const record of records) yield `${jsonLine(record)}\n`
 }
 
-/** A recording without its end is worth a word; one that was cut in the middle is an error. */
-function reportEnd(end: CastEnd): void {
-  if (end === 'cut')
-    throw problem('recording_corrupt', 'the recording is cut off; this was all of it that can be read')
+/** A recording without its end is worth a word; one that was cut in the middle, or lost its seal, is an error. */
+async function reportEnd(end: CastEnd, stored: RecordingSummary['state'] | undefined): Promise<void> {
+  const {endFault} = await import('../lib/recording/index.js')
+  const fault = endFault(end, stored)
+  if (fault) throw fault
   if (end === 'truncated')
     process.stderr.write('sallyport: the recording was cut short: the session may have gone on\n')
   if (end === 'open')

@@ -73,6 +73,31 @@ describe('the command line', () => {
     expect(stderr).toBe('')
   })
 
+  test.each([['--version'], ['--help'], ['version'], ['version --help']])(
+    'says that nobody got what it wrote: %s to a full disk',
+    async words => {
+      const {code, stderr} = await run('sh', ['-c', `${path('bin/run.js')} ${words} > /dev/full`], {
+        env: {HOME: home},
+      })
+      expect([code, stderr]).toEqual([
+        36,
+        'sallyport: standard output cannot be written: the disk is full [store_failed]\n',
+      ])
+    },
+  )
+
+  test('says it as JSON where the answer would be JSON, and keeps its status where even that is lost', async () => {
+    const full = async (line: string) =>
+      await run('sh', ['-c', `${path('bin/run.js')} ${line}`], {env: {HOME: home}})
+    const {code, stderr} = await full('version --format json > /dev/full')
+    expect(code).toBe(36)
+    expect(JSON.parse(stderr)).toEqual({
+      error: {code: 'store_failed', message: 'standard output cannot be written: the disk is full'},
+    })
+    expect(await full('version > /dev/full 2> /dev/full')).toMatchObject({code: 36, stderr: ''})
+    expect((await full('version --frob 2> /dev/full')).code).toBe(2)
+  })
+
   test('begins its help with the two lines that a newcomer needs, without colour in a pipe', async () => {
     const text = String((await sallyport('--help')).stdout)
     expect(text).toMatch(/START HERE\n {2}\$ sallyport start .*\n {2}\$ sallyport login /)

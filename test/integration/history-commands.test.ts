@@ -1,6 +1,6 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {once} from 'node:events'
-import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
@@ -252,7 +252,7 @@ describe('recordings search', () => {
           ...{at_ms: 200, line: 'oops'},
         },
       ],
-      ...{more: false, waiting: 0, partly: 0},
+      ...{more: false, cut: [], next: null, waiting: 0, partly: 0},
     })
     const played = await admin('play', sid, '--at', '0:00.2')
     expect(played.stdout).toContain('oops')
@@ -263,6 +263,13 @@ describe('recordings search', () => {
       'It was on no screen that you may see.\n',
     )
     expect((await admin('recordings', 'search', '(', '--regex')).code).toBe(35)
+    const cut = await admin('recordings', 'search', '.', '--regex', '--sid', sid.toUpperCase(), '--limit=1')
+    expect(cut.stderr).toBe('sallyport: only its first line is shown: raise --limit, or ask for less\n')
+    const wide = await admin('recordings', 'search', '.', '--regex', '--user', 'joe', '--limit=1')
+    expect(wide.stderr).toBe(
+      `sallyport: of 1 session only the first lines are shown; see more with --sid ${sid}\n`,
+    )
+    expect((await admin('recordings', 'search', 'x', '--sid', sid, '--after', sid)).code).toBe(2)
     expect((await admin('play', sid, '--at', 'noon')).code).toBe(2)
     expect((await admin('play', sid, '--at', '1:00', '--format', 'text')).code).toBe(2)
   })
@@ -328,6 +335,26 @@ describe('recordings export', () => {
     },
   )
 
+  it.each(['cast', 'cast.gz', 'cast3', 'text', 'html', 'raw'])(
+    'writes what there is of a %s that was cut, and ends with an error',
+    async format => {
+      const cut = await record(store, writer => {
+        writer.output(Buffer.from('before the cut\r\n'))
+      })
+      const data = join(dataDir, 'recordings', '2025-11-21', `${cut}.cast.gz`)
+      truncateSync(data, statSync(data).size - 20)
+      const out = join(temporaryDirectory(), format)
+      const args = ['--format', format.replace('.gz', ''), '--out', out]
+      const {code, stderr} = await admin('recordings', 'export', cut, ...args)
+      expect([code, stderr]).toEqual([40, expect.stringContaining('the recording is cut off')])
+      if (format === 'cast.gz') expect(readFileSync(out)).toEqual(readFileSync(data))
+      else expect(readFileSync(out, 'utf8')).toContain('before the cut')
+      expect((await admin('play', cut, '--format', 'text')).code).toBe(40)
+      rmSync(data)
+      rmSync(data.replace('cast.gz', 'index.jsonl'))
+    },
+  )
+
   it('writes to a pipe', async () => {
     expect((await admin('recordings', 'export', sid, '--format', 'raw')).bytes.includes(invalid)).toBe(true)
   })
@@ -366,6 +393,17 @@ describe('recordings verify', () => {
     expect([code, stderr]).toEqual([37, expect.stringContaining('nobody signed them')])
     expect(stderr).toContain('chunks missing at the end cannot be seen')
   })
+})
+
+describe('a full disk', () => {
+  it.each(['audit export', 'audit ls --format json', 'recordings ls', 'recordings export SID --format raw'])(
+    'is an error of %s to standard output',
+    async words => {
+      const line = [process.execPath, sallyportPath, ...words.replace('SID', sid).split(' ')].join(' ')
+      const {code, stderr} = await run('sh', ['-c', `${line} --data-dir=${dataDir} > /dev/full`])
+      expect([code, stderr]).toEqual([36, expect.stringContaining('the disk is full')])
+    },
+  )
 })
 
 describe('audit', () => {

@@ -5,6 +5,7 @@ import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.
 import type {SessionVerdict} from '../../lib/client/index.js'
 import {problem} from '../../lib/errors/index.js'
 import type {StoreFilesVerdict} from '../../lib/evidence/index.js'
+import {isUuid} from '../../lib/names/index.js'
 import type {RecordingIndex, RecordingVerdict} from '../../lib/recording/index.js'
 
 type KeyObjects = Parameters<typeof import('../../lib/recording/index.js').tombstoneFault>[1]
@@ -47,10 +48,9 @@ an index beside a file (*.index.jsonl) is used where there is one.`
     const {session} = args
     if (session === undefined) return await verifyAll(flags)
     if (flags.all) throw problem('usage', '--all is for a store, not for one session')
-    const {isSid} = await import('../../lib/recording/index.js')
     const sid = session.toLowerCase()
-    const verdict = isSid(sid) ? await verifyBySid(sid, flags) : await verifyFile(session, flags)
-    await render(verdict, {format: flags.format, text: () => words(verdict, isSid(sid))})
+    const verdict = isUuid(sid) ? await verifyBySid(sid, flags) : await verifyFile(session, flags)
+    await render(verdict, {format: flags.format, text: () => words(verdict, isUuid(sid))})
     conclude(verdict)
   }
 }
@@ -113,14 +113,14 @@ async function keysFor(flags: VerifyFlags): Promise<KeyObjects> {
 }
 
 async function verifyFile(path: string, flags: VerifyFlags): Promise<RecordingVerdict> {
-  const {isSid, readFileBytes, verifyRecording} = await import('../../lib/recording/index.js')
+  const {readFileBytes, verifyRecording} = await import('../../lib/recording/index.js')
   const keys = await keysFor(flags)
   const named = basename(path).replace(/\.cast\.gz$/, '')
   const index = await readIndex(path, flags.index)
   return await verifyRecording({
     ...{data: readFileBytes(path), keys},
     ...(index && {index}),
-    ...(isSid(named) && {sid: named}),
+    ...(isUuid(named) && {sid: named}),
   })
 }
 
@@ -166,6 +166,7 @@ function storeWords({
   removed,
   open,
   held,
+  removing,
   bad,
   audit,
 }: StoreFilesVerdict): string {
@@ -178,6 +179,7 @@ function storeWords({
     [removed, 'removed in order'],
     [open, 'without an end: they run, or were cut short; chunks missing at their end cannot be seen'],
     [held, 'under legal hold'],
+    [removing, 'about to be removed in order: the service finishes that when it runs'],
   ]
   const log = audit.ok && audit.checkpoint === 'found' ? 'holds the checkpoint' : 'no checkpoint was given'
   return [

@@ -2,9 +2,9 @@ import {type KeyObject, verify} from 'node:crypto'
 import {open} from 'node:fs/promises'
 import {join} from 'node:path'
 import {z} from 'zod'
-import {writeFileAtomic} from '../durable/index.js'
+import {ifMissing, writeFileAtomic} from '../durable/index.js'
 import {problem} from '../errors/index.js'
-import type {ChainHead} from './tail.js'
+import type {ChainHead} from './head.js'
 
 // What is kept of the beginning of the log when that was pruned: where the chain goes on from. docs/audit-log.md
 
@@ -46,9 +46,7 @@ export async function writeAnchor(
 
 /** The anchor of a log, undefined where nothing was pruned. Throws `audit_corrupt` for one that cannot be read. */
 export async function readAnchor(directory: string): Promise<Anchor | undefined> {
-  const handle = await open(join(directory, FILE)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-  })
+  const handle = await open(join(directory, FILE)).catch(ifMissing(undefined))
   if (!handle) return undefined
   try {
     if ((await handle.stat()).size > MOST_BYTES) throw new Error('it is too long')

@@ -49,10 +49,10 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   // Signing decides who people and hosts are; no role that a user could be given has it.
   signHost: 'admin',
   signUser: 'admin',
-  // A proxy has hosts certified by any name.
-  createToken: 'admin',
-  listTokens: 'admin',
-  removeToken: 'admin',
+  // Which ones a user may make is narrowed in `join/tokens.ts`.
+  createToken: ['token', 'create'],
+  listTokens: ['token', 'list'],
+  removeToken: ['token', 'delete'],
   // What a user may see of these is narrowed in `history.ts`.
   listEvents: 'known',
   listRecordings: 'known',

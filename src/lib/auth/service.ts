@@ -140,7 +140,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...historyMethods(context, caller, roles),
     ...reportingMethods(context, caller),
     ...keepMethods(context, caller, roles),
-    ...joinTokenMethods(context, actor),
+    ...joinTokenMethods(context, caller, actor),
     ...joinMethods(context, caller),
     ...clusterStateMethods(context, caller),
     ...sessionMfaMethods(context, caller),

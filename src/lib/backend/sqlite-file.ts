@@ -1,7 +1,7 @@
 import {chmod, lstat, open} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import Database from 'libsql'
-import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
+import {ensurePrivateDirectory, ifMissing, syncDirectory} from '../durable/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 
 /** Marks the file as ours: `Spor`. */
@@ -88,10 +88,7 @@ const closing = (database: Database.Database, unlock: () => void) => (): void =>
 async function prepareFile(path: string): Promise<void> {
   try {
     await ensurePrivateDirectory(dirname(path))
-    const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
+    const found = await lstat(path).catch(ifMissing(undefined))
     if (found === undefined) {
       // Never opened by us when this process may have it open already: closing it would give its lock away.
       await (await open(path, 'wx', 0o600)).close()

@@ -1,5 +1,6 @@
 import type {ChildProcess} from 'node:child_process'
-import {asProblem, type SallyportError} from '../errors/index.js'
+import {isMissing} from '../durable/index.js'
+import {asProblem} from '../errors/index.js'
 import {startChild, startProblem} from './start-child.js'
 
 export interface RunLimits {
@@ -19,7 +20,7 @@ export interface Finished {
   /** It took too long. */
   late: boolean
   /** Why it could not be started. */
-  failure?: NodeJS.ErrnoException | SallyportError
+  failure?: Error
 }
 
 /** Runs a program without input to its end, within bounds, from `/`. Never rejects. */
@@ -61,7 +62,7 @@ export function runToEnd(
       })
     }
     child.once('error', error => {
-      failure = (error as NodeJS.ErrnoException).code === 'ENOENT' ? error : startProblem(error)
+      failure = isMissing(error) ? error : startProblem(error)
       finish(null)
     })
     child.once('close', finish)

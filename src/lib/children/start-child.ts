@@ -1,5 +1,6 @@
 import {type ChildProcess, type SpawnOptions, spawn} from 'node:child_process'
 import {closeSync, openSync} from 'node:fs'
+import {errnoOf, isExhausted} from '../durable/index.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import {guardedStdio, type StandardStreams} from './descriptors.js'
 
@@ -29,18 +30,16 @@ export function makeSureOfRoom(): void {
   try {
     for (let left = descriptorsToStart; left > 0; left--) opened.push(openSync('/dev/null', 'r'))
   } catch (error) {
-    throw startProblem(error as NodeJS.ErrnoException)
+    throw startProblem(error)
   } finally {
     for (const descriptor of opened) closeSync(descriptor)
   }
 }
 
-const exhaustion: ReadonlySet<string | undefined> = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM'])
-
 /** Why a program cannot be started, in words for whoever asked for it. */
-export function startProblem(error: NodeJS.ErrnoException): SallyportError {
-  if (error.code === 'E2BIG') return problem('limit_exceeded', 'the command is too long for this host')
-  const full = exhaustion.has(error.code)
+export function startProblem(error: unknown): SallyportError {
+  if (errnoOf(error) === 'E2BIG') return problem('limit_exceeded', 'the command is too long for this host')
+  const full = isExhausted(error)
   return problem(
     'unavailable',
     full ? 'this host can start no more programs' : 'the program cannot be started',

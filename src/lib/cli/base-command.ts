@@ -1,5 +1,5 @@
 import {Command, Errors, Flags, type Interfaces} from '@oclif/core'
-import {describe, exitStatus, toProblem} from './report.js'
+import {asksForJson, describe, exitStatus, ownArguments, toProblem} from './report.js'
 
 type Output = Interfaces.OutputFlags<Interfaces.FlagInput>
 type Arguments = Interfaces.OutputArgs<Interfaces.ArgInput>
@@ -41,12 +41,3 @@ export abstract class BaseCommand extends Command {
     throw new Errors.ExitError(error.exitCode)
   }
 }
-
-// Where parsing itself failed, the flags are read from the arguments as they stand.
-const ownArguments = (argv: readonly string[]): readonly string[] => {
-  const end = argv.indexOf('--')
-  return end === -1 ? argv : argv.slice(0, end)
-}
-
-const asksForJson = (argv: readonly string[]): boolean =>
-  argv.some((word, i) => word === '--format=json' || (word === '--format' && argv[i + 1] === 'json'))

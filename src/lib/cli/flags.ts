@@ -14,9 +14,12 @@ export const adminFlags = {
   'data-dir': Flags.string({description: 'data directory of the service', helpValue: 'DIR'}),
 }
 
-/** Narrows what happened to a time. A time without a zone is local, a date alone UTC: as ISO 8601 is read everywhere. */
+/** Narrows what happened to a time: ISO 8601, UTC where it names no zone. */
 const timeFlags = {
-  from: Flags.string({description: 'from this time on', helpValue: 'TIME'}),
+  from: Flags.string({
+    description: 'from this time on: 2025-11-21, or 2025-11-21T14:30; UTC unless it ends with a zone, +01:00',
+    helpValue: 'TIME',
+  }),
   to: Flags.string({description: 'before this time', helpValue: 'TIME'}),
   last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),
 }

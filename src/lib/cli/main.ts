@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs'
 import type {Interfaces} from '@oclif/core'
 import {prepareArgv} from './remote-argv.js'
+import {endWithStdout} from './stdout.js'
 
 export interface MainOptions {
   /** Directory of package.json. */
@@ -12,10 +13,7 @@ export interface MainOptions {
 /** Runs one command line to its end. Never throws; an error ends the process with its exit code. */
 export async function main(argv: readonly string[], {root, load}: MainOptions): Promise<void> {
   honourAliases(process.env)
-  // A reader that went away (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 1)
-  })
+  endWithStdout(argv)
   if (argv[0] === '--version' && argv.length === 1) {
     process.stdout.write(`${versionLine(root)}\n`)
     return

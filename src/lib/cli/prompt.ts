@@ -1,5 +1,5 @@
-import {readFile} from 'node:fs/promises'
-import {problem} from '../errors/index.js'
+import {isMissing, readSmallBytes} from '../durable/index.js'
+import {asProblem, problem} from '../errors/index.js'
 import {safe} from './text.js'
 
 export interface PromptStreams {
@@ -142,13 +142,15 @@ export async function readSecret(
   {stdin = process.stdin}: {stdin?: AsyncIterable<Uint8Array | string>} = {},
 ): Promise<string> {
   const name = source === '-' ? 'standard input' : safe(source)
-  const bytes = await (source === '-' ? collect(stdin) : readLimited(source, name))
-  if (bytes.length > maxSecret)
-    throw problem('usage', `${name} holds more than a secret (over 64 KiB)`, {hint: 'name the right file'})
+  const bytes = await (source === '-' ? collect(stdin) : readSecretFile(source, name))
+  if (bytes.length > maxSecret) throw tooLong(name)
   const secret = bytes.toString('utf8').replace(/\r?\n$/, '')
   if (secret === '') throw problem('usage', `${name} is empty`, {hint: 'it must hold the secret on one line'})
   return secret
 }
+
+const tooLong = (name: string, cause?: unknown) =>
+  problem('usage', `${name} holds more than a secret (over 64 KiB)`, {hint: 'name the right file', cause})
 
 async function collect(stream: AsyncIterable<Uint8Array | string>): Promise<Buffer> {
   const parts: Buffer[] = []
@@ -161,11 +163,12 @@ async function collect(stream: AsyncIterable<Uint8Array | string>): Promise<Buff
   return Buffer.concat(parts)
 }
 
-async function readLimited(path: string, name: string): Promise<Buffer> {
+async function readSecretFile(path: string, name: string): Promise<Buffer> {
   try {
-    return await readFile(path)
+    return await readSmallBytes(path, {maxBytes: maxSecret})
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : 'cannot be read'
+    if (asProblem(cause).code === 'limit_exceeded') throw tooLong(name, cause)
+    const reason = isMissing(cause) ? 'does not exist' : 'cannot be read'
     throw problem('usage', `${name} ${reason}`, {
       hint: 'name a readable file, or - for standard input',
       cause,

@@ -92,3 +92,14 @@ function causes(error: unknown): string[] {
   }
   return stacks
 }
+
+// Where nothing was parsed, the flags are read from the arguments as they stand.
+
+/** The arguments that are not those of a remote command. */
+export const ownArguments = (argv: readonly string[]): readonly string[] => {
+  const end = argv.indexOf('--')
+  return end === -1 ? argv : argv.slice(0, end)
+}
+
+export const asksForJson = (argv: readonly string[]): boolean =>
+  argv.some((word, i) => word === '--format=json' || (word === '--format' && argv[i + 1] === 'json'))

@@ -3,7 +3,8 @@ import {createWriteStream} from 'node:fs'
 import {link, rename, rm} from 'node:fs/promises'
 import {Readable, type Writable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
-import {problem, SallyportError} from '../errors/index.js'
+import {errnoOf, systemErrorWords} from '../durable/index.js'
+import {problem} from '../errors/index.js'
 
 export interface WriteOutOptions {
   /** Standard output without one. */
@@ -36,19 +37,19 @@ export async function writeOut(
 }
 
 function writeFailure(path: string, error: unknown): unknown {
-  if (error instanceof SallyportError || !(error instanceof Error) || !('code' in error)) return error
-  if (error.code === 'EEXIST')
+  const errno = errnoOf(error)
+  if (errno === undefined) return error
+  if (errno === 'EEXIST')
     return problem('already_exists', `${path} exists already`, {hint: 'add --overwrite to replace it'})
-  const reasons: Record<string, string> = {
-    ENOENT: 'its directory does not exist',
-    EACCES: 'this user may not write there',
-    ENOSPC: 'the disk is full',
-  }
-  return problem(
-    'store_failed',
-    `${path} cannot be written: ${reasons[String(error.code)] ?? error.message}`,
-    {
-      cause: error,
-    },
-  )
+  return problem('store_failed', `${path} cannot be written: ${failureWords(error)}`, {cause: error})
 }
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'its directory does not exist',
+  EACCES: 'this user may not write there',
+  ENOSPC: 'the disk is full',
+}
+
+/** Why something could not be written. */
+export const failureWords = (error: unknown): string =>
+  reasons[errnoOf(error) ?? ''] ?? systemErrorWords(error)

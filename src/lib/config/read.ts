@@ -1,8 +1,8 @@
-import {createReadStream} from 'node:fs'
 import {stat} from 'node:fs/promises'
 import {homedir, hostname} from 'node:os'
 import {resolve} from 'node:path'
-import {problem} from '../errors/index.js'
+import {errnoOf, readSmallFile} from '../durable/index.js'
+import {asProblem, problem} from '../errors/index.js'
 import {type LoadedFile, parseConfig} from './load.js'
 import {dataDirOf, resolveConfig, type StartFlags, type Surroundings} from './resolve.js'
 import type {Config} from './types.js'
@@ -46,27 +46,24 @@ export async function findDataDir(
   return resolve(dataDirOf((await readConfigFile(config)).config, {}, around))
 }
 
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be read by this user',
+  EISDIR: 'is a directory',
+}
+
 /** Never more than a configuration can be, also from a device or a pipe that has no size. */
 async function readBounded(path: string): Promise<string> {
-  const parts: Buffer[] = []
   try {
-    for await (const part of createReadStream(path, {end: maxConfigBytes})) parts.push(part)
+    return await readSmallFile(path, {maxBytes: maxConfigBytes})
   } catch (cause) {
-    const reasons: Record<string, string> = {
-      ENOENT: 'does not exist',
-      EACCES: 'may not be read by this user',
-      EISDIR: 'is a directory',
-    }
-    const reason = reasons[(cause as NodeJS.ErrnoException).code ?? ''] ?? 'cannot be read'
-    throw problem('config_invalid', `${path} ${reason}`, {
+    if (asProblem(cause).code === 'limit_exceeded')
+      throw problem('config_invalid', `${path} is larger than a configuration file may be (1 MiB)`, {cause})
+    throw problem('config_invalid', `${path} ${reasons[errnoOf(cause) ?? ''] ?? 'cannot be read'}`, {
       hint: 'name the file with --config; `sallyport configure` prints one to begin with',
       cause,
     })
   }
-  const bytes = Buffer.concat(parts)
-  if (bytes.length > maxConfigBytes)
-    throw problem('config_invalid', `${path} is larger than a configuration file may be (1 MiB)`)
-  return bytes.toString('utf8')
 }
 
 /** A key that others can read is no secret any more: the service does not start with it. */

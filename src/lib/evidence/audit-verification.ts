@@ -1,5 +1,4 @@
 import type {KeyObject} from 'node:crypto'
-import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {
   type AuditCheckpoint,
@@ -10,7 +9,7 @@ import {
   verifyCheckpoint,
 } from '../audit/index.js'
 import {findDataDir} from '../config/index.js'
-import {systemErrorWords} from '../durable/index.js'
+import {readSmallFile, systemErrorWords} from '../durable/index.js'
 import {problem} from '../errors/index.js'
 
 export interface AuditVerification {
@@ -51,7 +50,7 @@ async function readCheckpoint(path: string): Promise<AuditCheckpoint | ChainHead
       hint: 'a checkpoint is what `sallyport audit checkpoint` wrote, kept elsewhere',
       cause,
     })
-  const text = await readFile(path, 'utf8').catch(cause => {
+  const text = await readSmallFile(path).catch(cause => {
     throw wrong(cause)
   })
   const checkpoint = parseCheckpoint(text)

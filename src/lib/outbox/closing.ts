@@ -2,15 +2,20 @@ import {type AuditInput, lostTransfer} from '../audit/index.js'
 import type {RecordingEnd} from '../recording/index.js'
 import type {LaneState, SpooledEvent, Step} from './types.js'
 
-export interface ClosingOptions {
+/** What an event is stamped with when it happens, however late it is told. */
+export interface Stamp {
+  /** Unix ms. */
+  now: () => number
+  uuid: () => string
+}
+
+export interface ClosingOptions extends Stamp {
   /** Why the recording ends before its session did, or the session without an end of its own. */
   reason: string
   /** Whether the session is over as well, or only its recording. */
   sessionOver: boolean
   /** What is known here may not be all: whatever auth has of a recording is closed. */
   isLost?: boolean
-  now: () => number
-  uuid: () => string
 }
 
 /** What a session lacks that nobody goes on with, in the order in which it is told. Pure but for the uids. */
@@ -18,7 +23,7 @@ export function closingSteps(state: LaneState, options: ClosingOptions): Step[] 
   const {meta, sealed, uploaded, start, ended, open = []} = state
   const steps: Step[] = []
   const event = (input: AuditInput): void => {
-    steps.push({kind: 'event', input: dated(input, options)})
+    steps.push(eventStep(input, options))
   }
   if (options.sessionOver && !ended)
     for (const one of open) event({...factsOfEvent(one), ...lostTransfer(one.fields ?? {}, options.reason)})
@@ -28,10 +33,10 @@ export function closingSteps(state: LaneState, options: ClosingOptions): Step[] 
   return steps
 }
 
-export const dated = (
-  input: AuditInput,
-  {now, uuid}: Pick<ClosingOptions, 'now' | 'uuid'>,
-): SpooledEvent => ({...input, uid: uuid(), time: now()})
+export const eventStep = (input: AuditInput, {now, uuid}: Stamp): Step => ({
+  kind: 'event',
+  input: {...input, uid: uuid(), time: now()},
+})
 
 const cutShort = ({meta, chunks, head, lastMs}: LaneState, reason: string): RecordingEnd => ({
   endedAt: (meta?.startedAt ?? 0) + lastMs,

@@ -2,8 +2,9 @@ import {lookup} from 'node:dns/promises'
 import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import type {Duplex} from 'node:stream'
-import {formatHostPort} from '../access/hosts.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {errnoOf} from '../durable/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {type Address, formatAddress} from '../names/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
 const connectMilliseconds = 10_000
@@ -25,9 +26,7 @@ export interface Dialled {
 }
 
 /** Where a dial leads. */
-export interface DialTarget {
-  host: string
-  port: number
+export interface DialTarget extends Address {
   /** An administrator vouches for the address, or the machine is this one: `proxy_service.dial` is about others. */
   registered?: boolean
   /** A node vouches for it. */
@@ -55,9 +54,9 @@ export async function dialAddresses(
   let failure: SallyportError | undefined
   for (const address of addresses) {
     try {
-      return {stream: await open(address, target), address: formatHostPort(address, target.port)}
+      return {stream: await open(address, target), address: formatAddress({host: address, port: target.port})}
     } catch (error) {
-      failure ??= error as SallyportError
+      failure ??= asProblem(error)
     }
   }
   throw failure ?? problem('host_unreachable', `${target.host} has no address`)
@@ -108,7 +107,7 @@ function open(address: string, target: DialTarget): Promise<Socket> {
     }
     const timer = setTimeout(() => fail(cannotConnect(name, 'ETIMEDOUT')), connectMilliseconds)
     // For good: a host may break the connection before anybody uses it, and that must not end the process.
-    socket.on('error', (error: NodeJS.ErrnoException) => fail(cannotConnect(name, error.code, error)))
+    socket.on('error', error => fail(cannotConnect(name, errnoOf(error), error)))
     socket.once('connect', () => {
       clearTimeout(timer)
       resolve(socket)

@@ -1,7 +1,7 @@
 import {createPrivateKey, X509Certificate} from 'node:crypto'
 import {open} from 'node:fs/promises'
 import {join} from 'node:path'
-import {ensurePrivateDirectory, writeFileAtomic} from '../durable/index.js'
+import {ensurePrivateDirectory, isMissing, writeFileAtomic} from '../durable/index.js'
 import {certifiableNames, createWebCertificate, readCertificate} from '../pki/index.js'
 
 const day = 24 * 3600 * 1000
@@ -61,7 +61,7 @@ async function readPrivate(path: string): Promise<string | undefined> {
       await file.close()
     }
   } catch (thrown) {
-    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined
+    if (isMissing(thrown)) return undefined
     throw thrown
   }
 }

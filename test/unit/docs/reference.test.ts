@@ -1,13 +1,34 @@
 import {generateKeyPairSync} from 'node:crypto'
+import {readdirSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {z} from 'zod'
 import {anonymousInputs, streamMethods, systemInputs} from '../../../src/lib/auth/cluster/system-methods.js'
 import {methodInputs} from '../../../src/lib/auth/http/method-inputs.js'
 import {remoteMethods} from '../../../src/lib/auth/http/remote-methods.js'
 import type {AuthApi, Caller} from '../../../src/lib/auth/index.js'
-import {joinTokenSchema, machineSchema, webAddressSchema} from '../../../src/lib/auth/join/joining.js'
-import {failuresSchema, inviteSchema, otpUseSchema, userSchema} from '../../../src/lib/auth/records.js'
+import {
+  joinTokenSchema,
+  machineSchema,
+  proxyPlaceSchema,
+  webAddressSchema,
+} from '../../../src/lib/auth/join/joining.js'
+import {
+  failuresSchema,
+  hostSchema,
+  inviteSchema,
+  lockSchema,
+  otpUseSchema,
+  storedRoleSchema,
+  userSchema,
+} from '../../../src/lib/auth/records.js'
 import {apiRights, mayCall} from '../../../src/lib/auth/rights.js'
+import {holderSchema} from '../../../src/lib/auth/sessions/holders.js'
+import {
+  remoteClusterSchema,
+  trustedClusterSchema,
+  trustedClustersPrefix,
+} from '../../../src/lib/auth/trust/records.js'
 import {
   formatAuthorizedKey,
   parseAuthorizedKey,
@@ -15,7 +36,7 @@ import {
   publicKeyBlob,
 } from '../../../src/lib/sshcert/index.js'
 import {startAuthService} from '../../support/auth-service.js'
-import {page, rows, section} from '../../support/documents.js'
+import {page, repository, rows, section} from '../../support/documents.js'
 
 /** Names in the first cells of a table; a cell may have several. */
 const named = (text: string): string[] =>
@@ -89,6 +110,22 @@ describe('auth-api.md', () => {
 describe('storage.md', () => {
   const guide = page('docs/storage.md')
 
+  it('has a section for every collection of records', () => {
+    const described = [...guide.text.matchAll(/^### (.*)$/gm)].flatMap(match =>
+      [...(match[1] ?? '').matchAll(/`([a-z-]+)\/[^`]*`/g)].map(([, name]) => name),
+    )
+    const sources = readdirSync(join(repository, 'src/lib/auth'), {recursive: true, encoding: 'utf8'})
+      .filter(name => name.endsWith('.ts'))
+      .map(name => readFileSync(join(repository, 'src/lib/auth', name), 'utf8'))
+      .join('\n')
+    const made = [...sources.matchAll(/createRecords\(\s*backend,\s*([^,]+),/g)].map(([, name = '']) => name)
+    const literal = made.flatMap(name => /^'(.*)'$/.exec(name)?.[1] ?? [])
+    // One stands under a name that its watcher uses, too.
+    expect(made.length - literal.length).toBe(1)
+    expect(described).toEqual(expect.arrayContaining([...literal, trustedClustersPrefix.slice(0, -1)]))
+    expect(literal.length).toBeGreaterThan(10)
+  })
+
   it.each([
     ['### `users/<name>`', userSchema],
     ['### `invites/<sha-256 of the token, hex>`', inviteSchema],
@@ -97,6 +134,13 @@ describe('storage.md', () => {
     ['### `web-address/latest`', webAddressSchema],
     ['### `failures/<name>`', failuresSchema],
     ['### `otp/<name>`', otpUseSchema],
+    ['### `roles/<name>`', storedRoleSchema],
+    ['### `hosts/<UUID>`', hostSchema],
+    ['### `locks/<UUID>`', lockSchema],
+    ['### `proxies/<UUID>`', proxyPlaceSchema],
+    ['### `remote-clusters/<name>`', remoteClusterSchema],
+    ['### `trusted-clusters/<name>`', trustedClusterSchema],
+    ['### `session-holders/<session ID>`', holderSchema],
   ] as const)('lists every field of %s', (heading, schema) => {
     const fields = Object.keys(schema.shape).filter(name => name !== 'version')
     expect(named(section(guide, heading)).sort()).toEqual(fields.sort())

@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto'
 import {problem} from '../../errors/index.js'
 import {authorityPin} from '../../pki/index.js'
 import type {AuthContext} from '../context.js'
-import type {AuthApi, TokenRole} from '../contract.js'
+import type {AuthApi, Caller, TokenRole} from '../contract.js'
 import {sha256Hex} from './joining.js'
 
 const defaultTtlSeconds = 30 * 60
@@ -11,9 +11,16 @@ const minTtlSeconds = 60
 /** Each list and each removal looks at all of them. */
 const maxTokens = 1000
 
-/** Administration of the tokens that machines join with. `actor` is who asks. */
+/**
+ * What a user with the right gives tokens for. A proxy has hosts certified by any name, and another cluster brings hosts of
+ * its own: who comes as one of these is for administrators to say.
+ */
+const rolesOfUsers: ReadonlySet<TokenRole> = new Set(['node', 'openssh'])
+
+/** Administration of the tokens that machines join with. `actor` is the name of who asks. */
 export function joinTokenMethods(
   context: AuthContext,
+  caller: Caller,
   actor: string,
 ): Pick<AuthApi, 'createToken' | 'listTokens' | 'removeToken'> {
   const {authorities, emit, joining, now, settings} = context
@@ -21,6 +28,7 @@ export function joinTokenMethods(
   return {
     async createToken({roles: wished, ttlSeconds = defaultTtlSeconds, value}) {
       const roles = checkRoles(wished)
+      if (caller.kind !== 'admin') checkUser(roles, value)
       if (!(ttlSeconds >= minTtlSeconds && ttlSeconds <= maxTtlSeconds))
         throw problem('invalid_input', 'a join token lives from one minute to 48 hours', {
           hint: 'use --ttl=30m',
@@ -50,11 +58,13 @@ export function joinTokenMethods(
       ]
     },
     async removeToken(idOrToken) {
-      if (isStatic(context, idOrToken))
+      // That a token exists would tell others than administrators that they guessed right.
+      const isAdmin = caller.kind === 'admin'
+      if (isAdmin && isStatic(context, idOrToken))
         throw problem('invalid_input', 'this token stands in the configuration', {
           hint: 'take it out of auth_service.tokens and start the service again',
         })
-      const key = sha256Hex(idOrToken)
+      const key = isAdmin ? sha256Hex(idOrToken) : undefined
       const found = (await tokens.entries()).find(({id, value}) => id === key || value.id === idOrToken)
       if (!found || !(await tokens.delete(found.id)))
         throw problem('not_found', 'there is no such token: it was used, has expired or never existed', {
@@ -73,6 +83,20 @@ function checkRoles(wished: readonly TokenRole[]): TokenRole[] {
   throw problem('invalid_input', 'a token is for proxies, for nodes, for both, or for other clusters', {
     hint: 'as in --type=node, --type=node,proxy or --type=trusted_cluster',
   })
+}
+
+/** @throws access_denied */
+function checkUser(roles: readonly TokenRole[], value: string | undefined): void {
+  const more = roles.filter(role => !rolesOfUsers.has(role))
+  if (more.length > 0)
+    throw problem('access_denied', `tokens for ${more.join(' and ')} are made by administrators alone`, {
+      hint: 'run this on the auth host',
+    })
+  // That it is taken would tell whoever guesses that they guessed right.
+  if (value !== undefined)
+    throw problem('access_denied', 'tokens of their own choosing are for administrators', {
+      hint: 'leave --value out for a random one',
+    })
 }
 
 /** Whoever chooses a token chooses one that cannot be guessed, and that a shell and a file keep as it is. */

@@ -1,4 +1,3 @@
-import {readFile} from 'node:fs/promises'
 import {z} from 'zod'
 import {
   type AuditInput,
@@ -7,7 +6,14 @@ import {
   closingEvents,
   transferNumber,
 } from '../../audit/index.js'
-import {createRetries, type Retries, writeFileAtomic} from '../../durable/index.js'
+import {
+  createRetries,
+  isMissing,
+  mayPassByItself,
+  type Retries,
+  readSmallFile,
+  writeFileAtomic,
+} from '../../durable/index.js'
 import {asProblem, problemLine} from '../../errors/index.js'
 import type {CompletedRecording, RecordingStore} from '../../recording/index.js'
 import {damageEvent, endEvent, lostFileEvent, uploadEvent} from './completion-events.js'
@@ -156,8 +162,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
           {event: input.event, error: problemLine(asProblem(error))},
           'an audit event is not on record',
         )
-        if (input.sid !== undefined && closingEvents.has(input.event))
-          void retries.add(async () => void (await emit(input)))
+        if (isOwed(input)) void retries.add(async () => void (await emit(input)))
         throw error
       }
     },
@@ -181,6 +186,11 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
   }
 }
 
+/** What happened already, whatever the caller makes of it. */
+const isOwed = ({sid, event, success}: AuditInput): boolean =>
+  sid !== undefined &&
+  (closingEvents.has(event) || (event === 'session.recording.delete' && success === false))
+
 /** The files that are on record as open, and since when, Unix ms. */
 function noteOpenFiles(now: () => number): {note(input: AuditInput): void; oldest(): number} {
   const open = new Map<string, number>()
@@ -197,32 +207,16 @@ function noteOpenFiles(now: () => number): {note(input: AuditInput): void; oldes
 }
 
 /** What may be different at the next attempt; anything else of a recording is damage. */
-const passing: ReadonlySet<string> = new Set([
-  'ENOSPC',
-  'EDQUOT',
-  'EROFS',
-  'EMFILE',
-  'ENFILE',
-  'ENOMEM',
-  'EACCES',
-  'EPERM',
-])
-
-function mayPass(error: unknown): boolean {
-  if (asProblem(error).code === 'unavailable') return true
-  for (let at = error; at instanceof Error; at = at.cause)
-    if ('code' in at && typeof at.code === 'string' && passing.has(at.code)) return true
-  return false
-}
+const mayPass = (error: unknown): boolean => asProblem(error).code === 'unavailable' || mayPassByItself(error)
 
 const sinceSchema = z.object({since: z.number().nonnegative().max(8.64e15)})
 
 /** Unix ms; 0, which is everything there is, where nothing was noted. */
 async function readSince(file: string, log: CompletionLog): Promise<number> {
   try {
-    return sinceSchema.parse(JSON.parse(await readFile(file, 'utf8'))).since
+    return sinceSchema.parse(JSON.parse(await readSmallFile(file))).since
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+    if (!isMissing(error))
       log.warn({error: asProblem(error).message}, 'the time of the last completion cannot be read')
     return 0
   }

@@ -14,7 +14,7 @@ const ENDED_MS = day
 const REMEMBERED = 10_000
 
 const roles = ['node', 'proxy'] as const
-const holderSchema = z.object({
+export const holderSchema = z.object({
   /** Empty: this process, or one before it on the same data. */
   hostId: z.string(),
   role: z.enum(roles).optional(),

@@ -5,7 +5,7 @@ import {createRecords, type Records} from '../records.js'
 const keys = z.array(z.string())
 
 /** A leaf: a cluster whose hosts the users of this one may reach, under its name. */
-const remoteClusterSchema = z.strictObject({
+export const remoteClusterSchema = z.strictObject({
   version: z.literal(1),
   /** authorized_keys lines. */
   hostAuthorities: keys,
@@ -15,7 +15,7 @@ const remoteClusterSchema = z.strictObject({
 export type StoredRemoteCluster = z.output<typeof remoteClusterSchema>
 
 /** A root: a cluster whose users may reach hosts of this one, under its name. */
-const trustedClusterSchema = z.strictObject({
+export const trustedClusterSchema = z.strictObject({
   version: z.literal(1),
   enabled: z.boolean(),
   /** `host:port` of its tunnel port. */

@@ -2,6 +2,7 @@ import {connect, type Socket} from 'node:net'
 import {join} from 'node:path'
 import type {RemoteAuthApi} from '../../auth/http/remote-methods.js'
 import {findDataDir} from '../../config/index.js'
+import {errnoOf} from '../../durable/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
 
 export interface AuthAccessOptions {
@@ -80,7 +81,7 @@ async function throughSocket(socketPath: string): Promise<AuthAccess> {
 function connectTo(socketPath: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath)
-    const fail = (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error))
+    const fail = (error: Error) => reject(unreachable(socketPath, error))
     socket.once('error', fail)
     socket.once('connect', () => {
       socket.off('error', fail)
@@ -91,8 +92,8 @@ function connectTo(socketPath: string): Promise<Socket> {
   })
 }
 
-function unreachable(socketPath: string, cause: NodeJS.ErrnoException): SallyportError {
-  if (cause.code === 'EACCES')
+function unreachable(socketPath: string, cause: Error): SallyportError {
+  if (errnoOf(cause) === 'EACCES')
     return problem('access_denied', `the service's socket ${socketPath} is not yours to open`, {
       hint: 'run this as the user that runs the service',
       cause,

@@ -1,6 +1,6 @@
 import {generateKeyPairSync, type KeyObject, sign} from 'node:crypto'
-import {readFile} from 'node:fs/promises'
 import {type Enrolment, type EnrolRequest, enrolmentBytes} from '../../auth/join/enrol-types.js'
+import {isMissing, readSmallFile} from '../../durable/index.js'
 import {asProblem, problem, type SallyportError} from '../../errors/index.js'
 import {
   checkCertificate,
@@ -85,8 +85,8 @@ export async function enrolHost(
 
 async function prepare(options: EnrolHostOptions): Promise<Prepared> {
   const {config, token, hostname, names, address, labels} = options
-  const text = await readFile(config, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    const why = cause.code === 'ENOENT' ? 'does not exist' : 'cannot be read by this user'
+  const text = await readSmallFile(config).catch((cause: unknown) => {
+    const why = isMissing(cause) ? 'does not exist' : 'cannot be read by this user'
     throw problem('config_invalid', `${config} ${why}`, {hint: 'name it with --sshd-config', cause})
   })
   const paths = enrolPaths(config, text)

@@ -1,6 +1,12 @@
-import {mkdir, readFile, rm, stat} from 'node:fs/promises'
+import {mkdir, rm, stat} from 'node:fs/promises'
 import {dirname} from 'node:path'
-import {writeFileAtomic} from '../../durable/index.js'
+import {
+  isForbidden,
+  isMissing,
+  readSmallFile,
+  systemErrorWords,
+  writeFileAtomic,
+} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 
 export interface PlainFile {
@@ -12,9 +18,9 @@ export interface PlainFile {
 /** The file's text, or undefined where there is none. @throws access_denied */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return await readSmallFile(path)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (isMissing(cause)) return undefined
     throw unreadable(path, cause)
   }
 }
@@ -53,12 +59,14 @@ export async function replaceFiles(files: readonly PlainFile[]): Promise<() => P
 const unreadable = (path: string, cause: unknown) =>
   problem('access_denied', `${path} cannot be read by this user`, {hint: 'run this as root', cause})
 
+const pathOf = (error: unknown): string =>
+  error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : 'a file'
+
 function unwritable(cause: unknown) {
-  const {code, path, message} = cause as NodeJS.ErrnoException
-  if (code === 'EACCES' || code === 'EPERM')
-    return problem('access_denied', `${path ?? 'a file'} cannot be written by this user`, {
+  if (isForbidden(cause))
+    return problem('access_denied', `${pathOf(cause)} cannot be written by this user`, {
       hint: 'run this as root',
       cause,
     })
-  return problem('store_failed', `the files for sshd cannot be written: ${message}`, {cause})
+  return problem('store_failed', `the files for sshd cannot be written: ${systemErrorWords(cause)}`, {cause})
 }

@@ -1,7 +1,7 @@
 import {randomBytes} from 'node:crypto'
 import {access, link, rename, rm} from 'node:fs/promises'
 import {dirname} from 'node:path'
-import {syncDirectory, writeFileAtomic} from '../../durable/index.js'
+import {errnoOf, ifMissing, syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 
 export interface CredentialFile {
@@ -36,7 +36,7 @@ export async function writeCredentialFiles(
     }
   } catch (cause) {
     for (const path of placed.reverse()) await rename(kept(path), path).catch(() => rm(path, {force: true}))
-    throw writeProblem(cause as NodeJS.ErrnoException, current || (files[0]?.path ?? ''))
+    throw writeProblem(cause, current || (files[0]?.path ?? ''))
   } finally {
     for (const {path} of files) {
       await rm(staged(path), {force: true})
@@ -62,18 +62,19 @@ export async function assertAbsent(paths: readonly string[], overwrite: boolean)
 }
 
 async function keep(path: string, as: string): Promise<void> {
-  await link(path, as).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-  })
+  await link(path, as).catch(ifMissing(undefined))
 }
 
-function writeProblem(cause: NodeJS.ErrnoException, path: string) {
-  if (cause.code === 'EEXIST')
+function writeProblem(cause: unknown, path: string) {
+  if (errnoOf(cause) === 'EEXIST')
     return problem('already_exists', `${path} exists`, {
       hint: 'choose another name, or add --overwrite',
       cause,
     })
-  return problem('store_failed', `cannot write ${path}: ${cause.message}`, {hint: 'nothing was kept', cause})
+  return problem('store_failed', `cannot write ${path}: ${systemErrorWords(cause)}`, {
+    hint: 'nothing was kept',
+    cause,
+  })
 }
 
 const taken = (path: string, cause?: unknown) =>

@@ -9,7 +9,7 @@ import {
   publicKeyBlob,
 } from '../../sshcert/index.js'
 import {writeCredentialFiles} from './credential-files.js'
-import {readSmallFile} from './private-file.js'
+import {readOwnFile} from './private-file.js'
 
 /** `file`: one file with everything. `openssh`: `name` and `name-cert.pub`, as ssh-keygen writes them. */
 export type IdentityFormat = 'file' | 'openssh'
@@ -76,7 +76,7 @@ function parseAuthorityLine(line: string): {cluster: string; blob: Buffer} {
 
 /** @throws not_found, invalid_input when others can read it */
 export async function readIdentityFile(path: string): Promise<StoredIdentity> {
-  const text = await readSmallFile(path, {secret: true})
+  const text = await readOwnFile(path, {secret: true})
   if (text === undefined) throw problem('not_found', `there is no identity file ${path}`)
   return parseIdentity(text)
 }

@@ -4,7 +4,7 @@ import {writeFileAtomic} from '../../durable/index.js'
 import {asProblem, problem} from '../../errors/index.js'
 import {formatPrivateKey, parsePrivateKey} from '../../sshcert/index.js'
 import type {Keychain} from './keychain.js'
-import {readSmallFile} from './private-file.js'
+import {readOwnFile} from './private-file.js'
 import {type Profile, profilePaths} from './profile.js'
 
 /** Where a user wants private keys kept. `auto` is the keychain where it works and stock clients find an agent. */
@@ -62,7 +62,7 @@ export async function loadKey(
   const pem =
     profile.keyStore === 'keychain'
       ? await keychain.get(account(home, profile))
-      : await readSmallFile(profilePaths(home, profile).privateKey, {secret: true})
+      : await readOwnFile(profilePaths(home, profile).privateKey, {secret: true})
   if (pem === undefined) throw problem('not_logged_in', `the private key of ${profile.user} is gone`)
   return parsePrivateKey(pem)
 }

@@ -1,11 +1,11 @@
 import {readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {z} from 'zod'
-import {ensurePrivateDirectory, writeFileAtomic} from '../../durable/index.js'
+import {ensurePrivateDirectory, isMissing, writeFileAtomic} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 import {formatProxyAddress, type ProxyAddress} from '../address.js'
 import {nameSchema} from '../api/web-schemas.js'
-import {readSmallFile} from './private-file.js'
+import {readOwnFile} from './private-file.js'
 
 /*
  * <home>/current                      name of the profile in use
@@ -91,8 +91,8 @@ export async function prepareProfile(home: string, profile: ProfileName): Promis
 
 /** Every profile, in no order that means anything. A damaged one throws `invalid_input`. */
 export async function listProfiles(home: string): Promise<Profile[]> {
-  const names = await readdir(join(home, 'profiles')).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return []
+  const names = await readdir(join(home, 'profiles')).catch((cause: Error) => {
+    if (isMissing(cause)) return []
     throw problem('invalid_input', `cannot read the profiles in ${home}: ${cause.message}`, {cause})
   })
   const profiles = await Promise.all(names.sort().map(async entry => readProfile(home, entry)))
@@ -101,7 +101,7 @@ export async function listProfiles(home: string): Promise<Profile[]> {
 
 /** The current profile's name; undefined when nobody is logged in. */
 const currentName = async (home: string): Promise<string | undefined> =>
-  (await readSmallFile(join(home, 'current')))?.trim() || undefined
+  (await readOwnFile(join(home, 'current')))?.trim() || undefined
 
 /**
  * The profile that the selector means: the current one where it fits, else the only one that fits.
@@ -139,7 +139,7 @@ export async function removeProfile(home: string, profile: Profile): Promise<voi
 
 async function readProfile(home: string, name: string): Promise<Profile | undefined> {
   const path = join(home, 'profiles', name, 'profile.json')
-  const text = await readSmallFile(path)
+  const text = await readOwnFile(path)
   if (text === undefined) return undefined
   const damaged = (cause: unknown) =>
     problem('invalid_input', `the profile ${path} is damaged`, {hint: 'log in again: sallyport login', cause})

@@ -1,6 +1,7 @@
 import {createReadStream} from 'node:fs'
 import {parseResources} from '../../auth/resources/resource.js'
 import type {NodeResource, Resource, RoleResource} from '../../auth/resources/types.js'
+import {errnoOf} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 
 const maxBytes = 1024 * 1024
@@ -26,7 +27,7 @@ export async function readResourceFile(
       if (size > maxBytes) throw problem('usage', `${name} is over 1 MiB`, {hint: 'split it into several'})
     }
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? ''
+    const code = errnoOf(error) ?? ''
     if (!Object.hasOwn(reasons, code)) throw error
     throw problem('usage', `${name} ${reasons[code]}`, {
       hint: 'name a readable file, or - for standard input',

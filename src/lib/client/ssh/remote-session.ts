@@ -1,5 +1,6 @@
 import {connect as connectSocket} from 'node:net'
 import type {Readable, Writable} from 'node:stream'
+import {errnoOf} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../../ssh/index.js'
 import {WireReader, WireWriter} from '../../sshcert/index.js'
@@ -111,7 +112,7 @@ function drain(source: Readable, sink: Writable): Promise<void> {
     sink.on('drain', () => source.resume())
     sink.on('error', error => {
       // `ssh host yes | head -1`: nobody reads any more, and the host should stop writing.
-      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') reject(error)
+      if (errnoOf(error) !== 'EPIPE') reject(error)
       source.destroy()
       resolve()
     })

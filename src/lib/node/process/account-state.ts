@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises'
+import {isMissing, readSmallFile} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 
 const dayMilliseconds = 24 * 60 * 60 * 1000
@@ -31,9 +31,9 @@ export async function refuseWhileClosed(uid: number, path: string): Promise<void
   if (uid === 0) return
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = await readSmallFile(path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    if (isMissing(error)) return
     throw problem('unavailable', 'this host is closed for logins', {cause: error})
   }
   const reason = [...(text.trim().split('\n')[0] ?? '')].filter(letter => letter >= ' ').join('')

@@ -1,5 +1,6 @@
 import {userInfo} from 'node:os'
 import {runToEnd} from '../../children/index.js'
+import {isMissing} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
 import {refuseExpired, refuseWhileClosed} from './account-state.js'
 import {launchEnvironment} from './launch.js'
@@ -94,8 +95,7 @@ async function lookUp(command: string, args: string[], name: string, otherwise?:
   if (code === 0) return output
   if (late) throw problem('timeout', "the host's name service did not answer in time")
   if (failure instanceof SallyportError) throw failure
-  if (failure?.code === 'ENOENT')
-    throw problem('unavailable', `the host has no ${command} to look logins up with`)
+  if (isMissing(failure)) throw problem('unavailable', `the host has no ${command} to look logins up with`)
   if (code !== notFoundStatus && (code !== unknownDatabaseStatus || otherwise === undefined))
     throw problem('unavailable', "the host's name service failed", {cause: failure})
   if (otherwise === undefined) throw unknownLogin(name)

@@ -1,6 +1,7 @@
 import {lstat, readdir} from 'node:fs/promises'
 import {createConnection} from 'node:net'
 import {join} from 'node:path'
+import {errnoOf} from '../../durable/index.js'
 import {
   directoryPrefix,
   openDirectory,
@@ -64,7 +65,7 @@ const isRefused = (path: string): Promise<boolean> =>
       socket.destroy()
       resolve(false)
     })
-    socket.once('error', error => resolve((error as NodeJS.ErrnoException).code === 'ECONNREFUSED'))
+    socket.once('error', error => resolve(errnoOf(error) === 'ECONNREFUSED'))
   })
 
 function isAlive(pid: number): boolean {
@@ -72,6 +73,6 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+    return errnoOf(error) !== 'ESRCH'
   }
 }

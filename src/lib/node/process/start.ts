@@ -105,7 +105,7 @@ async function spawned(
 function spawnChild(command: [string, ...string[]], standard: StandardStreams): Promise<Started> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void =>
-      reject(error instanceof SallyportError ? error : startProblem(error as NodeJS.ErrnoException))
+      reject(error instanceof SallyportError ? error : startProblem(error))
     try {
       // The home directory is the user's own affair, and entered with the user's rights.
       const child = startChild(command, standard, {env: launchEnvironment, cwd: '/', detached: true})

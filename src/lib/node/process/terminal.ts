@@ -2,6 +2,7 @@ import {closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, readS
 import {Readable, Writable} from 'node:stream'
 import {ReadStream} from 'node:tty'
 import {guardDescriptor, startChild} from '../../children/index.js'
+import {errnoOf} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 import type {TerminalSize} from '../../session/index.js'
 import {sttyArguments} from './terminal-modes.js'
@@ -158,7 +159,7 @@ function* lastWords(master: number): Generator<Buffer> {
     try {
       length = readSync(master, chunk)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EINTR') continue
+      if (errnoOf(error) === 'EINTR') continue
       // EAGAIN: that was all. Anything else: there is no more to be had.
       return
     }
@@ -192,7 +193,7 @@ function terminalInput(master: number): TerminalInput {
       }
       if (!error) return length < chunk.length ? pass(chunk.subarray(length), firstRetry, done) : done()
       // Any other error: nobody is there to read it.
-      if (error.code !== 'EAGAIN') return done()
+      if (errnoOf(error) !== 'EAGAIN') return done()
       const timer = setTimeout(() => {
         retry = undefined
         pass(chunk, Math.min(delay * 2, lastRetry), done)

@@ -5,7 +5,8 @@ import {CHAIN_CODE, SEAL_CODE} from '../format/asciicast.js'
 import {chainDigest, GENESIS} from '../format/chain.js'
 import {type Member, readMembers} from '../format/gzip-members.js'
 import {type RecordingIndex, type RecordingSeal, sealSchema} from '../format/index-file.js'
-import {parseEvent, parseHeader, parseJson} from '../read/reader.js'
+import {parseEvent, parseJson} from '../read/event-line.js'
+import {parseHeader} from '../read/reader.js'
 import {sealDigest, verifyRecordingHead} from './signature.js'
 
 export type RecordingVerdict =

@@ -1,7 +1,41 @@
-import {type Cast, type CastEnd, type CastEvent, type CastHeader, exactBytes} from '../read/reader.js'
+import {asDamage, type CastEnd, nothingToRead, type ReadState, readContents} from '../read/contents.js'
+import {type Cast, type CastEvent, type CastHeader, exactBytes} from '../read/reader.js'
 import {createTextExtractor} from './plain-text.js'
 
 // The forms in which a recording is given away. Each reads once and holds one event.
+
+/** The same, but ending where it is damaged: `state` says so. */
+export function untilDamage(cast: Cast, state: ReadState): Cast {
+  const readable = async function* (): AsyncGenerator<CastEvent> {
+    try {
+      yield* cast.events
+    } catch (error) {
+      state.damage = asDamage(error)
+    } finally {
+      state.end = cast.end()
+    }
+  }
+  return {...cast, events: readable()}
+}
+
+/** The lines of the asciicast as they were recorded, up to damage; throws `recording_corrupt` where not one can be read. */
+export async function* castText(
+  source: AsyncIterable<Uint8Array>,
+  state: ReadState,
+): AsyncGenerator<Uint8Array> {
+  let empty = true
+  try {
+    for await (const content of readContents(source, state)) {
+      if (content.length === 0) continue
+      empty = false
+      yield content
+    }
+  } catch (error) {
+    if (empty) throw error
+    state.damage = asDamage(error)
+  }
+  if (empty) throw nothingToRead(state)
+}
 
 /** What was on the wire toward the user; one of its streams, or both in their order. */
 export async function* rawBytes(cast: Cast, stream?: 'stdout' | 'stderr'): AsyncGenerator<Buffer> {

@@ -10,6 +10,8 @@ export interface HtmlExportOptions {
   facts: readonly (readonly [name: string, value: string])[]
   /** A remark above the player: that the recording is not complete. */
   remark?: string | undefined
+  /** A remark below it, known once the recording was read. */
+  ending?: () => string | undefined
 }
 
 /**
@@ -18,7 +20,7 @@ export interface HtmlExportOptions {
  */
 export async function* htmlPage(
   cast: Cast,
-  {assets, facts, remark}: HtmlExportOptions,
+  {assets, facts, remark, ending}: HtmlExportOptions,
 ): AsyncGenerator<string> {
   const title = escapeHtml(cast.header.title ?? 'Recorded session')
   const styles = [assets.style, pageStyle]
@@ -36,19 +38,22 @@ ${styles.map(style => `<style>${style}</style>`).join('\n')}
 <main>
 <h1>${title}</h1>
 <dl>${facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>
-${remark === undefined ? '' : `<p role="note">${escapeHtml(remark)}</p>\n`}<div id="player"></div>
+${note(remark)}<div id="player"></div>
 <noscript><p role="note">The player needs JavaScript.</p></noscript>
-</main>
 <script type="application/x-asciicast" id="cast">
 `
   for await (const line of safeCast(cast)) yield asData(line)
   yield `</script>
+${note(ending?.())}</main>
 <script>${assets.script}</script>
 <script>${startScript}</script>
 </body>
 </html>
 `
 }
+
+const note = (remark: string | undefined): string =>
+  remark === undefined ? '' : `<p role="note">${escapeHtml(remark)}</p>\n`
 
 /** asciicast v2 of what may be shown: no exact bytes, nothing that reaches outside of the screen. */
 async function* safeCast({header, events}: Cast): AsyncGenerator<string> {

@@ -1,5 +1,6 @@
 import {readFile} from 'node:fs/promises'
 import {createRequire} from 'node:module'
+import {isMissing} from '../../durable/index.js'
 
 /** The web player that is put into exported pages: asciinema-player, Apache-2.0. */
 export interface PlayerAssets {
@@ -22,7 +23,7 @@ async function readAsset(name: string): Promise<string> {
   try {
     return await readFile(new URL(`../../../assets/asciinema-player/${name}`, import.meta.url), 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!isMissing(error)) throw error
     return await readFile(createRequire(import.meta.url).resolve(PACKAGE + name), 'utf8')
   }
 }

@@ -1,6 +1,7 @@
+import type {CastEnd} from './contents.js'
 import type {Control} from './controls.js'
 import {createPlayhead, type Playhead} from './playhead.js'
-import type {Cast, CastEnd} from './reader.js'
+import type {Cast} from './reader.js'
 import {createSanitizer, type Sanitizer} from './sanitize.js'
 
 export interface PlayerOptions {

@@ -1,8 +1,9 @@
 import {problem} from '../../errors/index.js'
 import {BYTES_CODE, type OutputStream, SEAL_CODE, STDERR_CODE} from '../format/asciicast.js'
-import {isGzip, readMembers} from '../format/gzip-members.js'
 import {LINE_BYTES} from '../limits.js'
 import {terminalSize} from '../meta.js'
+import {type CastEnd, nothingToRead, type ReadState, readContents, sealedEnd} from './contents.js'
+import {isObject, parseEvent, parseJson} from './event-line.js'
 
 /** What the first line of a cast says; `own` is our part of it, as it stands, unchecked. */
 export interface CastHeader {
@@ -33,13 +34,6 @@ export type CastEvent =
 /** The bytes that went over the wire. */
 export const exactBytes = (event: OutputEvent): Buffer => event.bytes ?? Buffer.from(event.text)
 
-/**
- * How a recording ends, known once its events were read: `sealed` by its store; `truncated`, sealed as one that was cut
- * short; `open`, without a seal, as every cast of another program or of a session that still runs; `cut` in the middle of
- * a chunk or line.
- */
-export type CastEnd = 'sealed' | 'truncated' | 'open' | 'cut'
-
 export interface Cast {
   header: CastHeader
   /** To be read once. Throws `recording_corrupt` at the first damage. */
@@ -55,7 +49,7 @@ export async function readCast(source: AsyncIterable<Uint8Array>): Promise<Cast>
   const state: ReadState = {end: 'open'}
   const lines = readLines(readContents(source, state), state)
   const first = await lines.next()
-  if (first.done) throw problem('recording_corrupt', 'the recording is empty')
+  if (first.done) throw nothingToRead(state)
   const header = await parseOrClose(first.value, lines)
   return {header, events: readEvents(lines, state), end: () => state.end}
 }
@@ -66,40 +60,6 @@ async function parseOrClose(line: string, lines: AsyncGenerator<string>): Promis
   } catch (error) {
     await lines.return(undefined)
     throw error
-  }
-}
-
-interface ReadState {
-  end: CastEnd
-}
-
-/** The asciicast out of its gzip members; plain text as it is. */
-export async function* readContents(
-  source: AsyncIterable<Uint8Array>,
-  state: ReadState = {end: 'open'},
-): AsyncGenerator<Uint8Array> {
-  const iterator = source[Symbol.asyncIterator]()
-  const first = await iterator.next()
-  if (first.done) return
-  const all = startingWith(first.value, iterator)
-  if (!isGzip(first.value)) return yield* all
-  for await (const member of readMembers(all)) {
-    if (!member.complete) state.end = 'cut'
-    yield member.content
-  }
-}
-
-async function* startingWith(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    for (let next = first; ; ) {
-      yield next
-      const result = await rest.next()
-      if (result.done) return
-      next = result.value
-    }
-  } finally {
-    // Whoever stops early closes the source.
-    await rest.return?.()
   }
 }
 
@@ -147,7 +107,7 @@ async function* readEvents(lines: AsyncIterable<string>, state: ReadState): Asyn
       else {
         if (output) yield output
         output = undefined
-        if (code === SEAL_CODE && state.end === 'open') state.end = endOf(data)
+        if (code === SEAL_CODE && state.end === 'open') state.end = sealedEnd(data)
         if (code.startsWith('x-')) continue
         timeMs = Math.max(timeMs, Math.round(seconds * 1000))
         if (code === 'o') output = {kind: 'output', timeMs, text: data, stream: 'stdout'}
@@ -164,37 +124,10 @@ async function* readEvents(lines: AsyncIterable<string>, state: ReadState): Asyn
   if (damage !== undefined) throw damage
 }
 
-function endOf(seal: string): CastEnd {
-  const value = parseJson(seal)
-  return isObject(value) && value.truncated !== undefined ? 'truncated' : 'sealed'
-}
-
 function parseSize(data: string): {columns: number; rows: number} {
   const match = /^(\d{1,9})x(\d{1,9})$/.exec(data)
   if (!match) throw problem('recording_corrupt', 'the recording holds a terminal size that is none')
   return terminalSize(Number(match[1]), Number(match[2]))
-}
-
-/** An event line as its three parts. Throws `recording_corrupt`. */
-export function parseEvent(line: string): {seconds: number; code: string; data: string} {
-  const value = parseJson(line)
-  if (!Array.isArray(value)) throw notAnEvent()
-  const [seconds, code, data]: unknown[] = value
-  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds < 1e10)) throw notAnEvent()
-  if (typeof code !== 'string' || typeof data !== 'string') throw notAnEvent()
-  return {seconds, code, data}
-}
-
-const notAnEvent = (cause?: unknown) =>
-  problem('recording_corrupt', 'a line of the recording is not an asciicast event', {cause})
-
-/** JSON of a recording. Throws `recording_corrupt`. */
-export function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch (cause) {
-    throw notAnEvent(cause)
-  }
 }
 
 /** The header line. Throws `recording_corrupt` for anything but asciicast v2. */
@@ -215,6 +148,3 @@ export function parseHeader(line: string): CastHeader {
     ...(isObject(sallyport) && {own: sallyport}),
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

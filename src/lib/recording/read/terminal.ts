@@ -1,7 +1,8 @@
 import {setTimeout as delay} from 'node:timers/promises'
+import type {CastEnd} from './contents.js'
 import {parseKeys} from './controls.js'
 import {createPlayer, type Player} from './player.js'
-import type {Cast, CastEnd} from './reader.js'
+import type {Cast} from './reader.js'
 
 export interface TerminalPlayOptions {
   open: () => Promise<Cast>

@@ -2,7 +2,7 @@ import {constants} from 'node:fs'
 import {rename, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {crc32} from 'node:zlib'
-import {syncDirectory} from '../../durable/index.js'
+import {ifMissing, syncDirectory} from '../../durable/index.js'
 import {openRegular, writeSyncedAt} from '../store/files.js'
 
 // `search.bin` of a day: for each recording that was read, what its screen may have held. Records one after the other,
@@ -28,7 +28,7 @@ const searchFile = (day: string): string => join(day, 'search.bin')
 
 /** The entries of a day in their order, and where the last good one ends; none after the first damage. */
 export async function* readSearchFile(day: string): AsyncGenerator<{entry: SearchEntry; end: number}> {
-  const handle = await openRegular(searchFile(day), constants.O_RDONLY).catch(absent)
+  const handle = await openRegular(searchFile(day), constants.O_RDONLY).catch(ifMissing(undefined))
   if (!handle) return
   try {
     let rest: Buffer = Buffer.alloc(0)
@@ -105,9 +105,4 @@ function takeRecord(bytes: Buffer): {entry: SearchEntry; length: number} | 'dama
     signature: body.subarray(FACTS_BYTES),
   }
   return {entry, length: HEAD_BYTES + length}
-}
-
-const absent = (error: NodeJS.ErrnoException): undefined => {
-  if (error.code !== 'ENOENT') throw error
-  return undefined
 }

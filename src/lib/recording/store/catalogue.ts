@@ -1,5 +1,6 @@
 import {lstat} from 'node:fs/promises'
 import {basename} from 'node:path'
+import {isMissing} from '../../durable/index.js'
 import {mapParallel} from '../parallel.js'
 import type {RecordingSummary} from '../types.js'
 import {type CatalogueEntry, readCatalogueFile, writeCatalogueFile} from './catalogue-file.js'
@@ -63,7 +64,7 @@ export function createCatalogue({now, onDamage}: CatalogueOptions): Catalogue {
       return {paths, summary}
     } catch (error) {
       // One damaged recording must not hide the others; one that was removed meanwhile is no damage.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') onDamage?.(paths.sid, error)
+      if (!isMissing(error)) onDamage?.(paths.sid, error)
       return undefined
     }
   }

@@ -1,5 +1,6 @@
 import type {KeyObject} from 'node:crypto'
 import {stat} from 'node:fs/promises'
+import {isMissing} from '../../durable/index.js'
 import {asProblem, SallyportError} from '../../errors/index.js'
 import {type Tombstone, tombstoneFault} from '../evidence/tombstone.js'
 import {type RecordingVerdict, verifyRecording} from '../evidence/verify.js'
@@ -14,7 +15,7 @@ import {
 } from './files.js'
 import {readHold} from './hold.js'
 import {readIndexFile} from './live-recording.js'
-import {readTombstone} from './removal.js'
+import {readTombstone, readTombstoneText} from './removal.js'
 
 /** One thing that is in a store, verified by itself. */
 export type StoreFinding =
@@ -25,6 +26,8 @@ export type StoreFinding =
       /** Absent where the index cannot be read. */
       meta?: RecordingMeta
       held: boolean
+      /** A removal of it was decided and signed, and the service had not come to its tombstone yet. */
+      removing: boolean
     }
   /** `fault`: why it is not the tombstone that it should be; then nothing that it says counts. */
   | {kind: 'tombstone'; sid: string; tombstone?: Tombstone; fault?: string}
@@ -58,6 +61,7 @@ async function checkTombstone(paths: RecordingPaths, keys: KeyObject[]): Promise
 async function checkRecording(paths: RecordingPaths, keys: KeyObject[]): Promise<StoreFinding> {
   const {sid} = paths
   const held = (await readHold(paths)) !== undefined
+  const removing = await isDecided(paths, keys)
   try {
     // The index comes first: what the data file has beyond it is being written.
     const index = await readIndexFile(paths)
@@ -68,13 +72,20 @@ async function checkRecording(paths: RecordingPaths, keys: KeyObject[]): Promise
     const data = readRange(paths.data, 0, end)
     const whole = {meta, chunks, tornBytes, ...(seal && {seal})}
     return {
-      ...{kind: 'recording', sid, meta, held},
+      ...{kind: 'recording', sid, meta, held, removing},
       verdict: end === 0 ? empty(sid) : await verifyRecording({data, keys, index: whole, sid}),
     }
   } catch (error) {
-    return {kind: 'recording', sid, held, verdict: {result: 'bad', reason: damage(error)}}
+    return {kind: 'recording', sid, held, removing, verdict: {result: 'bad', reason: damage(error)}}
   }
 }
+
+/** What cannot be read, or was not signed, decides nothing. */
+const isDecided = (paths: RecordingPaths, keys: KeyObject[]): Promise<boolean> =>
+  readTombstoneText(paths, 'removing').then(
+    text => tombstoneFault(text, keys, paths.sid) === undefined,
+    () => false,
+  )
 
 /** A recording that has only begun, with nothing to verify yet. */
 const empty = (sid: string): RecordingVerdict => ({result: 'unsealed', sid, chunks: 0, head: ''})
@@ -84,7 +95,7 @@ const dataSize = async ({data}: RecordingPaths, begun: boolean): Promise<number>
   await stat(data).then(
     ({size}) => size,
     error => {
-      if (begun && error.code === 'ENOENT') return 0
+      if (begun && isMissing(error)) return 0
       throw error
     },
   )
@@ -92,7 +103,7 @@ const dataSize = async ({data}: RecordingPaths, begun: boolean): Promise<number>
 /** What is wrong with a file, in words. Throws what is wrong with the machine instead. */
 function damage(error: unknown): string {
   if (error instanceof SallyportError && error.code === 'recording_corrupt') return error.message
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'its data is missing'
+  if (isMissing(error)) return 'its data is missing'
   if (asProblem(error).code === 'store_failed') return asProblem(error).message
   throw error
 }

@@ -1,6 +1,7 @@
 import {constants} from 'node:fs'
 import {promisify} from 'node:util'
 import {gzip as gzipCallback} from 'node:zlib'
+import {isMissing} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
 import {sealDigest} from '../evidence/signature.js'
 import {type ChainState, checkMember, emptyChain} from '../evidence/verify.js'
@@ -92,7 +93,7 @@ const asChunk = ({data}: Member, {chunks, head, firstMs, lastMs}: ChainState) =>
 /** Bytes of the data file, all of them durable: the one who wrote the last ones may not have come to that. */
 async function syncedSize({data}: RecordingPaths): Promise<number> {
   const handle = await openRegular(data, constants.O_RDWR).catch(cause => {
-    if (cause.code !== 'ENOENT') throw cause
+    if (!isMissing(cause)) throw cause
     throw corrupt('its data is missing', cause)
   })
   try {

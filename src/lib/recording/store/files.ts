@@ -1,9 +1,10 @@
 import {constants} from 'node:fs'
 import {type FileHandle, lstat, open, readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
-import {syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
+import {errnoOf, ifMissing, syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
-import {isSid, requireSid} from '../meta.js'
+import {isUuid} from '../../names/index.js'
+import {requireSid} from '../meta.js'
 
 // Where the files of a directory store are, and the only ways they are opened: by names built from checked session
 // IDs, never through a symbolic link, regular files alone.
@@ -17,6 +18,8 @@ export interface RecordingPaths {
   screen: string
   /** There while the recording is under legal hold. */
   hold: string
+  /** The tombstone that it is about to have: there from the decision to remove it until that is on record. */
+  removing: string
   /** There once the recording was removed, whatever else is still there. */
   tombstone: string
 }
@@ -34,6 +37,7 @@ function pathsIn(day: string, sid: string): RecordingPaths {
     index: join(day, `${sid}.index.jsonl`),
     screen: join(day, `${sid}.screen.gz`),
     hold: join(day, `${sid}.hold.json`),
+    removing: join(day, `${sid}.removing.jsonl`),
     tombstone: join(day, `${sid}.removed.jsonl`),
   }
 }
@@ -73,6 +77,13 @@ export async function listRecordingsOf(day: string): Promise<RecordingPaths[]> {
   })
 }
 
+/** Recordings of one day whose removal was decided and may not be on record yet. */
+export const listRemovingOf = async (day: string): Promise<RecordingPaths[]> =>
+  (await readdir(day)).flatMap(name => {
+    const sid = sidOf(name, '.removing.jsonl')
+    return sid === undefined ? [] : [pathsIn(day, sid)]
+  })
+
 /** What was removed of one day, and whether files of it are left. */
 export async function listRemovedOf(day: string): Promise<{paths: RecordingPaths; unfinished: boolean}[]> {
   const names = await readdir(day)
@@ -88,22 +99,24 @@ export const listHeldOf = async (day: string): Promise<Set<string>> =>
 
 const sidOf = (name: string, ending: string): string | undefined => {
   const sid = name.endsWith(ending) ? name.slice(0, -ending.length) : ''
-  return isSid(sid) ? sid : undefined
+  return isUuid(sid) ? sid : undefined
 }
 
 const exists = async (path: string): Promise<boolean> => {
-  const found = await lstat(path).catch(absent)
+  const found = await lstat(path).catch(ifMissing(undefined))
   return found !== undefined
 }
 
 export const isRemoved = ({tombstone}: RecordingPaths): Promise<boolean> => exists(tombstone)
+
+export const isBeingRemoved = ({removing}: RecordingPaths): Promise<boolean> => exists(removing)
 
 /** Looks for the recording of a session, newest day first; undefined when there is none. */
 export async function findRecording(directory: string, sid: string): Promise<RecordingPaths | undefined> {
   requireSid(sid)
   for (const day of await listDays(directory)) {
     const paths = pathsIn(day, sid)
-    const handle = await openRegular(paths.index, constants.O_RDONLY).catch(absent)
+    const handle = await openRegular(paths.index, constants.O_RDONLY).catch(ifMissing(undefined))
     if (!handle) continue
     await handle.close()
     // Removed, and its last files are on their way.
@@ -129,9 +142,11 @@ export async function removeContent({day, sid, data, screen}: RecordingPaths): P
   await syncDirectory(day)
 }
 
-const absent = (error: NodeJS.ErrnoException): undefined => {
-  if (error.code !== 'ENOENT') throw error
-  return undefined
+/** Takes away what crashes left of files of these recordings that were being written. */
+export async function removeTemporary(day: string, sids: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(day))
+    if (name.endsWith('.tmp') && sids.has(name.slice(0, name.indexOf('.'))))
+      await rm(join(day, name), {force: true})
 }
 
 /** Opens a file that must be a regular one; a link or a device is an error. */
@@ -154,7 +169,7 @@ export async function createFiles(paths: RecordingPaths, firstLine: string): Pro
     await writeFileAtomic(paths.index, firstLine, {exclusive: true})
   } catch (error) {
     // The link may have been made before the failure; one that was there before is not ours to remove.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+    if (errnoOf(error) !== 'EEXIST') {
       await rm(paths.index, {force: true})
       await rm(paths.data, {force: true})
     }

@@ -1,7 +1,7 @@
 import {constants} from 'node:fs'
 import {rm} from 'node:fs/promises'
 import {z} from 'zod'
-import {syncDirectory, writeFileAtomic} from '../../durable/index.js'
+import {ifMissing, syncDirectory, writeFileAtomic} from '../../durable/index.js'
 import {metaSchema} from '../meta.js'
 import type {RecordingHold} from '../types.js'
 import {openRegular, type RecordingPaths} from './files.js'
@@ -22,9 +22,7 @@ const schema = z.object({
 
 /** The hold on a recording, undefined where there is none. A file that cannot be understood holds all the same. */
 export async function readHold({hold}: RecordingPaths): Promise<RecordingHold | undefined> {
-  const handle = await openRegular(hold, constants.O_RDONLY).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-  })
+  const handle = await openRegular(hold, constants.O_RDONLY).catch(ifMissing(undefined))
   if (!handle) return undefined
   try {
     const {at, by, reason} = schema.parse(JSON.parse(await handle.readFile('utf8')))

@@ -1,10 +1,8 @@
 import {randomUUID} from 'node:crypto'
-import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {writeFileAtomic} from '../../durable/index.js'
+import {isMissing, readSmallFile, writeFileAtomic} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+import {isUuid} from '../../names/index.js'
 
 /**
  * The UUID by which the cluster knows this machine, from `<data-dir>/host_uuid`: made once, kept for ever.
@@ -28,16 +26,16 @@ export async function hostUuid(dataDir: string): Promise<string> {
 
 async function read(path: string): Promise<string | undefined> {
   try {
-    return (await readFile(path, 'utf8')).trim()
+    return (await readSmallFile(path)).trim()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isMissing(error)) return undefined
     throw problem('store_failed', 'the UUID of this machine cannot be read', {cause: error})
   }
 }
 
 /** A machine that quietly took a new one would be another machine to the cluster. */
 function checked(text: string): string {
-  if (uuid.test(text)) return text
+  if (isUuid(text)) return text
   throw problem('store_failed', 'host_uuid in the data directory holds no UUID', {
     hint: 'restore it from a backup, or remove it to make this machine a new one',
   })

@@ -1,6 +1,6 @@
-import {readFile} from 'node:fs/promises'
 import {isAbsolute} from 'node:path'
 import {type HostCertificates, type JoinRole, joinCluster} from '../../auth/index.js'
+import {readSmallFile} from '../../durable/index.js'
 import {asProblem, problem} from '../../errors/index.js'
 import type {Part} from '../parts/part.js'
 import {
@@ -52,15 +52,19 @@ async function readToken(given: string | undefined, roles: readonly JoinRole[]):
       hint: `on the auth host run \`sallyport nodes add --roles=${roles.join(',')}\`, and here what it prints`,
     })
   if (!isAbsolute(given)) return given
-  const text = await readFile(given, 'utf8').catch(cause => {
+  const text = await readSmallFile(given, {maxBytes: maxTokenBytes}).catch(cause => {
+    if (asProblem(cause).code === 'limit_exceeded') throw noToken(given, cause)
     throw problem('config_invalid', `the file with the join token, ${given}, cannot be read`, {
       hint: 'name a readable file with --token, or the token itself',
       cause,
     })
   })
-  if (text.length <= maxTokenBytes && text.trim() !== '') return text.trim()
-  throw problem('config_invalid', `the file ${given} holds no join token`)
+  if (text.trim() === '') throw noToken(given)
+  return text.trim()
 }
+
+const noToken = (path: string, cause?: unknown) =>
+  problem('config_invalid', `the file ${path} holds no join token`, {cause})
 
 export const withAnswer = (
   identity: MachineIdentity,

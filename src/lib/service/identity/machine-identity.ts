@@ -1,9 +1,8 @@
 import {createPublicKey, X509Certificate} from 'node:crypto'
-import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {z} from 'zod'
 import {createMachineKey} from '../../auth/index.js'
-import {writeFileAtomic} from '../../durable/index.js'
+import {isMissing, readSmallFile, writeFileAtomic} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
 
 const schema = z.strictObject({
@@ -28,8 +27,8 @@ const fileOf = (dataDir: string): string => join(dataDir, 'identity.json')
  * @throws store_failed for a file that cannot be read: it is never replaced
  */
 export async function loadIdentity(dataDir: string): Promise<MachineIdentity> {
-  const text = await readFile(fileOf(dataDir), 'utf8').catch(cause => {
-    if (cause.code === 'ENOENT') return undefined
+  const text = await readSmallFile(fileOf(dataDir)).catch(cause => {
+    if (isMissing(cause)) return undefined
     throw unreadable(cause)
   })
   if (text !== undefined) return parse(text)

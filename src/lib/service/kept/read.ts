@@ -1,6 +1,6 @@
 import {constants} from 'node:fs'
 import {open} from 'node:fs/promises'
-import {systemErrorWords} from '../../durable/index.js'
+import {isMissing, systemErrorWords} from '../../durable/index.js'
 import {type Opened, type Owner, unseal} from './seal.js'
 
 /** The payload of a kept file, or why there is none. */
@@ -15,7 +15,9 @@ export async function readKept(path: string, owner: Owner, maxBytes: number): Pr
       await handle.close()
     }
   } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    return {ok: false, reason: isMissing ? 'there is none' : `it cannot be read: ${systemErrorWords(error)}`}
+    return {
+      ok: false,
+      reason: isMissing(error) ? 'there is none' : `it cannot be read: ${systemErrorWords(error)}`,
+    }
   }
 }

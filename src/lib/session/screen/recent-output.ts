@@ -83,6 +83,7 @@ export function createRecentOutput({size, monotonic, mayDraw}: RecentOutputOptio
   const drop = (): void => {
     const [first, ...rest] = tail.items()
     if (first?.kind === 'raw') clean = createCleaner()
+    if (first) tail.reuse(first)
     tail.replace(rest)
   }
   const shrink = (): void => {
