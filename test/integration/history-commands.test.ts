@@ -252,7 +252,7 @@ describe('recordings search', () => {
           ...{at_ms: 200, line: 'oops'},
         },
       ],
-      ...{more: false, waiting: 0, partly: 0},
+      ...{more: false, cut: [], next: null, waiting: 0, partly: 0},
     })
     const played = await admin('play', sid, '--at', '0:00.2')
     expect(played.stdout).toContain('oops')
@@ -263,6 +263,13 @@ describe('recordings search', () => {
       'It was on no screen that you may see.\n',
     )
     expect((await admin('recordings', 'search', '(', '--regex')).code).toBe(35)
+    const cut = await admin('recordings', 'search', '.', '--regex', '--sid', sid.toUpperCase(), '--limit=1')
+    expect(cut.stderr).toBe('sallyport: only its first line is shown: raise --limit, or ask for less\n')
+    const wide = await admin('recordings', 'search', '.', '--regex', '--user', 'joe', '--limit=1')
+    expect(wide.stderr).toBe(
+      `sallyport: of 1 session only the first lines are shown; see more with --sid ${sid}\n`,
+    )
+    expect((await admin('recordings', 'search', 'x', '--sid', sid, '--after', sid)).code).toBe(2)
     expect((await admin('play', sid, '--at', 'noon')).code).toBe(2)
     expect((await admin('play', sid, '--at', '1:00', '--format', 'text')).code).toBe(2)
   })

@@ -3,30 +3,33 @@ import {dirname, join, relative, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {describe, expect, test} from 'vitest'
 
+/** What every room may import. */
+const everywhere = ['errors', 'names']
+
 /**
- * Room → rooms it may import. `auth/contract` allows the contract alone: the service may be in another process. So does
- * `ssh/algorithms` the names of algorithms.
+ * Room → rooms it may import, besides these. `auth/contract` allows the contract alone: the service may be in another
+ * process. So does `ssh/algorithms` the names of algorithms.
  */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
-  durable: ['errors'],
-  sshcert: ['errors'],
-  agent: ['errors', 'sshcert'],
-  ssh: ['errors', 'sshcert', 'agent'],
-  backend: ['errors', 'durable'],
-  config: ['errors', 'durable', 'ssh/algorithms'],
-  pki: ['errors', 'sshcert', 'backend', 'durable'],
-  access: ['errors'],
-  audit: ['errors', 'durable'],
-  children: ['errors', 'durable'],
-  recording: ['errors', 'durable', 'children'],
-  transfer: ['errors'],
-  session: ['errors', 'ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
-  outbox: ['errors', 'durable', 'audit', 'recording', 'auth/contract'],
-  forward: ['errors', 'ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
-  tunnel: ['errors', 'ssh', 'sshcert', 'session'],
+  names: [],
+  durable: [],
+  sshcert: [],
+  agent: ['sshcert'],
+  ssh: ['sshcert', 'agent'],
+  backend: ['durable'],
+  config: ['durable', 'ssh/algorithms'],
+  pki: ['sshcert', 'backend', 'durable'],
+  access: [],
+  audit: ['durable'],
+  children: ['durable'],
+  recording: ['durable', 'children'],
+  transfer: [],
+  session: ['ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
+  outbox: ['durable', 'audit', 'recording', 'auth/contract'],
+  forward: ['ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
+  tunnel: ['ssh', 'sshcert', 'session'],
   node: [
-    'errors',
     'children',
     'durable',
     'ssh',
@@ -39,9 +42,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'session',
     'auth/contract',
   ],
-  auth: ['errors', 'durable', 'sshcert', 'backend', 'pki', 'access', 'audit', 'recording', 'config'],
+  auth: ['durable', 'sshcert', 'backend', 'pki', 'access', 'audit', 'recording', 'config'],
   proxy: [
-    'errors',
     'durable',
     'session',
     'tunnel',
@@ -55,10 +57,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'recording',
     'auth/contract',
   ],
-  web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
-  evidence: ['errors', 'durable', 'audit', 'recording', 'config'],
+  web: ['auth/contract', 'config', 'sshcert', 'durable', 'pki'],
+  evidence: ['durable', 'audit', 'recording', 'config'],
   client: [
-    'errors',
+    'children',
     'durable',
     'sshcert',
     'agent',
@@ -70,7 +72,6 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'evidence',
   ],
   service: [
-    'errors',
     'durable',
     'sshcert',
     'agent',
@@ -90,8 +91,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proxy',
     'web',
   ],
-  cli: ['errors', 'durable'],
-  commands: ['cli', 'client', 'service', 'evidence', 'errors', 'config', 'recording', 'auth', 'sshcert'],
+  cli: ['durable'],
+  commands: ['cli', 'client', 'service', 'evidence', 'config', 'recording', 'auth', 'sshcert'],
 }
 
 const heavy = [
@@ -168,6 +169,7 @@ const packageOf = (specifier: string): string =>
 function mayImport(room: string, path: string): boolean {
   const rooms = allowed[room] ?? []
   const other = roomOf(path)
+  if (room !== 'errors' && everywhere.includes(other)) return true
   return other === room || rooms.includes(other) || rooms.includes(path.replace(/^lib\/|\.ts$/g, ''))
 }
 

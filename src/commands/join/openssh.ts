@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core'
 import {adminFlags, BaseCommand, formatFlag, render, safe} from '../../lib/cli/index.js'
 import {problem} from '../../lib/errors/index.js'
+import {parseLabels} from '../../lib/names/index.js'
 
 export default class JoinOpenssh extends BaseCommand {
   static override summary = 'Enrol the sshd of this machine'
@@ -56,7 +57,7 @@ service on this machine who enrols.`
     const {flags} = await this.parse(JoinOpenssh)
     const {hostname} = await import('node:os')
     const {resolve} = await import('node:path')
-    const {enrolHost, enrolWithToken, list, parseLabels, planEnrolment, withAuthApi} = await import(
+    const {enrolHost, enrolWithToken, list, planEnrolment, withAuthApi} = await import(
       '../../lib/client/index.js'
     )
     const {token, 'auth-server': server, 'ca-pin': pins = '', insecure} = flags

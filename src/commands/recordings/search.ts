@@ -6,6 +6,7 @@ import {
   formatFlag,
   paint,
   render,
+  safe,
   sessionFlags,
   table,
   tableWidth,
@@ -19,10 +20,12 @@ export default class RecordingsSearch extends BaseCommand {
   static override description =
     `Looks for the text in each line that stood on the screen, as a person could read it: split by colours, corrected while it
 was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT is where it was: sallyport play <session>
---at <at>. Of a session at most 20 lines are shown, and a line that came again and again once.`
+--at <at>. Of a session the first 20 lines are shown (of the only one, with --sid, all), and a line that came again and again
+once. Where there is more, the answer says so: --after goes on with the next sessions.`
   static override examples = [
     '<%= config.bin %> recordings search "DROP TABLE" --ignore-case --last 30d',
     "<%= config.bin %> recordings search --regex 'curl .*\\| *sh' --host db1 --format json",
+    '<%= config.bin %> recordings search oops --sid 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c --limit 1000',
   ]
   static override args = {text: Args.string({description: 'what to look for', required: true})}
   static override flags = {
@@ -30,6 +33,7 @@ was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT 
     'ignore-case': Flags.boolean({description: 'capitals and small letters are the same'}),
     format: formatFlag(),
     ...sessionFlags,
+    sid: Flags.string({description: 'only this session', helpValue: 'SESSION'}),
     limit: Flags.integer({
       description: 'at most this many lines',
       default: 100,
@@ -37,12 +41,17 @@ was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT 
       max: 1000,
       helpValue: 'N',
     }),
+    after: Flags.string({
+      description: 'the next ones after this session',
+      helpValue: 'SESSION',
+      exclusive: ['sid'],
+    }),
     ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsSearch)
-    const {format, user, host, login, limit, regex} = flags
+    const {format, user, host, login, limit, regex, sid, after} = flags
     const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
     const query = {
       ...{text: args.text, regex, ignoreCase: flags['ignore-case'], limit},
@@ -50,14 +59,16 @@ was typed, wrapped at the margin or redrawn. Only sessions that you may see. AT 
       ...(user !== undefined && {user}),
       ...(host !== undefined && {host}),
       ...(login !== undefined && {login}),
+      ...(sid !== undefined && {sid: sid.toLowerCase()}),
+      ...(after !== undefined && {after: after.toLowerCase()}),
     }
     const answer = await withHistoryApi(flags, api => api.searchRecordings(query))
     await render(record(answer), {format, text: () => text(answer)})
-    for (const remark of remarks(answer)) process.stderr.write(`sallyport: ${remark}\n`)
+    for (const remark of remarks(answer, sid !== undefined)) process.stderr.write(`sallyport: ${remark}\n`)
   }
 }
 
-const record = ({hits, more, waiting, partly}: Answer) => ({
+const record = ({hits, more, cut, next, waiting, partly}: Answer) => ({
   hits: hits.map(({recording, ms, line}) => ({
     sid: recording.sid,
     user: recording.user,
@@ -68,6 +79,8 @@ const record = ({hits, more, waiting, partly}: Answer) => ({
     line,
   })),
   more,
+  cut,
+  next: next ?? null,
   waiting,
   partly,
 })
@@ -105,10 +118,20 @@ function offset(ms: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`
 }
 
-function remarks({more, waiting, partly}: Answer): string[] {
+function remarks({hits, cut, next, waiting, partly}: Answer, ofOne: boolean): string[] {
   const sessions = (count: number): string => (count === 1 ? '1 session' : `${count} sessions`)
   return [
-    ...(more ? ['there may be more; narrow it by --user, --host or --last, or raise --limit'] : []),
+    ...(ofOne && cut.length > 0
+      ? [
+          `only its first ${hits.length === 1 ? 'line is' : `${hits.length} lines are`} shown: raise --limit, or ask for less`,
+        ]
+      : []),
+    ...(!ofOne && cut.length > 0
+      ? [
+          `of ${sessions(cut.length)} only the first lines are shown; see more with --sid ${safe(cut[0] ?? '')}`,
+        ]
+      : []),
+    ...(next === undefined ? [] : [`there is more; go on with --after ${safe(next)}`]),
     ...(waiting > 0
       ? [`${sessions(waiting)} not searched: still running, or not read yet; try again in a while`]
       : []),

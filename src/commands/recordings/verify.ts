@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 import type {VerifyFlags, VerifyTarget} from '../../lib/client/index.js'
+import {isUuid} from '../../lib/names/index.js'
 
 type Flagged = VerifyFlags & {format: 'text' | 'json' | 'yaml'}
 
@@ -44,7 +45,7 @@ every session in it, is verified without any service; an index beside a file (*.
   async run(): Promise<void> {
     const {args, flags, raw} = await this.parse(RecordingsVerify)
     const {requireEffect} = await import('../../lib/client/index.js')
-    const target = await targetOf(args.session, flags)
+    const target = targetOf(args.session, flags)
     // The environment may hold values for flags, too; only what was asked for here is worth an error.
     requireEffect(target, new Set(raw.flatMap(token => (token.type === 'flag' ? [token.flag] : []))))
     if (target === 'store' || args.session === undefined) await verifyAll(flags)
@@ -52,10 +53,9 @@ every session in it, is verified without any service; an index beside a file (*.
   }
 }
 
-async function targetOf(session: string | undefined, flags: VerifyFlags): Promise<VerifyTarget> {
+function targetOf(session: string | undefined, flags: VerifyFlags): VerifyTarget {
   if (session === undefined) return 'store'
-  const {isSid} = await import('../../lib/recording/index.js')
-  if (!isSid(session.toLowerCase())) return 'file'
+  if (!isUuid(session.toLowerCase())) return 'file'
   return flags.directory === undefined ? 'session' : 'copied session'
 }
 

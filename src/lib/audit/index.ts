@@ -14,8 +14,8 @@ export {
   type EventName,
   eventCodes,
 } from './event.js'
+export type {ChainHead} from './head.js'
 export {type AuditLog, type AuditLogOptions, openAuditLog} from './log.js'
 export {lostTransfer, maxNotedFiles, transferNumber} from './lost-transfer.js'
 export {type AuditScan, scanLog} from './query.js'
-export type {ChainHead} from './tail.js'
 export {type AuditVerdict, type BadRecord, verifyAuditLog} from './verify.js'

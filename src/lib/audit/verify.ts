@@ -1,9 +1,10 @@
 import type {KeyObject} from 'node:crypto'
 import {asProblem} from '../errors/index.js'
 import {readAnchor, verifyAnchor} from './anchor.js'
-import {GENESIS, listLogFiles, readLines, recordHash} from './files.js'
+import {listLogFiles, readLines, recordHash} from './files.js'
+import {type ChainHead, genesis} from './head.js'
 import {prunedFiles} from './prune.js'
-import {type ChainHead, parseRecord} from './tail.js'
+import {parseRecord} from './record.js'
 
 export type AuditVerdict =
   | {
@@ -83,7 +84,7 @@ async function findBeginning(
 ): Promise<{anchor: ChainHead; pruned?: Extract<AuditVerdict, {ok: true}>['pruned']} | BadRecord> {
   try {
     const anchor = await readAnchor(directory)
-    if (!anchor) return {anchor: {sequence: 0, hash: GENESIS}}
+    if (!anchor) return {anchor: genesis}
     const {sequence, hash, time} = anchor
     if (keys && !verifyAnchor(anchor, keys))
       return {

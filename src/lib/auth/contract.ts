@@ -163,7 +163,9 @@ export interface RecordingsQuery {
   held?: boolean
 }
 
-export interface RecordingsSearch extends Omit<RecordingsQuery, 'after' | 'limit' | 'held'> {
+export interface RecordingsSearch extends Omit<RecordingsQuery, 'limit' | 'held'> {
+  /** Only this session; then up to `limit` lines of it come, of any other at most 20. */
+  sid?: string
   /** What stood in one line of the screen, at most 256 characters. */
   text: string
   /** The text is a regular expression: ECMAScript, with `u`. */
@@ -308,7 +310,7 @@ export interface AuthApi {
   listRecordings(query: RecordingsQuery): Promise<RecordingSummary[]>
   /**
    * What was on the screens of sessions. The search, and each session that lines are shown of, is audited. Throws
-   * `invalid_input`, `timeout`, and `unavailable` while too many others search.
+   * `invalid_input`, `timeout`, `not_found` for `after`, and `unavailable` while too many others search.
    */
   searchRecordings(query: RecordingsSearch): Promise<RecordingSearchAnswer>
   /** Bytes of the recording, gzip members; the look is audited. */

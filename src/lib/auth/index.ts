@@ -4,7 +4,7 @@
 // `resources` the YAML of all these. `http` carries the contract to people, `cluster` to machines.
 export {type Carried, createCarried} from './cluster/carried.js'
 export {type ClusterClient, createClusterClient} from './cluster/client.js'
-export type {Credentials, ServerAddress} from './cluster/connection.js'
+export type {Credentials} from './cluster/connection.js'
 export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster/follower.js'
 export {readClusterState} from './cluster/kept-state.js'
 export {type ClusterServer, startClusterServer} from './cluster/server.js'

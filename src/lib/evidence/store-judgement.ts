@@ -28,6 +28,8 @@ export interface StoreVerdict {
   /** Without an end: the session runs or was cut short. */
   open: number
   held: number
+  /** About to be removed in order: whoever began with it was cut off. */
+  removing: number
   bad: BadRecording[]
 }
 
@@ -46,7 +48,7 @@ export async function judgeStore(
   options: JudgeOptions,
 ): Promise<StoreVerdict> {
   const verdict: StoreVerdict = {
-    ...{verified: 0, truncated: 0, unvouched: 0, removed: 0, open: 0, held: 0, bad: []},
+    ...{verified: 0, truncated: 0, unvouched: 0, removed: 0, open: 0, held: 0, removing: 0, bad: []},
   }
   const seen = new Set<string>()
   for await (const finding of findings) {
@@ -99,7 +101,7 @@ export async function judgeSession(
 type Fault = Omit<BadRecording, 'sid'>
 
 function judgeRecording(
-  {verdict: own, meta, held}: Extract<StoreFinding, {kind: 'recording'}>,
+  {verdict: own, meta, held, removing}: Extract<StoreFinding, {kind: 'recording'}>,
   record: RecordedSession | undefined,
   {since, prunedBefore}: JudgeOptions,
   count: StoreVerdict,
@@ -110,7 +112,8 @@ function judgeRecording(
     const {chunk, reason} = found
     return {problem: 'changed', ...(chunk !== undefined && {chunk}), reason}
   }
-  if (record?.removed)
+  if (removing) count.removing += 1
+  else if (record?.removed)
     return {problem: 'returned', reason: 'it was removed, as the audit log says, and is there'}
   if (record?.held && !held)
     return {problem: 'hold', reason: 'its legal hold was taken away, of which the audit log knows nothing'}

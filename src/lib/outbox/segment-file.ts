@@ -2,6 +2,7 @@ import {constants} from 'node:fs'
 import {type FileHandle, open, readdir, rename, unlink} from 'node:fs/promises'
 import {basename, join} from 'node:path'
 import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
+import {uuidSource} from '../names/index.js'
 import {digestOf, FRAME_BYTES, readFrameHead} from './frames.js'
 
 // Files of the spool: `<session ID>.<segment>.spool`, and `host.<segment>.spool` for what belongs to no session. One
@@ -9,7 +10,7 @@ import {digestOf, FRAME_BYTES, readFrameHead} from './frames.js'
 
 export const HOST_LANE = 'host'
 
-const pattern = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|host)\.(\d{8})\.spool$/
+const pattern = new RegExp(`^(${uuidSource}|host)\\.(\\d{8})\\.spool$`)
 
 export const segmentPath = (directory: string, lane: string, segment: number): string =>
   join(directory, `${lane}.${String(segment).padStart(8, '0')}.spool`)

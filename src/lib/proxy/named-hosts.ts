@@ -1,7 +1,7 @@
 import {isIP} from 'node:net'
-import {splitAddress} from '../access/hosts.js'
 import type {AuthApi} from '../auth/contract.js'
 import {problem} from '../errors/index.js'
+import {splitAddress} from '../names/index.js'
 import {type DialSettings, resolveTarget} from './dial.js'
 
 /** Hosts that were registered since are known after that. */

@@ -4,8 +4,8 @@ import {isLoopback, type Lock} from '../access/index.js'
 import type {Ping, SystemApi} from '../auth/contract.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {ForwardSettings, OuterConnection} from '../forward/index.js'
+import type {Address} from '../names/index.js'
 import {
-  type Address,
   acceptClient,
   createGuard,
   createNewcomers,

@@ -24,7 +24,7 @@ export {htmlPage} from './export/html.js'
 export {readPlayerAssets} from './export/player-assets.js'
 export type {OutputStream} from './format/asciicast.js'
 export {parseIndex, type RecordingIndex} from './format/index-file.js'
-export {isSid, requireSid} from './meta.js'
+export {requireSid} from './meta.js'
 export {type CastEnd, endFault, type ReadState, readStored} from './read/contents.js'
 export {type CsiSequence, createEscapeParser} from './read/escape.js'
 export {readFileBytes} from './read/file-source.js'
@@ -37,7 +37,7 @@ export {checkStore, type StoreFinding} from './store/check.js'
 export type {CompletedRecording} from './store/complete.js'
 export type {RecordingFilter, RecordingQuery} from './store/listing.js'
 export type {PruneRequest} from './store/pruning.js'
-export type {RemovalRequest} from './store/removal.js'
+export type {AnnounceRemoval, RemovalRequest} from './store/removal.js'
 export {
   openRecordingStore,
   type RecordingStore,

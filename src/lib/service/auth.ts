@@ -17,8 +17,9 @@ import {
   type SessionCompletion,
 } from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
-import {type Config, formatAddress} from '../config/index.js'
+import type {Config} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
+import {formatAddress} from '../names/index.js'
 import {type Authorities, openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
 import {proxyNames} from './addresses.js'

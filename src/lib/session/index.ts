@@ -54,7 +54,7 @@ export {
   clientConnection,
   type ServedClient,
 } from './door/served-client.js'
-export {type Address, type Ends, endsOf, listenAt} from './door/sockets.js'
+export {type Ends, endsOf, listenAt} from './door/sockets.js'
 export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
 export {reporter} from './reporter.js'
 export {serverLabels} from './server-labels.js'
@@ -69,7 +69,7 @@ export {
   seatClient,
 } from './sharing/joining.js'
 export {
-  maxTransferEvents,
+  maxMinorEvents,
   type TransferOptions,
   type TransferWatch,
   watchTransfer,

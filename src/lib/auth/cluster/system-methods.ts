@@ -1,7 +1,7 @@
 import {isIP} from 'node:net'
 import {z} from 'zod'
-import {isHostId, splitAddress} from '../../access/index.js'
 import {type EventName, eventCodes} from '../../audit/index.js'
+import {isUuid, splitAddress} from '../../names/index.js'
 import type {AuthApi, SystemApi} from '../contract.js'
 import {enrolInput} from '../join/enrol-input.js'
 
@@ -14,7 +14,7 @@ const milliseconds = z.number()
 const bytes = z.custom<Buffer>(value => Buffer.isBuffer(value) && value.length <= 64 * 1024, 'expected bytes')
 const names = z.array(name).max(1024)
 const labels = z.record(name, z.string().max(1024))
-const uuid = z.string().refine(isHostId, 'expected a UUID in small letters')
+const uuid = z.string().refine(isUuid, 'expected a UUID in small letters')
 
 const peerAddress = z
   .string()

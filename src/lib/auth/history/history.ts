@@ -52,7 +52,7 @@ export function historyMethods(context: AuthContext, caller: Caller, roles: read
       // On record before anything is shown, also where nothing is found or the search fails.
       await audit.emit({event: 'session.recording.search', user: by, fields})
       if (filter.user !== undefined && whose !== filter.user)
-        return {hits: [], more: false, waiting: 0, partly: 0}
+        return {hits: [], more: false, cut: [], waiting: 0, partly: 0}
       const answer = await recordings.search({
         ...{...filter, text, regex, ignoreCase, limit: Math.min(limit, maxListed)},
         ...(from && {from: from.getTime()}),

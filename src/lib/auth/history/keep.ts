@@ -20,16 +20,24 @@ export function keepMethods(context: AuthContext, caller: Caller, roles: readonl
   return {
     async removeRecording({sid, reason}) {
       checkReason(reason)
+      let announced = false
       try {
         return await recordings.remove(sid, {
           ...{at: now(), by: user, cause: 'request'},
           ...(reason !== undefined && {reason}),
-          announce: tombstone => emit({...deletionEvent(tombstone), user}),
+          async announce(tombstone, uid) {
+            await emit(deletionEvent(tombstone, uid))
+            announced = true
+          },
         })
       } catch (error) {
+        if (announced) throw error
         const {message} = asProblem(error)
         const fields = reason === undefined ? {} : {reason}
-        await emit({event: 'session.recording.delete', success: false, sid, user, error: message, fields})
+        // Where it cannot be put on record now, it is tried again; what the caller has to know is why nothing was removed.
+        await emit({
+          ...{event: 'session.recording.delete', success: false, sid, user, error: message, fields},
+        }).catch(() => undefined)
         throw error
       }
     },

@@ -1,7 +1,7 @@
 import type {AuditInput, AuditLog} from '../../audit/index.js'
 import {asProblem, problemLine} from '../../errors/index.js'
-import type {RecordingStore} from '../../recording/index.js'
-import {deletionEvent} from './deletion-event.js'
+import type {AnnounceRemoval, RecordingStore} from '../../recording/index.js'
+import {cancelledDeletionEvent, deletionEvent} from './deletion-event.js'
 
 export interface RetentionOptions {
   audit: {emit(input: AuditInput): Promise<unknown>} & Pick<AuditLog, 'prune'>
@@ -24,7 +24,7 @@ export interface RetentionLog {
 
 /** Removes what is older than the cluster keeps, recordings and files of the audit log, in the background. */
 export interface Retention {
-  /** Goes on with removals that a crash cut off, then prunes at once and every hour. Resolves after the first time. */
+  /** Goes on with removals that were cut off, then prunes, at once and every hour. Resolves after the first time. */
   start(): Promise<void>
   close(): Promise<void>
 }
@@ -40,6 +40,8 @@ export function createRetention(options: RetentionOptions): Retention {
   let timer: NodeJS.Timeout | undefined
   let sweeping: Promise<void> = Promise.resolve()
 
+  const announce: AnnounceRemoval = (tombstone, uid) => audit.emit(deletionEvent(tombstone, uid))
+
   const prune = async (): Promise<number> => {
     const at = now()
     return await recordings.prune({
@@ -50,20 +52,30 @@ export function createRetention(options: RetentionOptions): Retention {
         log.warn({sid, error: problemLine(asProblem(error))}, 'an old recording could not be removed'),
       request: {
         ...{at, by: 'retention', cause: 'retention'},
-        announce: tombstone => audit.emit(deletionEvent(tombstone)),
+        announce,
       },
     })
+  }
+
+  const finish = async (): Promise<void> => {
+    const finished = await recordings.finishRemovals({
+      announce,
+      cancel: (sid, reason, uid) => audit.emit(cancelledDeletionEvent(sid, reason, uid)),
+      onProblem: (sid, error) =>
+        log.warn({sid, error: problemLine(asProblem(error))}, 'a removal could not be finished'),
+    })
+    if (finished > 0) log.info({finished}, 'removals that had been cut off were finished')
   }
 
   const pruneAudit = (): Promise<number> => audit.prune({before: now() - auditMilliseconds, sign})
 
   const sweep = async (): Promise<void> => {
+    await finish()
     const removed = keepMilliseconds > 0 ? await prune() : 0
     if (removed > 0) log.info({removed}, 'recordings older than recording_retention were removed')
     const files = closed || auditMilliseconds === 0 ? 0 : await pruneAudit()
     if (files > 0) log.info({files}, 'files of the audit log older than audit_retention were removed')
-    if (!closed && keepMilliseconds + auditMilliseconds > 0)
-      again(removed < MOST_AT_ONCE ? EVERY_MS : SOON_MS)
+    if (!closed) again(removed < MOST_AT_ONCE ? EVERY_MS : SOON_MS)
   }
 
   const failed = (error: unknown): void => {
@@ -78,15 +90,9 @@ export function createRetention(options: RetentionOptions): Retention {
     }, milliseconds).unref()
   }
 
-  const begin = async (): Promise<void> => {
-    const finished = await recordings.finishRemovals()
-    if (finished > 0) log.info({finished}, 'removals that an earlier process began were finished')
-    await sweep()
-  }
-
   return {
     start() {
-      sweeping = begin().catch(failed)
+      sweeping = sweep().catch(failed)
       return sweeping
     },
     async close() {

@@ -1,5 +1,6 @@
 import {z} from 'zod'
-import {lockKinds, maxLabelName, maxLabelValue} from '../../access/index.js'
+import {lockKinds} from '../../access/index.js'
+import {maxLabelName, maxLabelValue} from '../../names/index.js'
 import {enrolInput} from '../join/enrol-input.js'
 import {maxResources} from '../resources/resource.js'
 import type {RemoteMethod} from './remote-methods.js'
@@ -96,11 +97,13 @@ export const methodInputs = {
     text: z.string().max(1024),
     regex: z.boolean().optional(),
     ignoreCase: z.boolean().optional(),
+    sid: name.optional(),
     user: name.optional(),
     host: name.optional(),
     login: name.optional(),
     from: date,
     to: date,
+    after: name.optional(),
     limit,
   }),
   openRecording: name,

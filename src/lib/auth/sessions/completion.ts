@@ -162,8 +162,7 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
           {event: input.event, error: problemLine(asProblem(error))},
           'an audit event is not on record',
         )
-        if (input.sid !== undefined && closingEvents.has(input.event))
-          void retries.add(async () => void (await emit(input)))
+        if (isOwed(input)) void retries.add(async () => void (await emit(input)))
         throw error
       }
     },
@@ -186,6 +185,11 @@ export function createCompletion(options: CompletionOptions): SessionCompletion 
     },
   }
 }
+
+/** What happened already, whatever the caller makes of it. */
+const isOwed = ({sid, event, success}: AuditInput): boolean =>
+  sid !== undefined &&
+  (closingEvents.has(event) || (event === 'session.recording.delete' && success === false))
 
 /** The files that are on record as open, and since when, Unix ms. */
 function noteOpenFiles(now: () => number): {note(input: AuditInput): void; oldest(): number} {

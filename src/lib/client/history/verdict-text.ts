@@ -66,7 +66,7 @@ const count = (number: number, one: string, many: string): string => `${number} 
 
 /** What was found in a store. */
 export function storeWords(verdict: StoreFilesVerdict): string {
-  const {verified, truncated, unvouched, removed, open, held, bad, audit} = verdict
+  const {verified, truncated, unvouched, removed, open, held, removing, bad, audit} = verdict
   const notes: [number, string][] = [
     [truncated, 'of them cut short: not all of their session'],
     [
@@ -76,6 +76,7 @@ export function storeWords(verdict: StoreFilesVerdict): string {
     [removed, 'removed in order'],
     [open, 'without an end: they run, or were cut short; chunks missing at their end cannot be seen'],
     [held, 'under legal hold'],
+    [removing, 'about to be removed in order: the service finishes that when it runs'],
   ]
   return [
     `${count(verified, 'recording is', 'recordings are')} what was recorded.`,

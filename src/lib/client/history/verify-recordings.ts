@@ -8,8 +8,8 @@ import {
   verifySessionFiles,
   verifyStoreFiles,
 } from '../../evidence/index.js'
+import {isUuid} from '../../names/index.js'
 import {
-  isSid,
   parseIndex,
   type RecordingIndex,
   readFileBytes,
@@ -77,7 +77,7 @@ export async function verifyFile(path: string, flags: VerifyFlags): Promise<Sess
       data: readFileBytes(path),
       keys,
       ...(index && {index}),
-      ...(isSid(named) && {sid: named}),
+      ...(isUuid(named) && {sid: named}),
     }
     return {...(await verifyRecording(options)), vouched: false}
   } catch (error) {

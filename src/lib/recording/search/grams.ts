@@ -1,5 +1,5 @@
 /**
- * A signature of a text: a Bloom filter of the runs of one, two and three characters in it, letters in lower case.
+ * A signature of a text: a Bloom filter of the runs of one, two and three characters in it, after `fold`.
  * A text that holds a string has all runs of the string in its signature; few other texts have.
  */
 export interface SignatureBuilder {
@@ -13,8 +13,14 @@ const PROBES = 3
 /** 128 kB of signature; real sessions have a few thousand. */
 const MOST_GRAMS = 131_072
 
-/** Text in which letters that differ in case alone are the same, piece by piece as in the whole. */
-export const fold = (text: string): string => text.toLowerCase().replaceAll('ς', 'σ').replaceAll('ſ', 's')
+/**
+ * Text in which all that a regular expression takes for the same letter without regard to case is the same, and a few
+ * letters more: ß is ss, ı is i. Of a piece it is a piece of that of the whole.
+ */
+export const fold = (text: string): string =>
+  // To capitals and back brings together µ and μ, ς and σ, ſ and s. Capitals whose small letter has no single capital
+  // of its own (ẞ, İ) have to be small letters first. A small sigma depends on its neighbours.
+  text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ')
 
 export function createSignature(): SignatureBuilder {
   const grams = new Set<number>()
@@ -62,50 +68,4 @@ function* gramsOf(text: string): Generator<number> {
 function bitOf(gram: number, probe: number, signature: Uint8Array): number {
   const step = (Math.imul(gram, 0x9e3779b1) | 1) >>> 0
   return (gram + probe * step) % (signature.length * 8)
-}
-
-/**
- * Strings that every match of a regular expression holds; few where that is hard to say. Pure, and linear in its
- * length; an expression that is none has some answer too.
- */
-export function requiredPieces(expression: string): string[] {
-  const pieces: string[] = []
-  let run = ''
-  let depth = 0
-  const end = (): void => {
-    if (run !== '' && depth === 0) pieces.push(run)
-    run = ''
-  }
-  for (let at = 0; at < expression.length; at++) {
-    const character = expression.charAt(at)
-    if (character === '|') return []
-    if (character === '\\') {
-      at += 1
-      const escaped = expression.charAt(at)
-      // These go on with a number or a name.
-      if (/[xucpPk0-9]/.test(escaped)) return []
-      if (/[a-z]/i.test(escaped)) end()
-      else run += escaped
-    } else if ('?*{'.includes(character)) {
-      run = run.slice(0, -1)
-      end()
-      if (character === '{') at = skipTo(expression, at, '}')
-    } else if ('.^$+'.includes(character)) end()
-    else if (character === '[') {
-      end()
-      at = skipTo(expression, at + 1, ']')
-    } else if ('()'.includes(character)) {
-      end()
-      depth += character === '(' ? 1 : -1
-    } else run += character
-  }
-  end()
-  return pieces.map(piece => piece.replaceAll(/[\ud800-\udfff]/g, ''))
-}
-
-function skipTo(expression: string, from: number, closing: string): number {
-  let at = from
-  while (at < expression.length && expression.charAt(at) !== closing)
-    at += expression.charAt(at) === '\\' ? 2 : 1
-  return at
 }

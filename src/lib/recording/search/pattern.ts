@@ -1,5 +1,5 @@
 import {problem} from '../../errors/index.js'
-import {fold, requiredPieces} from './grams.js'
+import {requiredPieces} from './pieces.js'
 
 /** What to look for: text as it is, or a regular expression (ECMAScript, with `u`), in one line of the screen. */
 export interface SearchPattern {
@@ -20,7 +20,7 @@ export function requirePattern(pattern: SearchPattern): void {
     throw problem('invalid_input', `the text to look for must have 1 to ${PATTERN_CHARACTERS} characters`)
   if (!regex) return
   try {
-    new RegExp(text, 'u')
+    new RegExp(text.normalize('NFC'), 'u')
   } catch (cause) {
     throw problem('invalid_input', 'that is not a regular expression', {
       hint: 'leave --regex out to look for the text as it is',
@@ -48,13 +48,11 @@ export function createMatcher({
 }
 
 function positionOf(wanted: string, regex: boolean, ignoreCase: boolean): (line: string) => number {
-  if (regex) {
-    const expression = new RegExp(wanted, ignoreCase ? 'iu' : 'u')
-    return line => line.search(expression)
-  }
-  if (!ignoreCase) return line => line.indexOf(wanted)
-  const folded = fold(wanted)
-  return line => fold(line).indexOf(folded)
+  if (!regex && !ignoreCase) return line => line.indexOf(wanted)
+  // Case is ignored in one way, whether the text is an expression or not.
+  const source = regex ? wanted : wanted.replaceAll(/[\^$\\.*+?()[\]{}|/]/g, '\\$&')
+  const expression = new RegExp(source, ignoreCase ? 'iu' : 'u')
+  return line => line.search(expression)
 }
 
 function excerpt(line: string, at: number): string {

@@ -13,8 +13,8 @@ export interface SearchRequest {
   most: number
 }
 
-/** For each path the lines that match, by time; undefined for one that cannot be read. */
-export type SearchAnswer = (ScreenLine[] | undefined)[]
+/** For each path the lines that match, by time, and whether there are more; undefined for one that cannot be read. */
+export type SearchAnswer = ({lines: ScreenLine[]; cut: boolean} | undefined)[]
 
 /** Nobody waits longer; this ends it also where the process that asked was killed. */
 const TIMEOUT_MS = 15_000
@@ -29,7 +29,7 @@ function find(
   path: string,
   matches: (line: string) => string | undefined,
   most: number,
-): ScreenLine[] | undefined {
+): SearchAnswer[number] {
   const found: ScreenLine[] = []
   try {
     for (const {ms, text} of readScreenLines(path)) {
@@ -43,5 +43,5 @@ function find(
     // Of a file that was deleted or damaged nothing is found; it is told apart by the answer.
     return undefined
   }
-  return found.sort((a, b) => a.ms - b.ms).slice(0, most)
+  return {lines: found.sort((a, b) => a.ms - b.ms).slice(0, most), cut: found.length > most}
 }

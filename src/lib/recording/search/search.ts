@@ -3,20 +3,21 @@ import {problem} from '../../errors/index.js'
 import {type Helper, startHelper} from '../helper.js'
 import {isTimeout, type ScreenIndexer} from '../screen/indexer.js'
 import type {Catalogue, Listed} from '../store/catalogue.js'
-import {confirmed, filteredDays, type RecordingFilter} from '../store/listing.js'
+import {confirmed, filteredDays, type RecordingsAfter} from '../store/listing.js'
 import {readSearchFile, type SearchEntry} from './file.js'
 import {createSieve} from './grams.js'
+import {createPage, type Found} from './page.js'
 import {piecesOf, requirePattern, type SearchPattern} from './pattern.js'
 import type {SearchAnswer, SearchRequest} from './search-process.js'
-import type {RecordingHit, RecordingSearchAnswer} from './types.js'
+import type {RecordingSearchAnswer} from './types.js'
 
-export interface RecordingSearchQuery extends RecordingFilter, SearchPattern {
+export interface RecordingSearchQuery extends RecordingsAfter, SearchPattern {
   /** Lines at most. Default 100. */
   limit?: number
 }
 
 export interface RecordingSearch {
-  /** Throws `invalid_input`, `timeout`, and `unavailable` while too many others search. */
+  /** Throws `invalid_input`, `timeout`, `not_found` for `after`, and `unavailable` while too many others search. */
   search(query: RecordingSearchQuery): Promise<RecordingSearchAnswer>
 }
 
@@ -30,7 +31,6 @@ export interface RecordingSearchOptions {
 }
 
 const DEFAULT_LIMIT = 100
-const LINES_A_RECORDING = 20
 const FILES_AT_ONCE = 32
 const helperOptions = {heapMegabytes: 512, priority: constants.priority.PRIORITY_BELOW_NORMAL}
 const AT_ONCE = 2
@@ -47,41 +47,68 @@ export function createRecordingSearch(options: RecordingSearchOptions): Recordin
 }
 
 async function run(
-  {directory, catalogue, indexer, isLive, searchMs}: RecordingSearchOptions,
+  options: RecordingSearchOptions,
   query: RecordingSearchQuery,
 ): Promise<RecordingSearchAnswer> {
-  const {limit = DEFAULT_LIMIT} = query
-  const answer: RecordingSearchAnswer = {hits: [], more: false, waiting: 0, partly: 0}
-  const look = createLooks(query, searchMs)
-  let unread = 0
+  const {directory, catalogue, indexer, isLive, searchMs} = options
+  const page = createPage(query.limit ?? DEFAULT_LIMIT, query.sid !== undefined)
+  const look = createLooks(query, page.linesEach, searchMs)
+  /** Of every session that the filter finds, in their order. */
+  const states: State[] = []
+  /** Looks into sessions until one does not fit any more. */
+  const fill = async (candidates: Candidate[]): Promise<boolean> => {
+    for (let at = 0; at < candidates.length; at += FILES_AT_ONCE) {
+      const some = candidates.slice(at, at + FILES_AT_ONCE)
+      const positions = new Map(some.map(({position, paths}) => [paths.sid, position]))
+      for (const found of await look.at(await confirmed(catalogue, some, query)))
+        if (!page.take(found, positions.get(found.summary.sid) ?? 0)) return false
+    }
+    return true
+  }
+  let all = true
   try {
     for await (const {day, items} of filteredDays(directory, catalogue, query)) {
-      const candidates: Listed[] = []
       const known = items.length > 0 ? await sift(day, query) : new Map<string, Sifted>()
+      const candidates: Candidate[] = []
       for (const item of items) {
         const entry = known.get(item.paths.sid)
-        if (isLive(item.paths.sid)) answer.waiting += 1
-        else if (entry?.bytes !== item.summary.bytes) unread += 1
-        else {
-          if (entry.read !== 'whole') answer.partly += 1
-          if (entry.mayHold) candidates.push(item)
-        }
+        const state = stateOf(item, entry, isLive)
+        if (entry?.mayHold && (state === 'whole' || state === 'partly'))
+          candidates.push({...item, position: states.length})
+        states.push(state)
       }
-      for (let at = 0; at < candidates.length && !answer.more; at += FILES_AT_ONCE) {
-        const some = await confirmed(catalogue, candidates.slice(at, at + FILES_AT_ONCE), query)
-        answer.hits.push(...(await look.at(some)))
-        answer.more = answer.hits.length > limit
-      }
-      if (answer.more) break
+      all = await fill(candidates)
+      if (!all) break
     }
   } finally {
     look.end()
   }
-  if (unread > 0) indexer.sweep()
-  return {...answer, hits: answer.hits.slice(0, limit), waiting: answer.waiting + unread}
+  if (states.includes('unread')) indexer.sweep()
+  const {hits, cut, lastPosition} = page.result()
+  // The next page begins after the last session with lines, and answers for all from there on.
+  const ours = all ? states : states.slice(0, lastPosition + 1)
+  const count = (wanted: State): number => ours.filter(state => state === wanted).length
+  const next = all ? undefined : hits.at(-1)?.recording.sid
+  return {
+    ...{hits, more: !all || cut.length > 0, cut, ...(next !== undefined && {next})},
+    ...{waiting: count('live') + count('unread'), partly: count('partly')},
+  }
 }
 
+/** live: it still runs. unread: its screen is yet to be read. partly, whole: as much of it was. */
+type State = 'live' | 'unread' | 'partly' | 'whole'
+type Candidate = Listed & {position: number}
 type Sifted = Pick<SearchEntry, 'bytes' | 'read'> & {mayHold: boolean}
+
+function stateOf(
+  {paths, summary}: Listed,
+  entry: Sifted | undefined,
+  isLive: (sid: string) => boolean,
+): State {
+  if (isLive(paths.sid)) return 'live'
+  if (entry?.bytes !== summary.bytes) return 'unread'
+  return entry.read === 'whole' ? 'whole' : 'partly'
+}
 
 /** What the search file of a day says about each session; signatures are looked at in passing and not kept. */
 async function sift(day: string, pattern: SearchPattern): Promise<Map<string, Sifted>> {
@@ -95,21 +122,19 @@ async function sift(day: string, pattern: SearchPattern): Promise<Map<string, Si
 }
 
 /** Looks into screen files in a process of its own, which is there from the first look to the end. */
-function createLooks(pattern: SearchPattern, searchMs: number) {
+function createLooks(pattern: SearchPattern, linesEach: number, searchMs: number) {
   const deadline = performance.now() + searchMs
   const {text, regex, ignoreCase} = pattern
   let helper: Helper<SearchRequest, SearchAnswer> | undefined
   return {
-    async at(items: Listed[]): Promise<RecordingHit[]> {
+    async at(items: Listed[]): Promise<Found[]> {
       helper ??= startHelper<SearchRequest, SearchAnswer>('search/search-process', helperOptions)
       const paths = items.map(item => item.paths.screen)
-      const request = {pattern: {text, regex, ignoreCase}, paths, most: LINES_A_RECORDING}
+      const request = {pattern: {text, regex, ignoreCase}, paths, most: linesEach}
       const found = await helper.ask(request, Math.max(1, deadline - performance.now())).catch(error => {
         throw isTimeout(error) ? tooLong(searchMs, error) : error
       })
-      return items.flatMap(({summary}, i) =>
-        (found[i] ?? []).map(({ms, text: line}) => ({recording: summary, ms, line})),
-      )
+      return items.map(({summary}, i) => ({summary, ...(found[i] ?? {lines: [], cut: false})}))
     },
     end: (): void => helper?.close(),
   }

@@ -12,10 +12,14 @@ export interface RecordingHit {
 export interface RecordingSearchAnswer {
   /** Sessions newest first, in each by time. */
   hits: RecordingHit[]
-  /** There may be more than was asked for. */
+  /** There is more than this: of the sessions in `cut`, or after the session `next`. */
   more: boolean
-  /** Recordings that were not searched: they still run, or are yet to be read. */
+  /** Sessions in the answer of which only the earliest lines are shown. */
+  cut: string[]
+  /** The last session of the answer, where another one follows: what `after` is to be for the next page. */
+  next?: string
+  /** Recordings of this page that were not searched: they still run, or are yet to be read. */
   waiting: number
-  /** Recordings of which only a part was searched, or nothing: too long, damaged, hostile. */
+  /** Recordings of this page of which only a part was searched, or nothing: too long, damaged, hostile. */
   partly: number
 }

@@ -15,7 +15,7 @@ import {
 } from './files.js'
 import {readHold} from './hold.js'
 import {readIndexFile} from './live-recording.js'
-import {readTombstone} from './removal.js'
+import {readTombstone, readTombstoneText} from './removal.js'
 
 /** One thing that is in a store, verified by itself. */
 export type StoreFinding =
@@ -26,6 +26,8 @@ export type StoreFinding =
       /** Absent where the index cannot be read. */
       meta?: RecordingMeta
       held: boolean
+      /** A removal of it was decided and signed, and the service had not come to its tombstone yet. */
+      removing: boolean
     }
   /** `fault`: why it is not the tombstone that it should be; then nothing that it says counts. */
   | {kind: 'tombstone'; sid: string; tombstone?: Tombstone; fault?: string}
@@ -64,6 +66,7 @@ async function checkTombstone(paths: RecordingPaths, keys: KeyObject[]): Promise
 async function checkRecording(paths: RecordingPaths, keys: KeyObject[]): Promise<StoreFinding> {
   const {sid} = paths
   const held = (await readHold(paths)) !== undefined
+  const removing = await isDecided(paths, keys)
   try {
     // The index comes first: what the data file has beyond it is being written.
     const index = await readIndexFile(paths)
@@ -74,13 +77,20 @@ async function checkRecording(paths: RecordingPaths, keys: KeyObject[]): Promise
     const data = readRange(paths.data, 0, end)
     const whole = {meta, chunks, tornBytes, ...(seal && {seal})}
     return {
-      ...{kind: 'recording', sid, meta, held},
+      ...{kind: 'recording', sid, meta, held, removing},
       verdict: end === 0 ? empty(sid) : await verifyRecording({data, keys, index: whole, sid}),
     }
   } catch (error) {
-    return {kind: 'recording', sid, held, verdict: {result: 'bad', reason: damage(error)}}
+    return {kind: 'recording', sid, held, removing, verdict: {result: 'bad', reason: damage(error)}}
   }
 }
+
+/** What cannot be read, or was not signed, decides nothing. */
+const isDecided = (paths: RecordingPaths, keys: KeyObject[]): Promise<boolean> =>
+  readTombstoneText(paths, 'removing').then(
+    text => tombstoneFault(text, keys, paths.sid) === undefined,
+    () => false,
+  )
 
 /** A recording that has only begun, with nothing to verify yet. */
 const empty = (sid: string): RecordingVerdict => ({result: 'unsealed', sid, chunks: 0, head: ''})

@@ -3,7 +3,8 @@ import {type FileHandle, lstat, open, readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {errnoOf, ifMissing, syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
-import {isSid, requireSid} from '../meta.js'
+import {isUuid} from '../../names/index.js'
+import {requireSid} from '../meta.js'
 
 // Where the files of a directory store are, and the only ways they are opened: by names built from checked session
 // IDs, never through a symbolic link, regular files alone.
@@ -17,6 +18,8 @@ export interface RecordingPaths {
   screen: string
   /** There while the recording is under legal hold. */
   hold: string
+  /** The tombstone that it is about to have: there from the decision to remove it until that is on record. */
+  removing: string
   /** There once the recording was removed, whatever else is still there. */
   tombstone: string
 }
@@ -34,6 +37,7 @@ function pathsIn(day: string, sid: string): RecordingPaths {
     index: join(day, `${sid}.index.jsonl`),
     screen: join(day, `${sid}.screen.gz`),
     hold: join(day, `${sid}.hold.json`),
+    removing: join(day, `${sid}.removing.jsonl`),
     tombstone: join(day, `${sid}.removed.jsonl`),
   }
 }
@@ -73,6 +77,13 @@ export async function listRecordingsOf(day: string): Promise<RecordingPaths[]> {
   })
 }
 
+/** Recordings of one day whose removal was decided and may not be on record yet. */
+export const listRemovingOf = async (day: string): Promise<RecordingPaths[]> =>
+  (await readdir(day)).flatMap(name => {
+    const sid = sidOf(name, '.removing.jsonl')
+    return sid === undefined ? [] : [pathsIn(day, sid)]
+  })
+
 /** What was removed of one day, and whether files of it are left. */
 export async function listRemovedOf(day: string): Promise<{paths: RecordingPaths; unfinished: boolean}[]> {
   const names = await readdir(day)
@@ -88,7 +99,7 @@ export const listHeldOf = async (day: string): Promise<Set<string>> =>
 
 const sidOf = (name: string, ending: string): string | undefined => {
   const sid = name.endsWith(ending) ? name.slice(0, -ending.length) : ''
-  return isSid(sid) ? sid : undefined
+  return isUuid(sid) ? sid : undefined
 }
 
 const exists = async (path: string): Promise<boolean> => {
@@ -97,6 +108,8 @@ const exists = async (path: string): Promise<boolean> => {
 }
 
 export const isRemoved = ({tombstone}: RecordingPaths): Promise<boolean> => exists(tombstone)
+
+export const isBeingRemoved = ({removing}: RecordingPaths): Promise<boolean> => exists(removing)
 
 /** Looks for the recording of a session, newest day first; undefined when there is none. */
 export async function findRecording(directory: string, sid: string): Promise<RecordingPaths | undefined> {
@@ -127,6 +140,13 @@ export async function removeContent({day, sid, data, screen}: RecordingPaths): P
   for (const path of [data, screen, `${screen}.tmp`, join(day, damageMark(sid))])
     await rm(path, {force: true})
   await syncDirectory(day)
+}
+
+/** Takes away what crashes left of files of these recordings that were being written. */
+export async function removeTemporary(day: string, sids: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(day))
+    if (name.endsWith('.tmp') && sids.has(name.slice(0, name.indexOf('.'))))
+      await rm(join(day, name), {force: true})
 }
 
 /** Opens a file that must be a regular one; a link or a device is an error. */

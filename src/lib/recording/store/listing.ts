@@ -8,6 +8,8 @@ import {readHold} from './hold.js'
 import {readSummary} from './summary.js'
 
 export interface RecordingFilter {
+  /** Only this session. */
+  sid?: string
   user?: string
   host?: string
   login?: string
@@ -18,9 +20,13 @@ export interface RecordingFilter {
   held?: boolean
 }
 
-export interface RecordingQuery extends RecordingFilter {
+/** A filter, and where to go on. */
+export interface RecordingsAfter extends RecordingFilter {
   /** Session ID of the last recording of the page before; it must be one that this query finds. */
   after?: string
+}
+
+export interface RecordingQuery extends RecordingsAfter {
   /** Default 200. */
   limit?: number
 }
@@ -44,18 +50,30 @@ export async function listRecordings(
   return found.slice(0, limit)
 }
 
-/** What a filter finds by what the catalogue remembers, day by day, newest first. */
+/**
+ * What a filter finds by what the catalogue remembers, day by day, newest first. Throws `not_found` for `after`.
+ */
 export async function* filteredDays(
   directory: string,
   catalogue: Catalogue,
-  filter: RecordingFilter,
+  filter: RecordingsAfter,
 ): AsyncGenerator<{day: string; items: Listed[]}> {
-  for (const day of await listDays(directory)) {
+  const start = filter.after === undefined ? undefined : await findStart(directory, filter, filter.after)
+  for (const day of await daysOf(directory, filter.sid)) {
     if (isBefore(day, filter.from)) return
+    if (start && day > start.paths.day) continue
     const items = (await catalogue.day(day)).filter(({summary}) => matches(summary, filter))
+    const rest = start?.paths.day === day ? items.filter(item => newestFirst(item, start) > 0) : items
     const held = filter.held ? await listHeldOf(day) : undefined
-    yield {day, items: held ? items.filter(({paths}) => held.has(paths.sid)) : items}
+    yield {day, items: held ? rest.filter(({paths}) => held.has(paths.sid)) : rest}
   }
+}
+
+/** The days to look into: of one session its own. */
+async function daysOf(directory: string, sid: string | undefined): Promise<string[]> {
+  if (sid === undefined) return await listDays(directory)
+  const paths = await findRecording(directory, sid)
+  return paths ? [paths.day] : []
 }
 
 /** What a query finds, a few at a time, each checked against its index just before. */
@@ -65,13 +83,9 @@ async function* confirmedPages(
   query: RecordingQuery,
   pageSize: number,
 ): AsyncGenerator<Listed[]> {
-  const start = query.after === undefined ? undefined : await findStart(directory, query, query.after)
-  for await (const {day, items} of filteredDays(directory, catalogue, query)) {
-    if (start && day > start.paths.day) continue
-    const rest = start?.paths.day === day ? items.filter(item => newestFirst(item, start) > 0) : items
-    for (let at = 0; at < rest.length; at += pageSize)
-      yield await confirmed(catalogue, rest.slice(at, at + pageSize), query)
-  }
+  for await (const {items} of filteredDays(directory, catalogue, query))
+    for (let at = 0; at < items.length; at += pageSize)
+      yield await confirmed(catalogue, items.slice(at, at + pageSize), query)
 }
 
 /** Those that are there still, and are what the filter finds by their index too. */
@@ -99,7 +113,7 @@ export async function withHold(paths: RecordingPaths, summary: RecordingSummary)
 }
 
 /** Whoever may not find a recording cannot learn from a page after it that it is there. */
-async function findStart(directory: string, query: RecordingQuery, sid: string): Promise<Listed> {
+async function findStart(directory: string, query: RecordingFilter, sid: string): Promise<Listed> {
   const paths = await findRecording(directory, sid)
   const start = paths && {paths, summary: await readSummary(paths)}
   const held = !query.held || (paths && (await readHold(paths)) !== undefined)
@@ -113,7 +127,8 @@ async function findStart(directory: string, query: RecordingQuery, sid: string):
 const isBefore = (day: string, from: number | undefined): boolean =>
   from !== undefined && Date.parse(`${basename(day)}T00:00:00Z`) + 2 * DAY_MS <= from
 
-const matches = (summary: RecordingSummary, {user, host, login, from, to}: RecordingFilter): boolean =>
+const matches = (summary: RecordingSummary, {sid, user, host, login, from, to}: RecordingFilter): boolean =>
+  (sid === undefined || summary.sid === sid) &&
   (user === undefined || summary.user === user) &&
   (host === undefined || summary.host === host) &&
   (login === undefined || summary.login === login) &&

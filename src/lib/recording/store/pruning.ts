@@ -18,8 +18,6 @@ export interface PruneRequest {
 
 export type PruneParts = RemovalParts & {
   catalogue: Pick<Catalogue, 'day' | 'forget'>
-  /** Runs a step of a recording when no other is under way. */
-  inOrder: <T>(sid: string, step: () => Promise<T>) => Promise<T>
 }
 
 /** Removes what is older than the cluster keeps, oldest day first. Gives how many were removed. */
@@ -53,7 +51,7 @@ async function pruneDay(
       removed.push(paths)
     } catch (error) {
       const {code} = asProblem(error)
-      // One without an end waits for it; one that is held since, or that somebody else removed, is as it should be.
+      // One without an end waits for it; one that is held since, or that somebody else removes, is as it should be.
       if (code === 'unavailable' || code === 'access_denied' || code === 'not_found') continue
       onProblem(paths.sid, error)
       // What the disk or the audit log refuses once, they refuse the next one, too.

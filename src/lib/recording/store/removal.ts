@@ -1,12 +1,13 @@
 import {constants} from 'node:fs'
-import {rm, stat} from 'node:fs/promises'
-import {ifMissing, syncDirectory, writeFileAtomic} from '../../durable/index.js'
-import {asProblem, problem} from '../../errors/index.js'
+import {rename, rm, stat} from 'node:fs/promises'
+import {ifMissing, syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
+import {asProblem, problem, SallyportError} from '../../errors/index.js'
 import {
   formatStatement,
   formatTombstone,
   parseTombstone,
   type RemovalCause,
+  removalUid,
   statementDigest,
   TOMBSTONE_BYTES,
   type Tombstone,
@@ -15,20 +16,21 @@ import type {RecordingIndex} from '../format/index-file.js'
 import type {ScreenIndexer} from '../screen/indexer.js'
 import type {Catalogue} from './catalogue.js'
 import {
+  isBeingRemoved,
   isMarkedDamaged,
   isRemoved,
-  listDays,
-  listRemovedOf,
   openRegular,
   type RecordingPaths,
   removeContent,
+  removeTemporary,
 } from './files.js'
 import {readHold} from './hold.js'
 import {readIndexFile} from './live-recording.js'
 
-// Taking recordings away, so that a crash at any point leaves either the recording or its tombstone: the tombstone is
-// durable first and counts from then on, then the content goes, then what was derived from it, and last the index, by
-// whose presence the next start knows that it has to go on.
+// Taking recordings away, so that a crash at any point leaves something to go on from. The tombstone is written first,
+// under the name of a removal to come; then the removal goes on record; then the tombstone gets its own name, and counts
+// from then on; then the content goes, then what was derived from it, and last the index. Whatever finds the first name
+// goes on with putting it on record (which an event of the same uid does once), whatever finds tombstone and index with the rest.
 
 export interface RemovalRequest {
   /** Unix ms. */
@@ -36,20 +38,27 @@ export interface RemovalRequest {
   by: string
   cause: RemovalCause
   reason?: string
-  /** Puts the removal on record; called when nothing stands in its way, before anything is changed. */
-  announce: (tombstone: Tombstone) => Promise<unknown>
+  announce: AnnounceRemoval
 }
+
+/**
+ * Puts the removal on record, when nothing stands in its way. Called again with the same uid where it is not known whether
+ * that was done.
+ */
+export type AnnounceRemoval = (tombstone: Tombstone, uid: string) => Promise<unknown>
 
 export interface RemovalParts {
   directory: string
   signHead: (sid: string, head: string) => string | Promise<string>
   catalogue: Pick<Catalogue, 'forget'>
   indexer: Pick<ScreenIndexer, 'forget'>
+  /** Runs a step of a recording when no other is under way. */
+  inOrder: <T>(sid: string, step: () => Promise<T>) => Promise<T>
 }
 
 /**
  * Takes a recording away but for its index; `clearDay` does the rest.
- * @throws access_denied while it is held, unavailable while it has no end
+ * @throws access_denied while it is held, unavailable while it has no end or is being removed, store_failed
  */
 export async function removeRecording(
   paths: RecordingPaths,
@@ -58,6 +67,7 @@ export async function removeRecording(
 ): Promise<Tombstone> {
   const {sid} = paths
   if (await isRemoved(paths)) throw problem('not_found', `there is no recording of session ${sid}`)
+  await requireNotBeingRemoved(paths)
   if (await readHold(paths))
     throw problem('access_denied', `the recording of session ${sid} is under legal hold`, {
       hint: 'release it first: sallyport recordings release',
@@ -65,10 +75,51 @@ export async function removeRecording(
   const tombstone = {...(await removable(paths)), ...removalFacts(request)}
   const statement = formatStatement(tombstone)
   const signature = await signHead(sid, statementDigest(statement))
-  await request.announce(tombstone)
-  await writeFileAtomic(paths.tombstone, formatTombstone(statement, signature), {exclusive: true})
-  await removeContent(paths)
+  const text = formatTombstone(statement, signature)
+  await writeFileAtomic(paths.removing, text, {exclusive: true})
+  try {
+    await request.announce(tombstone, removalUid(text))
+  } catch (error) {
+    // Where even this fails, the next sweep goes on with the removal, which whoever asked for it had the right to.
+    await dropRemoving(paths).catch(() => undefined)
+    throw error
+  }
+  await committed(sid, () => entomb(paths))
   return tombstone
+}
+
+/** Runs a step of a removal that is on record already: it can only be delayed any more. @throws store_failed */
+export async function committed(sid: string, step: () => Promise<void>): Promise<void> {
+  try {
+    await step()
+  } catch (cause) {
+    const why = cause instanceof SallyportError ? cause.message : systemErrorWords(cause)
+    throw problem('store_failed', `the removal of session ${sid} is on record, but not finished: ${why}`, {
+      hint: 'the service goes on with it within the hour, and at its next start',
+      cause,
+    })
+  }
+}
+
+/** Throws `unavailable`. */
+export async function requireNotBeingRemoved(paths: RecordingPaths): Promise<void> {
+  if (!(await isBeingRemoved(paths))) return
+  throw problem('unavailable', `the recording of session ${paths.sid} is being removed`, {
+    hint: 'the service finishes that within the hour, and at its next start',
+  })
+}
+
+/** The removal is on record. */
+export async function entomb(paths: RecordingPaths): Promise<void> {
+  await rename(paths.removing, paths.tombstone)
+  await syncDirectory(paths.day)
+  await removeContent(paths)
+}
+
+/** The removal does not take place. */
+export async function dropRemoving({day, removing}: RecordingPaths): Promise<void> {
+  await rm(removing, {force: true})
+  await syncDirectory(day)
 }
 
 const removalFacts = ({at, by, cause, reason}: RemovalRequest) => ({
@@ -102,38 +153,33 @@ const readIndexOrDamage = (paths: RecordingPaths): Promise<RecordingIndex | unde
 
 /** Takes away what was derived from recordings of one day that are removed, and their indexes. */
 export async function clearDay(
-  {catalogue, indexer}: RemovalParts,
+  {catalogue, indexer}: Pick<RemovalParts, 'catalogue' | 'indexer'>,
   day: string,
   removed: readonly RecordingPaths[],
 ): Promise<void> {
   const sids = new Set(removed.map(({sid}) => sid))
   await catalogue.forget(day, sids)
   await indexer.forget(day, sids)
+  await removeTemporary(day, sids)
   for (const {index} of removed) await rm(index, {force: true})
   await syncDirectory(day)
 }
 
-/** Goes on with removals that a crash cut off. Gives how many there were. */
-export async function finishRemovals(parts: RemovalParts): Promise<number> {
-  let count = 0
-  for (const day of await listDays(parts.directory)) {
-    const left = (await listRemovedOf(day)).filter(({unfinished}) => unfinished).map(({paths}) => paths)
-    if (left.length === 0) continue
-    for (const paths of left) await removeContent(paths)
-    await clearDay(parts, day, left)
-    count += left.length
-  }
-  return count
-}
-
 /** The text of a tombstone and what it says. Throws `recording_corrupt`. */
 export async function readTombstone(paths: RecordingPaths): Promise<{text: string; tombstone: Tombstone}> {
-  const handle = await openRegular(paths.tombstone, constants.O_RDONLY)
+  const text = await readTombstoneText(paths, 'tombstone')
+  return {text, tombstone: parseTombstone(text)}
+}
+
+/** The text of a tombstone, or of one `removing`; of one that is too long to be one, its beginning. */
+export async function readTombstoneText(
+  paths: RecordingPaths,
+  which: 'tombstone' | 'removing',
+): Promise<string> {
+  const handle = await openRegular(paths[which], constants.O_RDONLY)
   try {
-    if ((await handle.stat()).size > TOMBSTONE_BYTES)
-      throw problem('recording_corrupt', 'the tombstone of the recording is too long')
-    const text = await handle.readFile('utf8')
-    return {text, tombstone: parseTombstone(text)}
+    const {bytesRead, buffer} = await handle.read({buffer: Buffer.alloc(TOMBSTONE_BYTES)})
+    return buffer.toString('utf8', 0, bytesRead)
   } finally {
     await handle.close()
   }

@@ -28,8 +28,16 @@ import {removeHold, writeHold} from './hold.js'
 import {listRecordings, type RecordingQuery, withHold} from './listing.js'
 import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
 import {type PruneRequest, pruneRecordings} from './pruning.js'
-import {clearDay, finishRemovals, type RemovalRequest, readTombstone, removeRecording} from './removal.js'
+import {
+  clearDay,
+  committed,
+  type RemovalRequest,
+  readTombstone,
+  removeRecording,
+  requireNotBeingRemoved,
+} from './removal.js'
 import {readSummary} from './summary.js'
+import {type FinishRequest, finishRemovals} from './unfinished.js'
 
 export interface RecordingStoreOptions {
   directory: string
@@ -72,16 +80,20 @@ export interface RecordingStore extends RecordingSink, RecordingSearch {
   markDamaged(sid: string, reason: string): Promise<void>
   /**
    * Removes a recording for good and leaves a tombstone. Throws `not_found`, `access_denied` while it is held,
-   * `unavailable` while it has no end, and what `announce` throws: then nothing was removed.
+   * `unavailable` while it has no end or is being removed, and what `announce` throws: then nothing was removed. What
+   * fails once it is on record is `store_failed`, and `finishRemovals` goes on with it.
    */
   remove(sid: string, request: RemovalRequest): Promise<Tombstone>
   /** Removes what is older than the cluster keeps and not held. Gives how many were removed. */
   prune(prune: PruneRequest): Promise<number>
-  /** Goes on with removals that a crash cut off. Gives how many there were. */
-  finishRemovals(): Promise<number>
+  /** Goes on with removals that a crash or a disk cut off. Gives how many were finished. */
+  finishRemovals(request: FinishRequest): Promise<number>
   /** What stayed of a recording that was removed: the text of the tombstone and what it says. */
   tombstone(sid: string): Promise<{text: string; tombstone: Tombstone} | undefined>
-  /** Holds a recording, also one that still runs; a hold that is there is replaced. Throws `not_found`. */
+  /**
+   * Holds a recording, also one that still runs; a hold that is there is replaced. Throws `not_found`, and `unavailable`
+   * while it is being removed.
+   */
   hold(sid: string, hold: RecordingHold): Promise<RecordingSummary>
   /** Throws `not_found` also where it is not held, and what `announce` throws: then it stays held. */
   release(sid: string, announce: (summary: RecordingSummary) => Promise<unknown>): Promise<void>
@@ -258,11 +270,11 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
           throw problem('unavailable', `the session ${sid} still runs`, {hint: 'try again when it has ended'})
         const tombstone = await removeRecording(paths, request, signHead)
         unsealed.delete(sid)
-        await clearDay(removal, paths.day, [paths])
+        await committed(sid, () => clearDay(removal, paths.day, [paths]))
         return tombstone
       }),
     prune: prune => storeStep(() => pruneRecordings(removal, prune)),
-    finishRemovals: () => storeStep(() => finishRemovals(removal)),
+    finishRemovals: request => storeStep(() => finishRemovals(removal, request)),
     tombstone: sid =>
       storeStep(async () => {
         const paths = await findRemoved(directory, sid)
@@ -271,6 +283,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     hold: (sid, hold) =>
       inOrder(sid, async () => {
         const paths = await locate(sid)
+        await requireNotBeingRemoved(paths)
         await writeHold(paths, hold)
         return await summaryOf(paths)
       }),

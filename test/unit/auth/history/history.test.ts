@@ -98,12 +98,29 @@ describe('recordings', () => {
   test('of others are not even counted for a user who searches', async () => {
     // One that still runs, of each: who may not see it may not learn that it is there.
     expect(await joe().searchRecordings({text: 'nothing like it'})).toEqual({
-      ...{hits: [], more: false, waiting: 1, partly: 0},
+      ...{hits: [], more: false, cut: [], waiting: 1, partly: 0},
     })
     expect((await auth.admin.searchRecordings({text: 'nothing like it'})).waiting).toBe(2)
     const denied = await joe().searchRecordings({text: 'needle', user: 'ann'})
-    expect(denied).toEqual({hits: [], more: false, waiting: 0, partly: 0})
+    expect(denied).toEqual({hits: [], more: false, cut: [], waiting: 0, partly: 0})
     expect((await auth.events())[0]).toMatchObject({event: 'session.recording.search', user: 'joe'})
+  })
+
+  test('of others are no place for a user to go on from', async () => {
+    const others = await record('ann', 'needle there')
+    await record('joe', 'needle here')
+    await auth.recordings.indexed()
+    await auth.admin.searchRecordings({text: 'needle'})
+    await auth.recordings.indexed()
+    const unknown = '00000000-0000-4000-8000-000000000000'
+    const [seen, unseen] = [others, unknown].map(async after => {
+      const error = await failure(joe().searchRecordings({text: 'needle', after}))
+      return error.message.replace(after, 'ID')
+    })
+    expect(await seen).toBe(await unseen)
+    const empty = {hits: [], more: false, cut: [], waiting: 0, partly: 0}
+    expect(await joe().searchRecordings({text: 'needle', sid: others})).toEqual(empty)
+    expect((await auth.admin.searchRecordings({text: 'needle', sid: others})).hits).toHaveLength(1)
   })
 
   test('open for their user, auditors and administrators, and each look is on record', async () => {

@@ -10,7 +10,7 @@ const log = (more: Partial<Extract<Audit, {ok: true}>> = {}): Audit => ({
   ...more,
 })
 const store = (audit: Audit): StoreFilesVerdict => ({
-  ...{verified: 1, truncated: 0, unvouched: 0, removed: 0, open: 0, held: 0, bad: []},
+  ...{verified: 1, truncated: 0, unvouched: 0, removed: 0, open: 0, held: 0, removing: 0, bad: []},
   audit,
 })
 const pruned = {sequence: 3, hash: 'cd'.repeat(32), time: '2026-01-01T00:00:00Z'}

@@ -132,14 +132,63 @@ describe('a search', () => {
     await refused
   })
 
-  test('says when there is more, and shows at most so many lines of a session', async () => {
-    const lines = Array.from({length: 60}, (_, i) => `needle ${i}\r\n`)
-    for (let i = 0; i < 3; i++) await session([lines.join('')])
-    const all = await find('needle')
-    expect([all.hits.length, all.more]).toEqual([60, false])
-    expect(all.hits[0]?.line).toBe('needle 0')
-    const some = await find('needle', {limit: 25})
-    expect([some.hits.length, some.more]).toEqual([25, true])
+  describe('that finds much', () => {
+    const lines = (count: number) => Array.from({length: count}, (_, i) => `needle ${i}\r\n`).join('')
+
+    test('says of which sessions only the earliest lines are shown', async () => {
+      const few = await session([lines(20)], {startedAt: noon - 2})
+      const many = await session([lines(100)], {startedAt: noon - 1})
+      const {hits, more, cut, next, partly} = await find('needle', {limit: 1000})
+      expect(hits.map(({recording}) => recording.sid)).toEqual([
+        ...Array(20).fill(many),
+        ...Array(20).fill(few),
+      ])
+      expect(hits[0]?.line).toBe('needle 0')
+      expect({more, cut, next, partly}).toEqual({more: true, cut: [many], next: undefined, partly: 0})
+    })
+
+    test('shows as many lines as may be of the one session that is asked for', async () => {
+      const sid = await session([lines(100)])
+      await session([lines(3)], {user: 'ann'})
+      const of = async (query: Partial<RecordingSearchQuery>) => {
+        const {hits, more, cut} = await find('needle', query)
+        return [hits.length, more, cut]
+      }
+      expect(await of({sid, limit: 1000})).toEqual([100, false, []])
+      expect(await of({sid, limit: 30})).toEqual([30, true, [sid]])
+      expect(await of({sid, user: 'ann'})).toEqual([0, false, []])
+      expect(await of({sid: '00000000-0000-4000-8000-000000000000'})).toEqual([0, false, []])
+    })
+
+    test('goes on page by page: together they are all of it, and no line comes twice', async () => {
+      const sizes = [3, 25, 0, 7, 20, 1, 0, 40]
+      for (const [i, size] of sizes.entries())
+        await session([lines(size), 'x'], {startedAt: noon - i * 5 * 3_600_000})
+      await store.begin(meta({startedAt: noon - 3_600_000}))
+      const whole = await find('needle', {limit: 1000})
+      expect([whole.hits.length, whole.cut.length, whole.more, whole.waiting]).toEqual([71, 2, true, 1])
+      for (const limit of [1, 20, 45]) {
+        const pages: (typeof whole)[] = []
+        for (let after: string | undefined; ; ) {
+          const page = await find('needle', {limit, ...(after !== undefined && {after})})
+          expect(page.hits.length).toBeLessThanOrEqual(limit)
+          pages.push(page)
+          after = page.next
+          expect(page.more).toBe(after !== undefined || page.cut.length > 0)
+          if (after === undefined) break
+        }
+        const sessions = pages.flatMap(({hits}) => [...new Set(hits.map(({recording}) => recording.sid))])
+        expect(sessions).toEqual([...new Set(whole.hits.map(({recording}) => recording.sid))])
+        expect(pages.reduce((sum, {waiting}) => sum + waiting, 0)).toBe(1)
+        if (limit >= 20) expect(pages.flatMap(({found}) => found)).toEqual(whole.found)
+      }
+    })
+
+    test('does not go on after a session that its filter does not find', async () => {
+      const sid = await session([lines(1)], {user: 'ann'})
+      for (const after of [sid, '00000000-0000-4000-8000-000000000000'])
+        await expect(find('needle', {user: 'joe', after})).rejects.toMatchObject({code: 'not_found'})
+    })
   })
 
   test('shows of a long line what is around the match', async () => {
