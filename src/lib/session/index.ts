@@ -69,7 +69,7 @@ export {
   seatClient,
 } from './sharing/joining.js'
 export {
-  maxTransferEvents,
+  maxMinorEvents,
   type TransferOptions,
   type TransferWatch,
   watchTransfer,
