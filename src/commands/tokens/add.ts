@@ -1,5 +1,5 @@
 import {Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 
 export default class TokensAdd extends BaseCommand {
   static override summary = 'Make a token with which another machine or cluster joins this one'
@@ -28,20 +28,22 @@ comes to let users of this one in.`
       description: 'a token of your own, at least 16 characters (default: a random one)',
       helpValue: 'TOKEN',
     }),
-    ...adminFlags,
     format: formatFlag(),
+    ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {durationSeconds, tokenLines, tokenRoles, withAuthApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const roles = tokenRoles(flags.type, '--type')
     const request = {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
       ...(flags.value === undefined ? {} : {value: flags.value}),
     }
-    const token = await withAuthApi(flags, api => api.createToken(request))
+    const token = await withHistoryApi(flags, api => api.createToken(request))
     await render(
       {...token, expires: new Date(token.expires).toISOString()},
       {format: flags.format, text: () => tokenLines(token, Date.now())},

@@ -1,16 +1,16 @@
-import {adminFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
 
 export default class TokensLs extends BaseCommand {
   static override summary = 'List the tokens that machines can join with'
   static override description =
     'The tokens themselves are known to those who were given them, and to nobody else.'
   static override examples = ['<%= config.bin %> tokens ls', '<%= config.bin %> tokens ls --format json']
-  static override flags = {...adminFlags, format: formatFlag()}
+  static override flags = {format: formatFlag(), ...accessFlags}
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensLs)
-    const {withAuthApi} = await import('../../lib/client/index.js')
-    const tokens = (await withAuthApi(flags, api => api.listTokens())).map(({expires, ...token}) => ({
+    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const tokens = (await withHistoryApi(flags, api => api.listTokens())).map(({expires, ...token}) => ({
       ...token,
       ...(expires === undefined ? {} : {expires: new Date(expires).toISOString()}),
     }))

@@ -1,5 +1,5 @@
 import {Args} from '@oclif/core'
-import {adminFlags, BaseCommand} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand} from '../../lib/cli/index.js'
 
 export default class TokensRm extends BaseCommand {
   static override summary = 'Take a join token back'
@@ -8,12 +8,12 @@ export default class TokensRm extends BaseCommand {
   static override args = {
     token: Args.string({description: 'ID of the token, or the token itself', required: true}),
   }
-  static override flags = {...adminFlags}
+  static override flags = {...accessFlags}
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(TokensRm)
-    const {withAuthApi} = await import('../../lib/client/index.js')
-    await withAuthApi(flags, api => api.removeToken(args.token))
+    const {withHistoryApi} = await import('../../lib/client/index.js')
+    await withHistoryApi(flags, api => api.removeToken(args.token))
     this.log('The token has been removed')
   }
 }

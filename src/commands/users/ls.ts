@@ -1,16 +1,16 @@
-import {adminFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
 
 export default class UsersLs extends BaseCommand {
   static override summary = 'List the users'
   static override description =
     'STATE is invited before the first sign-up, active, or locked after too many failures.'
   static override examples = ['<%= config.bin %> users ls', '<%= config.bin %> users ls --format json']
-  static override flags = {...adminFlags, format: formatFlag()}
+  static override flags = {format: formatFlag(), ...accessFlags}
 
   async run(): Promise<void> {
     const {flags} = await this.parse(UsersLs)
-    const {withAuthApi} = await import('../../lib/client/index.js')
-    const users = await withAuthApi(flags, api => api.listUsers())
+    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const users = await withHistoryApi(flags, api => api.listUsers())
     const colour = paint()
     const value = users.map(({created, lockedUntil, ...user}) => ({
       ...user,

@@ -1,3 +1,4 @@
+import {isMissing} from '../durable/index.js'
 import {SallyportError} from '../errors/index.js'
 import {createTurn} from '../waiting/index.js'
 import type {Budget} from './budget.js'
@@ -140,5 +141,4 @@ async function loadFiles(
 
 /** Gone, shorter or not what was written: nothing that passes by itself. */
 const isDamage = (error: unknown): boolean =>
-  (error instanceof SallyportError && error.code === 'recording_corrupt') ||
-  (error as NodeJS.ErrnoException).code === 'ENOENT'
+  (error instanceof SallyportError && error.code === 'recording_corrupt') || isMissing(error)
