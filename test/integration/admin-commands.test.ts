@@ -279,7 +279,7 @@ describe('auth sign', () => {
 
   it('writes an identity for a user', async () => {
     const name = join(out, 'identity')
-    const {stdout} = await admin('auth', 'sign', '--user=joe', `--out=${name}`, '--ttl=60')
+    const {stdout} = await admin('auth', 'sign', '--user=joe', `--out=${name}`, '--ttl=1h')
     expect(stdout).toBe(`The credentials have been written to ${name}\n`)
     const identity = parseIdentity(readFileSync(name, 'utf8'))
     expect(parseCertificate(identity.certificate).keyId).toBe('joe')
