@@ -30,21 +30,17 @@ A certificate keeps its power until then at hosts that are reached without the p
     const [target] = targets
     if (!target || targets.length > 1)
       throw problem('usage', 'a lock is for one user, role, login or node', {hint: 'as in --user=joe'})
-    const {durationSeconds, withHistoryApi} = await import('../lib/client/index.js')
+    const {durationSeconds, lockView, withHistoryApi} = await import('../lib/client/index.js')
     const request = {
       ...{kind: target[0] as 'user' | 'role' | 'login' | 'node', name: target[1] ?? ''},
       ...(flags.message === undefined ? {} : {message: flags.message}),
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const lock = await withHistoryApi(flags, api => api.createLock(request))
-    const expires = lock.expires === undefined ? undefined : new Date(lock.expires).toISOString()
-    await render(
-      {...lock, created: new Date(lock.created).toISOString(), ...(expires && {expires})},
-      {
-        format: flags.format,
-        text: () =>
-          `The ${lock.kind} ${lock.name} is locked ${expires ? `until ${expires}` : 'until you unlock it'}: sallyport unlock ${lock.id}`,
-      },
-    )
+    const lock = lockView(await withHistoryApi(flags, api => api.createLock(request)))
+    const until = lock.expires ?? 'you unlock it'
+    await render(lock, {
+      format: flags.format,
+      text: () => `The ${lock.kind} ${lock.name} is locked until ${until}: sallyport unlock ${lock.id}`,
+    })
   }
 }

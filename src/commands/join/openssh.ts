@@ -57,7 +57,7 @@ service on this machine who enrols.`
     const {flags} = await this.parse(JoinOpenssh)
     const {hostname} = await import('node:os')
     const {resolve} = await import('node:path')
-    const {enrolHost, enrolWithToken, list, planEnrolment, withAuthApi} = await import(
+    const {enrolHost, enrolPathsView, enrolWithToken, list, planEnrolment, withAuthApi} = await import(
       '../../lib/client/index.js'
     )
     const {token, 'auth-server': server, 'ca-pin': pins = '', insecure} = flags
@@ -79,7 +79,7 @@ service on this machine who enrols.`
       const {paths, dropIn, request} = await planEnrolment(options)
       const {publicKey: _key, signature: _signature, token: _token, ...wish} = request
       await render(
-        {paths, dropIn, request: wish},
+        {paths: enrolPathsView(paths), drop_in: dropIn, request: wish},
         {format: flags.format, text: () => `${safe(paths.dropIn)} would be:\n\n${dropIn}`},
       )
       return
@@ -87,7 +87,7 @@ service on this machine who enrols.`
     const {enrolment, paths} = await enrolHost(options)
     const {id, hostname: name, address, principals} = enrolment
     await render(
-      {id, hostname: name, address, principals, files: paths},
+      {id, hostname: name, address, principals, files: enrolPathsView(paths)},
       {
         format: flags.format,
         text: () =>

@@ -34,7 +34,7 @@ comes to let users of this one in.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
+    const {createdTokenView, durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
       '../../lib/client/index.js'
     )
     const roles = tokenRoles(flags.type, '--type')
@@ -44,9 +44,9 @@ comes to let users of this one in.`
       ...(flags.value === undefined ? {} : {value: flags.value}),
     }
     const token = await withHistoryApi(flags, api => api.createToken(request))
-    await render(
-      {...token, expires: new Date(token.expires).toISOString()},
-      {format: flags.format, text: () => tokenLines(token, Date.now())},
-    )
+    await render(createdTokenView(token), {
+      format: flags.format,
+      text: () => tokenLines(token, Date.now()),
+    })
   }
 }
