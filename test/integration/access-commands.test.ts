@@ -227,8 +227,11 @@ describe('locks', () => {
     const other = JSON.parse((await cluster.admin(['lock', '--node=DB1', '--format=json'])).stdout)
     expect(other).toMatchObject({kind: 'node', name: 'db1', created_by: 'admin'})
     expect(await cluster.admin(['rm', `lock/${other.id}`])).toMatchObject({code: 0})
+    const third = await cluster.admin(['lock', '--host=db1', '--ttl=1h', '--format=json'])
+    expect(JSON.parse(third.stdout)).toMatchObject({kind: 'node', name: 'db1'})
+    expect(await cluster.admin(['rm', `lock/${JSON.parse(third.stdout).id}`])).toMatchObject({code: 0})
     expect(await cluster.admin(['unlock', id])).toMatchObject({code: 34})
-    expect((await events('lock.deleted')).length).toBe(3)
+    expect((await events('lock.deleted')).length).toBe(4)
   })
 
   it('are for one thing at a time', async () => {

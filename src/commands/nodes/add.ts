@@ -12,6 +12,8 @@ export default class NodesAdd extends BaseCommand {
   ]
   static override flags = {
     roles: Flags.string({
+      char: 'r',
+      aliases: ['type'],
       description: 'what the machine may join as: node, proxy or both',
       default: 'node',
       helpValue: 'ROLE,…',

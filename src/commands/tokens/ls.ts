@@ -24,12 +24,12 @@ export default class TokensLs extends BaseCommand {
       format: flags.format,
       text: () =>
         tokens.length === 0
-          ? 'There are no join tokens. Make one: sallyport tokens add --type=node'
+          ? 'There are no join tokens. Make one: sallyport tokens add --roles=node'
           : table(
               tokens,
               [
                 {header: 'ID', value: token => token.id ?? '-'},
-                {header: 'Type', value: token => token.roles.join(',')},
+                {header: 'Roles', value: token => token.roles.join(',')},
                 {
                   header: 'Good until (UTC)',
                   value: ({expires}) =>
