@@ -2,4 +2,9 @@
 // holds the store against the log. Starts nothing; no service need be running.
 export {type AuditFilesVerdict, verifyAuditFiles} from './audit-verification.js'
 export type {BadRecording} from './store-judgement.js'
-export {type StoreFilesVerdict, verifyStoreFiles} from './store-verification.js'
+export {
+  type SessionFilesVerdict,
+  type StoreFilesVerdict,
+  verifySessionFiles,
+  verifyStoreFiles,
+} from './store-verification.js'
