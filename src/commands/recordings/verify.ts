@@ -71,13 +71,13 @@ interface VerifyFlags {
 }
 
 async function verifyAll(flags: VerifyFlags): Promise<void> {
-  const {verifyStoreFiles} = await import('../../lib/evidence/index.js')
+  const {headWords, unseenSessions, verifyStoreFiles} = await import('../../lib/evidence/index.js')
   const {config, directory, checkpoint} = flags
   const verdict = await verifyStoreFiles({
     ...{config, directory, checkpoint, dataDir: flags['data-dir'], now: Date.now()},
     ...{keys: await keysFor(flags), checkSignature: flags.key !== undefined},
   })
-  await render(verdict, {format: flags.format, text: () => storeWords(verdict)})
+  await render(verdict, {format: flags.format, text: () => storeWords(verdict, {headWords, unseenSessions})})
   const {audit, bad} = verdict
   if (!audit.ok)
     throw problem(
@@ -159,17 +159,12 @@ function removedWords({sid, removedAt, removedBy, cause, reason, end}: Removed):
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`
 
-function storeWords({
-  verified,
-  truncated,
-  unvouched,
-  removed,
-  open,
-  held,
-  removing,
-  bad,
-  audit,
-}: StoreFilesVerdict): string {
+type LogWords = Pick<typeof import('../../lib/evidence/index.js'), 'headWords' | 'unseenSessions'>
+
+function storeWords(
+  {verified, truncated, unvouched, removed, open, held, removing, bad, audit}: StoreFilesVerdict,
+  {headWords, unseenSessions}: LogWords,
+): string {
   const notes: [number, string][] = [
     [truncated, 'of them cut short: not all of their session'],
     [
@@ -192,9 +187,7 @@ function storeWords({
     ...(audit.ok && audit.pruned
       ? ['It was pruned: of recordings from before its beginning nobody can say whether one is missing.']
       : []),
-    audit.ok && audit.checkpoint === 'found'
-      ? 'Sessions since the checkpoint that were taken out of the end of the log and of the store cannot be seen.'
-      : 'Without a checkpoint, sessions that were taken out of the end of the log and of the store cannot be seen.',
+    ...(audit.ok ? [...headWords(audit), unseenSessions(audit)] : []),
   ].join('\n')
 }
 

@@ -46,7 +46,10 @@ export async function verifyStoreFiles(options: StoreVerification): Promise<Stor
   const {keys, now, checkpoint, checkSignature} = options
   const root = options.directory ?? (await findDataDir(options))
   const log = join(root, 'audit')
-  const audit = await verifyAuditFiles({directory: log, checkpoint, ...(checkSignature && {keys})})
+  const audit = await verifyAuditFiles({
+    ...{directory: log, checkpoint, headKeys: keys},
+    ...(checkSignature && {keys}),
+  })
   try {
     // The log first: whatever it knows of is in the store by then.
     const records = await readRecordedSessions(scanLog(log, SESSION_EVENTS))
