@@ -281,8 +281,8 @@ describe('joining', () => {
       (await auth.admin(['tokens', 'add', '--type=node,proxy', '--ttl=2h', '--format=json'])).stdout,
     )
     expect(made).toMatchObject({
-      ...{roles: ['node', 'proxy'], authServer: `127.0.0.1:${auth.addresses.auth?.port}`},
-      caPins: [expect.stringMatching(/^sha256:[0-9a-f]{64}$/)],
+      ...{roles: ['node', 'proxy'], auth_server: `127.0.0.1:${auth.addresses.auth?.port}`},
+      ca_pins: [expect.stringMatching(/^sha256:[0-9a-f]{64}$/)],
     })
     const listed = await auth.admin(['tokens', 'ls'])
     expect(listed.stdout).toContain(made.id)
@@ -291,7 +291,7 @@ describe('joining', () => {
     expect((await auth.admin(['tokens', 'rm', made.id])).stderr).toContain('[not_found]')
     expect((await auth.admin(['tokens', 'add', '--type=auth'])).stderr).toContain('[usage]')
     expect((await asJoe(['locks', 'ls'])).stderr).toContain('[access_denied]')
-    expect(await attempt('taken-back', [`--token=${made.token}`, `--ca-pin=${made.caPins[0]}`])).toContain(
+    expect(await attempt('taken-back', [`--token=${made.token}`, `--ca-pin=${made.ca_pins[0]}`])).toContain(
       '[token_invalid]',
     )
   })

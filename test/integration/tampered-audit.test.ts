@@ -140,8 +140,8 @@ const hashedAgain: [
   [
     'append',
     files => inDay(files, 2, lines => [...lines, line(files, 1, 1)]),
-    {vouched: 12, words: /up to 12 .*those behind it may have been changed or added/},
-    {vouched: 12, words: /up to 12 .*those behind it may have been changed or added/},
+    {vouched: 12, words: /up to 12 .*those behind it may have been changed, added or taken out/},
+    {vouched: 12, words: /up to 12 .*those behind it may have been changed, added or taken out/},
   ],
   [
     'roll back',

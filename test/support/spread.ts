@@ -104,7 +104,7 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
   }
   const enrol = async (nodename: string, kind: 'proxy' | 'node', config: Record<string, unknown>) => {
     const made = await admin('tokens', 'add', `--type=${kind}`, '--format=json')
-    const {token, caPins} = JSON.parse(made) as {token: string; caPins: string[]}
+    const {token, ca_pins: caPins} = JSON.parse(made) as {token: string; ca_pins: string[]}
     return startMachine({
       ...{directory: join(directory, nodename), roles: kind, config},
       args: [`--token=${token}`, `--ca-pin=${caPins[0]}`],

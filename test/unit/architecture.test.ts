@@ -4,7 +4,7 @@ import {fileURLToPath} from 'node:url'
 import {describe, expect, test} from 'vitest'
 
 /** What every room may import. */
-const everywhere = ['errors', 'names']
+const everywhere = ['errors', 'names', 'waiting']
 
 /**
  * Room → rooms it may import, besides these. `auth/contract` allows the contract alone: the service may be in another
@@ -13,6 +13,7 @@ const everywhere = ['errors', 'names']
 const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   names: [],
+  waiting: [],
   durable: [],
   sshcert: [],
   agent: ['sshcert'],
@@ -58,8 +59,19 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'auth/contract',
   ],
   web: ['auth/contract', 'config', 'sshcert', 'durable', 'pki'],
-  client: ['durable', 'sshcert', 'agent', 'ssh', 'access', 'auth', 'config', 'recording'],
   evidence: ['durable', 'audit', 'recording', 'config'],
+  client: [
+    'children',
+    'durable',
+    'sshcert',
+    'agent',
+    'ssh',
+    'access',
+    'auth',
+    'config',
+    'recording',
+    'evidence',
+  ],
   service: [
     'durable',
     'sshcert',

@@ -3,7 +3,7 @@ import type {AuditFilesVerdict} from './audit-verification.js'
 
 // What a log that verifies is worth, in words, and what cannot be seen in it.
 
-export type SoundLog = Extract<AuditFilesVerdict, {ok: true}>
+type SoundLog = Extract<AuditFilesVerdict, {ok: true}>
 
 /** All that there is to say of a log that verifies, a sentence a line. Pure. */
 export function auditWords(verdict: SoundLog): string[] {
@@ -41,7 +41,8 @@ const SHOWN_GAPS = 3
 const gapWords = ({from, to, since, until}: HeadGap): string =>
   `No head was signed between record ${from} (${since}) and record ${to} (${until}), though one was due: heads were taken out, or none were made.`
 
-function checkpointWords({checkpoint, signature}: SoundLog): string[] {
+/** What the checkpoint is worth that was given. Pure. */
+export function checkpointWords({checkpoint, signature}: SoundLog): string[] {
   if (checkpoint === 'none') return []
   if (checkpoint === 'pruned')
     return [
@@ -61,7 +62,8 @@ function unseenRecords({vouched, head: {sequence}, signed}: SoundLog): string {
   if (vouched === 0)
     return `Nothing stands behind it: whoever can write the files may have changed, added or taken out any record, wherever it stood, and hashed the rest again; that cannot be seen. ${advice(signed.heads)}`
   const cut = 'others behind the end may have been cut off'
-  const behind = sequence > vouched ? `those behind it may have been changed or added, and ${cut}` : cut
+  const behind =
+    sequence > vouched ? `those behind it may have been changed, added or taken out, and ${cut}` : cut
   return `Records up to ${vouched} are those that were written; ${behind}: that cannot be seen.`
 }
 

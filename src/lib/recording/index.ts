@@ -11,7 +11,13 @@ export {
   WHY_CHARACTERS,
 } from './evidence/tombstone.js'
 export {type RecordingVerdict, verifyRecording} from './evidence/verify.js'
-export {againstLog, tombstoneAgainstLog, type Vouched, vouchedBy} from './evidence/vouched.js'
+export {
+  againstLog,
+  type SessionVerdict,
+  tombstoneAgainstLog,
+  type Vouched,
+  vouchedBy,
+} from './evidence/vouched.js'
 export {cast3Lines, type SessionEnd} from './export/cast3.js'
 export {castText, jsonRecords, rawBytes, textLines, untilDamage} from './export/export.js'
 export {htmlPage} from './export/html.js'
