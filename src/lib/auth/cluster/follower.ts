@@ -4,8 +4,9 @@ import {within} from '../../waiting/index.js'
 import {routeCurrent} from '../access/current-route.js'
 import {decideCurrent} from '../access/current-user.js'
 import type {AccessState} from '../access/state.js'
-import type {Caller, ClusterState, SystemApi} from '../contract.js'
+import type {Caller, ClusterState} from '../contract.js'
 import {hostFilter} from '../inventory/hosts.js'
+import type {SystemApi} from '../system-api.js'
 import {accessStateOf} from './state.js'
 
 /**
