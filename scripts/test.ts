@@ -6,6 +6,7 @@ import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs'
 import {availableParallelism, tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
+import {untracked} from './leftovers.js'
 import {
   add,
   countTests,
@@ -130,6 +131,7 @@ const readReport = (path: string): Outcome[] | undefined => {
   }
 }
 
+const before = untracked(root)
 const processors = Math.max(2, availableParallelism())
 const results = [tools(), await checks()]
 const tested = [
@@ -142,6 +144,8 @@ if (tested.every(({passed, failed}) => passed + failed === 0))
   results.push(
     judge(filters.length > 0 ? `no test file has ${filters.join(' or ')} in its path` : 'no tests', false),
   )
+const left = untracked(root).filter(name => !before.includes(name))
+results.push(judge('tests leave no files behind', left.length === 0, left.join('\n')))
 const total = [...results, ...tested].reduce(add, none)
 const account = [...failures.map(failure => `FAILED ${failure}`), summary(total)]
 for (const line of [

@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, jsonLine, writeOut} from '../lib/cli/index.js'
 import {problem} from '../lib/errors/index.js'
+import {isUuid} from '../lib/names/index.js'
 import type {Cast, CastEnd, RecordingSummary} from '../lib/recording/index.js'
 
 type Format = 'pty' | 'text' | 'json' | 'raw'
@@ -54,8 +55,8 @@ raw the bytes as they went over the wire.`
     const {args, flags} = await this.parse(Play, this.argv.map(withValue))
     const pace = {speed: positive(flags.speed, '--speed'), ...idleLimit(flags), ...start(flags)}
     const show = (source: Source) => present(source, flags.format, flags.stream, pace)
-    const {isSid, readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
-    if (!isSid(args.session.toLowerCase())) {
+    const {readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
+    if (!isUuid(args.session.toLowerCase())) {
       const open = () => readCast(readFileBytes(args.session))
       return await show({open, durationMs: await measured(open, flags.format)})
     }

@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core'
 import {BaseCommand} from '../lib/cli/index.js'
+import {parseLabels} from '../lib/names/index.js'
 
 export default class Start extends BaseCommand {
   static override summary = 'Run the auth, proxy and node services on this machine'
@@ -61,7 +62,7 @@ A machine that runs without the auth service joins the cluster of another one, w
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Start)
-    const {loadConfig, parseLabels, parseRoles} = await import('../lib/config/index.js')
+    const {loadConfig, parseRoles} = await import('../lib/config/index.js')
     const given = {
       roles: flags.roles === undefined ? undefined : parseRoles(flags.roles),
       dataDir: flags['data-dir'],

@@ -109,7 +109,7 @@ describe.runIf(canIsolate())('as it stands', lack, () => {
 
   it('the host can be made to accept certificates from the proxy alone', async () => {
     const guide = page('docs/guides/enrol-a-host.md')
-    const [match] = fences({...guide, text: section(guide, '## So that nobody walks round the proxy')})
+    const [match] = fences({...guide, text: section(guide, '## So that nobody can bypass the proxy')})
     const block = match?.text ?? ''
     expect(block).toContain('Match Address 192.0.2.1\n')
     const printed = await onFreshMachine(

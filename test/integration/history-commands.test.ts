@@ -1,6 +1,6 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {once} from 'node:events'
-import {readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync} from 'node:fs'
+import {cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
@@ -365,7 +365,9 @@ describe('recordings verify', () => {
     const {code, stdout} = await admin('recordings', 'verify', sid)
     expect([code, stdout]).toEqual([
       0,
-      `The recording of session ${sid} is what was recorded: 3 chunks, unbroken and signed.\n`,
+      `The recording of session ${sid} is what was recorded: 3 chunks, unbroken and signed.
+The audit log, as far as you may see it, does not say how long it was: only its own signature speaks for it.
+`,
     ])
     const out = temporaryDirectory()
     const key = join(out, 'recording.pub')
@@ -386,6 +388,73 @@ describe('recordings verify', () => {
     writeFileSync(copy, bad)
     const refused = await sallyport(['recordings', 'verify', copy, '--key', key])
     expect([refused.code, refused.stderr]).toEqual([40, expect.stringContaining('chunk 2')])
+  })
+
+  it('verifies a session in a copy without any service, and not the one that the service has', async () => {
+    const out = temporaryDirectory()
+    const [key, copy] = [join(out, 'recording.pub'), join(out, 'copy')]
+    writeFileSync(key, keyLine)
+    for (const part of ['audit', 'recordings'])
+      cpSync(join(dataDir, part), join(copy, part), {recursive: true})
+    const verify = (...more: string[]) =>
+      sallyport(['recordings', 'verify', sid, '--directory', copy, '--key', key, ...more])
+    const whole = await verify('--format', 'json')
+    expect(whole.code).toBe(0)
+    expect(JSON.parse(whole.stdout)).toMatchObject({
+      result: 'verified',
+      sid,
+      vouched: false,
+      audit: {ok: true},
+    })
+    expect((await verify()).stdout).toContain('no checkpoint was given')
+    expect((await verify('--checkpoint', '/nonexistent')).code).toBe(35)
+    const data = join(copy, 'recordings', '2025-11-21', `${sid}.cast.gz`)
+    const bytes = readFileSync(data)
+    bytes[bytes.length - 40] = (bytes.at(-40) ?? 0) ^ 1
+    writeFileSync(data, bytes)
+    const bad = await verify('--format', 'json')
+    expect([bad.code, JSON.parse(bad.stdout)]).toEqual([
+      40,
+      expect.objectContaining({result: 'bad', problem: 'changed'}),
+    ])
+    expect(bad.stderr).toContain('recording_corrupt')
+  })
+
+  it.each([
+    [['SID', '--checkpoint', '/nonexistent']],
+    [['SID', '--index', '/nonexistent']],
+    [['SID', '--all']],
+    [['FILE', '--checkpoint', '/nonexistent']],
+    [['FILE', '--directory', '/nonexistent']],
+    [['--all', '--index', '/nonexistent']],
+  ])('refuses flags that would change nothing: %j', async words => {
+    const args = words.map(word => (word === 'SID' ? sid : word === 'FILE' ? file() : word))
+    const {code, stdout, stderr} = await admin('recordings', 'verify', ...args)
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain('has no effect here')
+  })
+
+  it('says how to do without a service where there is none', async () => {
+    const {code, stderr} = await sallyport([
+      'recordings',
+      'verify',
+      sid,
+      `--data-dir=${temporaryDirectory()}`,
+    ])
+    expect([code, stderr]).toEqual([31, expect.stringContaining('--directory and --key')])
+  })
+
+  it('has a verdict on a recording whose index is damaged', async () => {
+    const out = temporaryDirectory()
+    const [key, copy] = [join(out, 'recording.pub'), join(out, `${sid}.cast.gz`)]
+    writeFileSync(key, keyLine)
+    writeFileSync(copy, readFileSync(file()))
+    writeFileSync(join(out, `${sid}.index.jsonl`), '{"format":"sallyport-recording-index"}\n')
+    const {code, stdout, stderr} = await sallyport([
+      ...['recordings', 'verify', copy, '--key', key, '--format', 'json'],
+    ])
+    expect([code, stderr]).toEqual([40, expect.stringContaining('line 1')])
+    expect(JSON.parse(stdout)).toMatchObject({result: 'bad', reason: expect.stringContaining('line 1')})
   })
 
   it('is not content with what nobody signed', async () => {

@@ -3,30 +3,36 @@ import {dirname, join, relative, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {describe, expect, test} from 'vitest'
 
+/** What those who may be in another process than the auth service may import of it. */
+const contract = ['auth/contract', 'auth/system-api']
+
+/** What every room may import. */
+const everywhere = ['errors', 'names', 'waiting']
+
 /**
- * Room → rooms it may import. `auth/contract` allows the contract alone: the service may be in another process. So does
- * `ssh/algorithms` the names of algorithms.
+ * Room → rooms it may import, besides these. `ssh/algorithms` allows the names of algorithms alone.
  */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
-  durable: ['errors'],
-  sshcert: ['errors'],
-  agent: ['errors', 'sshcert'],
-  ssh: ['errors', 'sshcert', 'agent'],
-  backend: ['errors', 'durable'],
-  config: ['errors', 'durable', 'ssh/algorithms'],
-  pki: ['errors', 'sshcert', 'backend', 'durable'],
-  access: ['errors'],
-  audit: ['errors', 'durable'],
-  children: ['errors', 'durable'],
-  recording: ['errors', 'durable', 'children'],
-  transfer: ['errors'],
-  session: ['errors', 'ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
-  outbox: ['errors', 'durable', 'audit', 'recording', 'auth/contract'],
-  forward: ['errors', 'ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
-  tunnel: ['errors', 'ssh', 'sshcert', 'session'],
+  names: [],
+  waiting: [],
+  durable: [],
+  sshcert: [],
+  agent: ['sshcert'],
+  ssh: ['sshcert', 'agent'],
+  backend: ['durable'],
+  config: ['durable', 'ssh/algorithms'],
+  pki: ['sshcert', 'backend', 'durable'],
+  access: [],
+  audit: ['durable'],
+  children: ['durable'],
+  recording: ['durable', 'children'],
+  transfer: [],
+  session: ['ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', ...contract],
+  outbox: ['durable', 'audit', 'recording', ...contract],
+  forward: ['ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', ...contract],
+  tunnel: ['ssh', 'sshcert', 'session'],
   node: [
-    'errors',
     'children',
     'durable',
     'ssh',
@@ -37,11 +43,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'access',
     'config',
     'session',
-    'auth/contract',
+    ...contract,
   ],
-  auth: ['errors', 'durable', 'sshcert', 'backend', 'pki', 'access', 'audit', 'recording', 'config'],
+  auth: ['durable', 'sshcert', 'backend', 'pki', 'access', 'audit', 'recording', 'config'],
   proxy: [
-    'errors',
     'durable',
     'session',
     'tunnel',
@@ -53,13 +58,23 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'audit',
     'config',
     'recording',
-    'auth/contract',
+    ...contract,
   ],
-  web: ['errors', 'auth/contract', 'config', 'sshcert', 'durable', 'pki'],
-  client: ['errors', 'durable', 'sshcert', 'agent', 'ssh', 'access', 'auth', 'config', 'recording'],
-  evidence: ['errors', 'durable', 'audit', 'recording', 'config'],
+  web: [...contract, 'config', 'sshcert', 'durable', 'pki'],
+  evidence: ['durable', 'audit', 'recording', 'config'],
+  client: [
+    'children',
+    'durable',
+    'sshcert',
+    'agent',
+    'ssh',
+    'access',
+    'auth',
+    'config',
+    'recording',
+    'evidence',
+  ],
   service: [
-    'errors',
     'durable',
     'sshcert',
     'agent',
@@ -79,8 +94,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proxy',
     'web',
   ],
-  cli: ['errors', 'durable'],
-  commands: ['cli', 'client', 'service', 'evidence', 'errors', 'config', 'recording', 'auth', 'sshcert'],
+  cli: ['durable'],
+  commands: ['cli', 'client', 'service', 'evidence', 'config', 'recording', 'auth', 'sshcert'],
 }
 
 const heavy = [
@@ -157,6 +172,7 @@ const packageOf = (specifier: string): string =>
 function mayImport(room: string, path: string): boolean {
   const rooms = allowed[room] ?? []
   const other = roomOf(path)
+  if (room !== 'errors' && everywhere.includes(other)) return true
   return other === room || rooms.includes(other) || rooms.includes(path.replace(/^lib\/|\.ts$/g, ''))
 }
 

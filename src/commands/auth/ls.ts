@@ -1,15 +1,14 @@
-import {adminFlags, BaseCommand, formatFlag, paint, render, table} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, paint, render, table} from '../../lib/cli/index.js'
 
 export default class AuthLs extends BaseCommand {
   static override summary = 'List the authorities with the fingerprints of their keys'
   static override examples = ['<%= config.bin %> auth ls', '<%= config.bin %> auth ls --format json']
-  static override flags = {...adminFlags, format: formatFlag()}
+  static override flags = {format: formatFlag(), ...accessFlags}
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuthLs)
-    const {withAuthApi} = await import('../../lib/client/index.js')
-    const authorities = await withAuthApi(flags, api => api.listAuthorities())
-    const value = authorities.map(({publicKey, ...authority}) => ({...authority, public_key: publicKey}))
+    const {authorityView, withHistoryApi} = await import('../../lib/client/index.js')
+    const value = (await withHistoryApi(flags, api => api.listAuthorities())).map(authorityView)
     await render(value, {
       format: flags.format,
       text: () =>

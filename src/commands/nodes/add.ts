@@ -1,5 +1,5 @@
 import {Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 
 export default class NodesAdd extends BaseCommand {
   static override summary = 'Print the command by which another machine joins the cluster'
@@ -12,6 +12,8 @@ export default class NodesAdd extends BaseCommand {
   ]
   static override flags = {
     roles: Flags.string({
+      char: 'r',
+      aliases: ['type'],
       description: 'what the machine may join as: node, proxy or both',
       default: 'node',
       helpValue: 'ROLE,…',
@@ -20,22 +22,22 @@ export default class NodesAdd extends BaseCommand {
       description: 'how long its token is good for (default 30m, at most 48h)',
       helpValue: 'DURATION',
     }),
-    ...adminFlags,
     format: formatFlag(),
+    ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {flags} = await this.parse(NodesAdd)
-    const {durationSeconds, joinRoles, startLine, withAuthApi} = await import('../../lib/client/index.js')
+    const {createdTokenView, durationSeconds, joinRoles, startLine, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const roles = joinRoles(flags.roles, '--roles')
     const request = {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const token = await withAuthApi(flags, api => api.createToken(request))
-    await render(
-      {...token, expires: new Date(token.expires).toISOString(), command: startLine(token, roles)},
-      {format: flags.format, text: () => startLine(token, roles)},
-    )
+    const token = await withHistoryApi(flags, api => api.createToken(request))
+    const command = startLine(token, roles)
+    await render({...createdTokenView(token), command}, {format: flags.format, text: () => command})
   }
 }

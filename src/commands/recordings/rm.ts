@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, confirm, safe} from '../../lib/cli/index.js'
 import {asProblem, problem, problemLine} from '../../lib/errors/index.js'
+import {isUuid} from '../../lib/names/index.js'
 
 export default class RecordingsRm extends BaseCommand {
   static override summary = 'Remove recordings for good'
@@ -23,8 +24,7 @@ yours that has the verb delete on session.`
   async run(): Promise<void> {
     const {argv, flags} = await this.parse(RecordingsRm)
     const sids = [...new Set((argv as string[]).map(word => word.toLowerCase()))]
-    const {isSid} = await import('../../lib/recording/index.js')
-    const wrong = sids.find(sid => !isSid(sid))
+    const wrong = sids.find(sid => !isUuid(sid))
     if (wrong !== undefined)
       throw problem('usage', `${JSON.stringify(safe(wrong))} is not a session ID`, {
         hint: 'name sessions as `sallyport recordings ls` shows them',

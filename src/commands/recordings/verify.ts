@@ -1,13 +1,9 @@
-import {readFile} from 'node:fs/promises'
-import {basename} from 'node:path'
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
-import type {SessionVerdict} from '../../lib/client/index.js'
-import {problem} from '../../lib/errors/index.js'
-import type {StoreFilesVerdict} from '../../lib/evidence/index.js'
-import type {RecordingIndex, RecordingVerdict} from '../../lib/recording/index.js'
+import type {VerifyFlags, VerifyTarget} from '../../lib/client/index.js'
+import {isUuid} from '../../lib/names/index.js'
 
-type KeyObjects = Parameters<typeof import('../../lib/recording/index.js').tombstoneFault>[1]
+type Flagged = VerifyFlags & {format: 'text' | 'json' | 'yaml'}
 
 export default class RecordingsVerify extends BaseCommand {
   static override summary = 'Check that recordings are what was recorded'
@@ -18,10 +14,11 @@ also held against the audit log, which knows how many chunks there were; of one 
 Without a session, all of a store is verified on the machine that has its files, and held against the audit log: what was
 changed, rolled back, deleted without a tombstone or put there is named. The service need not run.
 
-With --key, which names the public key of the recording authority, a file or a copy of a store is verified without any service;
-an index beside a file (*.index.jsonl) is used where there is one.`
+With --key, which names the public key of the recording authority, a file, or with --directory a copy of a data directory and
+every session in it, is verified without any service; an index beside a file (*.index.jsonl) is used where there is one.`
   static override examples = [
     '<%= config.bin %> recordings verify 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
+    '<%= config.bin %> recordings verify 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c --directory copy --key recording.pub',
     '<%= config.bin %> recordings verify session.cast.gz --key recording.pub',
     '<%= config.bin %> recordings verify --all --checkpoint checkpoint.json',
     '<%= config.bin %> recordings verify --all --directory copy --key recording.pub --checkpoint checkpoint.json',
@@ -32,181 +29,55 @@ an index beside a file (*.index.jsonl) is used where there is one.`
   static override flags = {
     all: Flags.boolean({description: 'all recordings of a store'}),
     key: Flags.string({description: 'file with the public keys to verify with', helpValue: 'FILE'}),
-    index: Flags.string({description: "the recording's index file", helpValue: 'FILE'}),
+    index: Flags.string({description: "a recording file's index", helpValue: 'FILE'}),
     directory: Flags.string({
-      description: 'a copy of a data directory, with all of its store',
+      description: 'a copy of a data directory, with its audit and recordings',
       helpValue: 'DIR',
     }),
-    checkpoint: Flags.string({description: 'the end of the audit log as it was once', helpValue: 'FILE'}),
+    checkpoint: Flags.string({
+      description: 'the end of the audit log as it was once; of a store, or a session in a copy',
+      helpValue: 'FILE',
+    }),
     format: formatFlag(),
     ...accessFlags,
   }
 
   async run(): Promise<void> {
-    const {args, flags} = await this.parse(RecordingsVerify)
-    const {session} = args
-    if (session === undefined) return await verifyAll(flags)
-    if (flags.all) throw problem('usage', '--all is for a store, not for one session')
-    const {isSid} = await import('../../lib/recording/index.js')
-    const sid = session.toLowerCase()
-    const verdict = isSid(sid) ? await verifyBySid(sid, flags) : await verifyFile(session, flags)
-    await render(verdict, {format: flags.format, text: () => words(verdict, isSid(sid))})
-    conclude(verdict)
+    const {args, flags, raw} = await this.parse(RecordingsVerify)
+    const {requireEffect} = await import('../../lib/client/index.js')
+    const target = targetOf(args.session, flags)
+    // The environment may hold values for flags, too; only what was asked for here is worth an error.
+    requireEffect(target, new Set(raw.flatMap(token => (token.type === 'flag' ? [token.flag] : []))))
+    if (target === 'store' || args.session === undefined) await verifyAll(flags)
+    else await verifyOne(args.session, target, flags)
   }
 }
 
-type Removed = Extract<SessionVerdict, {result: 'removed'}>
-
-interface VerifyFlags {
-  key?: string | undefined
-  index?: string | undefined
-  directory?: string | undefined
-  checkpoint?: string | undefined
-  format: 'text' | 'json' | 'yaml'
-  config?: string | undefined
-  'data-dir'?: string | undefined
-  proxy?: string | undefined
-  identity?: string | undefined
-  insecure: boolean
+function targetOf(session: string | undefined, flags: VerifyFlags): VerifyTarget {
+  if (session === undefined) return 'store'
+  if (!isUuid(session.toLowerCase())) return 'file'
+  return flags.directory === undefined ? 'session' : 'copied session'
 }
 
-async function verifyAll(flags: VerifyFlags): Promise<void> {
-  const {verifyStoreFiles} = await import('../../lib/evidence/index.js')
-  const {config, directory, checkpoint} = flags
-  const verdict = await verifyStoreFiles({
-    ...{config, directory, checkpoint, dataDir: flags['data-dir'], now: Date.now()},
-    ...{keys: await keysFor(flags), checkSignature: flags.key !== undefined},
-  })
+async function verifyAll(flags: Flagged): Promise<void> {
+  const {storeFault, storeWords, verifyStore} = await import('../../lib/client/index.js')
+  const verdict = await verifyStore(flags, Date.now())
   await render(verdict, {format: flags.format, text: () => storeWords(verdict)})
-  const {audit, bad} = verdict
-  if (!audit.ok)
-    throw problem(
-      'audit_corrupt',
-      `record ${audit.bad.record} of the audit log is bad: ${audit.bad.reason}`,
-      {
-        hint: 'what the log says of the recordings from there on proves nothing',
-      },
-    )
-  if (bad.length > 0)
-    throw problem(
-      'recording_corrupt',
-      `${count(bad.length, 'recording is', 'recordings are')} not as recorded`,
-    )
+  const fault = storeFault(verdict)
+  if (fault) throw fault
 }
 
-async function verifyBySid(sid: string, flags: VerifyFlags): Promise<SessionVerdict> {
-  const {readKeyFile, recordingKeys, verifySession, withHistoryApi} = await import(
+async function verifyOne(session: string, target: VerifyTarget, flags: Flagged): Promise<void> {
+  const {sessionFault, sessionWords, verifyCopiedSession, verifyFile, verifyKeptSession} = await import(
     '../../lib/client/index.js'
   )
-  return await withHistoryApi(flags, async api => {
-    const keys = flags.key
-      ? await readKeyFile(flags.key)
-      : recordingKeys(await api.exportAuthorities({type: 'recording'}))
-    return await verifySession(api, sid, keys)
-  })
-}
-
-async function keysFor(flags: VerifyFlags): Promise<KeyObjects> {
-  const {readKeyFile, recordingKeys, withHistoryApi} = await import('../../lib/client/index.js')
-  if (flags.key !== undefined) return await readKeyFile(flags.key)
-  return recordingKeys(await withHistoryApi(flags, api => api.exportAuthorities({type: 'recording'})))
-}
-
-async function verifyFile(path: string, flags: VerifyFlags): Promise<RecordingVerdict> {
-  const {isSid, readFileBytes, verifyRecording} = await import('../../lib/recording/index.js')
-  const keys = await keysFor(flags)
-  const named = basename(path).replace(/\.cast\.gz$/, '')
-  const index = await readIndex(path, flags.index)
-  return await verifyRecording({
-    ...{data: readFileBytes(path), keys},
-    ...(index && {index}),
-    ...(isSid(named) && {sid: named}),
-  })
-}
-
-/** The index that was named, or the one beside the recording where there is one. */
-async function readIndex(path: string, named: string | undefined): Promise<RecordingIndex | undefined> {
-  const {parseIndex} = await import('../../lib/recording/index.js')
-  const file = named ?? path.replace(/(\.cast)?(\.gz)?$/, '.index.jsonl')
-  const bytes = await readFile(file).catch(cause => {
-    if (named === undefined && cause.code === 'ENOENT') return undefined
-    throw problem('not_found', `the index ${file} cannot be read`, {cause})
-  })
-  return bytes && parseIndex(bytes)
-}
-
-function words(verdict: SessionVerdict, againstLog: boolean): string {
-  if (verdict.result === 'removed') return removedWords(verdict)
-  if (verdict.result !== 'verified') return ''
-  const {sid, chunks, truncated} = verdict
-  return [
-    `The recording of session ${sid} is what was recorded: ${chunks} chunks, unbroken and signed.`,
-    ...(truncated === undefined ? [] : [`It is not all of the session: ${truncated}.`]),
-    ...(againstLog
-      ? []
-      : ['Whether there were other recordings, now deleted, cannot be seen from one file.']),
-  ].join('\n')
-}
-
-function removedWords({sid, removedAt, removedBy, cause, reason, end}: Removed): string {
-  const by = cause === 'retention' ? 'because it was older than the cluster keeps' : `by ${removedBy}`
-  const why = reason === undefined ? '' : `: ${reason}`
-  const what = end
-    ? ` It had ${end.chunks} chunks; the last one's digest is ${end.head}.`
-    : ' It was damaged.'
-  return `The recording of session ${sid} was removed in order on ${new Date(removedAt).toISOString()} ${by}${why}.${what}`
-}
-
-const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`
-
-function storeWords({
-  verified,
-  truncated,
-  unvouched,
-  removed,
-  open,
-  held,
-  removing,
-  bad,
-  audit,
-}: StoreFilesVerdict): string {
-  const notes: [number, string][] = [
-    [truncated, 'of them cut short: not all of their session'],
-    [
-      unvouched,
-      'of them without word of their length in the audit log: only their own signature speaks for them',
-    ],
-    [removed, 'removed in order'],
-    [open, 'without an end: they run, or were cut short; chunks missing at their end cannot be seen'],
-    [held, 'under legal hold'],
-    [removing, 'about to be removed in order: the service finishes that when it runs'],
-  ]
-  const log = audit.ok && audit.checkpoint === 'found' ? 'holds the checkpoint' : 'no checkpoint was given'
-  return [
-    `${count(verified, 'recording is', 'recordings are')} what was recorded.`,
-    ...notes.filter(([number]) => number > 0).map(([number, note]) => `${number} ${note}.`),
-    ...bad.map(
-      ({sid, chunk, reason}) => `${sid}: ${chunk === undefined ? '' : `chunk ${chunk} is bad: `}${reason}`,
-    ),
-    ...(audit.ok ? [`The audit log is unbroken: ${audit.records} records; ${log}.`] : []),
-    ...(audit.ok && audit.pruned
-      ? ['It was pruned: of recordings from before its beginning nobody can say whether one is missing.']
-      : []),
-    audit.ok && audit.checkpoint === 'found'
-      ? 'Sessions since the checkpoint that were taken out of the end of the log and of the store cannot be seen.'
-      : 'Without a checkpoint, sessions that were taken out of the end of the log and of the store cannot be seen.',
-  ].join('\n')
-}
-
-function conclude(verdict: SessionVerdict): void {
-  if (verdict.result === 'bad') {
-    const {chunk, reason} = verdict
-    throw problem('recording_corrupt', chunk === undefined ? reason : `chunk ${chunk} is bad: ${reason}`)
-  }
-  if (verdict.result === 'unsealed')
-    throw problem(
-      'recording_unavailable',
-      `the ${verdict.chunks} chunks of session ${verdict.sid} are unbroken, but nobody signed them: the session still runs or was cut short, and chunks missing at the end cannot be seen`,
-      {hint: 'verify it again when the session has ended'},
-    )
+  const sid = session.toLowerCase()
+  const verdict = await (target === 'file'
+    ? verifyFile(session, flags)
+    : target === 'session'
+      ? verifyKeptSession(sid, flags)
+      : verifyCopiedSession(sid, flags, Date.now()))
+  await render(verdict, {format: flags.format, text: () => sessionWords(verdict, target)})
+  const fault = sessionFault(verdict)
+  if (fault) throw fault
 }

@@ -1,5 +1,5 @@
 import {Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 
 export default class TokensAdd extends BaseCommand {
   static override summary = 'Make a token with which another machine or cluster joins this one'
@@ -8,15 +8,18 @@ export default class TokensAdd extends BaseCommand {
 the machine knows the auth service before it says anything to it. With a token for a trusted_cluster another cluster
 comes to let users of this one in.`
   static override examples = [
-    '<%= config.bin %> tokens add --type=node',
-    '<%= config.bin %> tokens add --type=node,proxy --ttl=2h',
-    '<%= config.bin %> tokens add --type=openssh',
-    '<%= config.bin %> tokens add --type=proxy --format json',
-    '<%= config.bin %> tokens add --type=trusted_cluster',
+    '<%= config.bin %> tokens add --roles=node',
+    '<%= config.bin %> tokens add --roles=node,proxy --ttl=2h',
+    '<%= config.bin %> tokens add --roles=openssh',
+    '<%= config.bin %> tokens add --roles=proxy --format json',
+    '<%= config.bin %> tokens add --roles=trusted_cluster',
   ]
   static override flags = {
-    type: Flags.string({
-      description: 'what the machine may join as: node, proxy or both, or openssh; or trusted_cluster',
+    roles: Flags.string({
+      char: 'r',
+      aliases: ['type'],
+      description:
+        'what the machine may join as: node, proxy or both, or openssh; or trusted_cluster; --type is the same',
       required: true,
       helpValue: 'ROLE,…',
     }),
@@ -28,23 +31,25 @@ comes to let users of this one in.`
       description: 'a token of your own, at least 16 characters (default: a random one)',
       helpValue: 'TOKEN',
     }),
-    ...adminFlags,
     format: formatFlag(),
+    ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {durationSeconds, tokenLines, tokenRoles, withAuthApi} = await import('../../lib/client/index.js')
-    const roles = tokenRoles(flags.type, '--type')
+    const {createdTokenView, durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
+    const roles = tokenRoles(flags.roles, '--roles')
     const request = {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
       ...(flags.value === undefined ? {} : {value: flags.value}),
     }
-    const token = await withAuthApi(flags, api => api.createToken(request))
-    await render(
-      {...token, expires: new Date(token.expires).toISOString()},
-      {format: flags.format, text: () => tokenLines(token, Date.now())},
-    )
+    const token = await withHistoryApi(flags, api => api.createToken(request))
+    await render(createdTokenView(token), {
+      format: flags.format,
+      text: () => tokenLines(token, Date.now()),
+    })
   }
 }

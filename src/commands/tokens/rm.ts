@@ -1,19 +1,19 @@
 import {Args} from '@oclif/core'
-import {adminFlags, BaseCommand} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand} from '../../lib/cli/index.js'
 
 export default class TokensRm extends BaseCommand {
   static override summary = 'Take a join token back'
-  static override description = 'Machines that have joined with it stay: shut one out with `lock --node`.'
+  static override description = 'Machines that have joined with it stay: shut one out with `lock --host`.'
   static override examples = ['<%= config.bin %> tokens rm 5c0e77a1']
   static override args = {
     token: Args.string({description: 'ID of the token, or the token itself', required: true}),
   }
-  static override flags = {...adminFlags}
+  static override flags = {...accessFlags}
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(TokensRm)
-    const {withAuthApi} = await import('../../lib/client/index.js')
-    await withAuthApi(flags, api => api.removeToken(args.token))
+    const {withHistoryApi} = await import('../../lib/client/index.js')
+    await withHistoryApi(flags, api => api.removeToken(args.token))
     this.log('The token has been removed')
   }
 }

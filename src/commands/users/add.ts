@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, inviteTtlFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, inviteTtlFlag, render} from '../../lib/cli/index.js'
 
 export default class UsersAdd extends BaseCommand {
   static override summary = 'Create a user, and print the link to sign up with'
@@ -17,21 +17,26 @@ export default class UsersAdd extends BaseCommand {
     logins: Flags.string({description: 'the same as LOGINS', helpValue: 'A,B'}),
     roles: Flags.string({description: 'roles, separated by commas (default access)', helpValue: 'A,B'}),
     ttl: inviteTtlFlag,
-    ...adminFlags,
     format: formatFlag(),
+    ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersAdd)
-    const {durationSeconds, inviteLines, list, withAuthApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, inviteLines, inviteView, list, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const logins = [...list(args.logins), ...list(flags.logins)]
     const request = {
       ...{name: args.name, logins: logins.length === 0 ? [args.name] : [...new Set(logins)]},
       ...(flags.roles === undefined ? {} : {roles: list(flags.roles)}),
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const invite = await withAuthApi(flags, api => api.createUser(request))
+    const invite = await withHistoryApi(flags, api => api.createUser(request))
     const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`
-    await render(invite, {format: flags.format, text: () => inviteLines(done, invite, Date.now())})
+    await render(inviteView(invite), {
+      format: flags.format,
+      text: () => inviteLines(done, invite, Date.now()),
+    })
   }
 }

@@ -1,22 +1,26 @@
-import {adminFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {
+  accessFlags,
+  BaseCommand,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+  utcTime,
+} from '../../lib/cli/index.js'
 
 export default class UsersLs extends BaseCommand {
   static override summary = 'List the users'
   static override description =
     'STATE is invited before the first sign-up, active, or locked after too many failures.'
   static override examples = ['<%= config.bin %> users ls', '<%= config.bin %> users ls --format json']
-  static override flags = {...adminFlags, format: formatFlag()}
+  static override flags = {format: formatFlag(), ...accessFlags}
 
   async run(): Promise<void> {
     const {flags} = await this.parse(UsersLs)
-    const {withAuthApi} = await import('../../lib/client/index.js')
-    const users = await withAuthApi(flags, api => api.listUsers())
+    const {userView, withHistoryApi} = await import('../../lib/client/index.js')
     const colour = paint()
-    const value = users.map(({created, lockedUntil, ...user}) => ({
-      ...user,
-      created: new Date(created).toISOString(),
-      ...(lockedUntil === undefined ? {} : {locked_until: new Date(lockedUntil).toISOString()}),
-    }))
+    const value = (await withHistoryApi(flags, api => api.listUsers())).map(userView)
     await render(value, {
       format: flags.format,
       text: () =>
@@ -30,7 +34,8 @@ export default class UsersLs extends BaseCommand {
                 {header: 'Roles', value: user => user.roles.join(', ')},
                 {
                   header: 'State',
-                  value: user => (user.locked_until ? `locked until ${user.locked_until}` : user.state),
+                  value: user =>
+                    user.locked_until ? `locked until ${utcTime(user.locked_until)} (UTC)` : user.state,
                   paint: (text, user) => (user.state === 'locked' ? colour.red(text) : text),
                 },
               ],

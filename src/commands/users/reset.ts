@@ -1,5 +1,5 @@
 import {Args} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, inviteTtlFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, inviteTtlFlag, render} from '../../lib/cli/index.js'
 
 export default class UsersReset extends BaseCommand {
   static override summary = 'Take password and second factor away, and print a new link to sign up with'
@@ -12,16 +12,21 @@ export default class UsersReset extends BaseCommand {
   static override args = {name: Args.string({description: 'name of the user', required: true})}
   static override flags = {
     ttl: inviteTtlFlag,
-    ...adminFlags,
     format: formatFlag(),
+    ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersReset)
-    const {durationSeconds, inviteLines, withAuthApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, inviteLines, inviteView, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const ttl = flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}
-    const invite = await withAuthApi(flags, api => api.resetUser({name: args.name, ...ttl}))
+    const invite = await withHistoryApi(flags, api => api.resetUser({name: args.name, ...ttl}))
     const done = `User ${invite.user} has been reset.`
-    await render(invite, {format: flags.format, text: () => inviteLines(done, invite, Date.now())})
+    await render(inviteView(invite), {
+      format: flags.format,
+      text: () => inviteLines(done, invite, Date.now()),
+    })
   }
 }

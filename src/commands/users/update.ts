@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {adminFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, render} from '../../lib/cli/index.js'
 import {problem} from '../../lib/errors/index.js'
 
 export default class UsersUpdate extends BaseCommand {
@@ -14,13 +14,13 @@ export default class UsersUpdate extends BaseCommand {
   static override flags = {
     logins: Flags.string({description: 'accounts on the hosts, separated by commas', helpValue: 'A,B'}),
     roles: Flags.string({description: 'roles, separated by commas', helpValue: 'A,B'}),
-    ...adminFlags,
     format: formatFlag(),
+    ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersUpdate)
-    const {list, withAuthApi} = await import('../../lib/client/index.js')
+    const {list, userView, withHistoryApi} = await import('../../lib/client/index.js')
     if (flags.logins === undefined && flags.roles === undefined)
       throw problem('usage', 'nothing to change', {hint: 'add --logins or --roles'})
     const request = {
@@ -28,14 +28,11 @@ export default class UsersUpdate extends BaseCommand {
       ...(flags.logins === undefined ? {} : {logins: list(flags.logins)}),
       ...(flags.roles === undefined ? {} : {roles: list(flags.roles)}),
     }
-    const user = await withAuthApi(flags, api => api.updateUser(request))
-    await render(
-      {...user, created: new Date(user.created).toISOString()},
-      {
-        format: flags.format,
-        text: () =>
-          `User ${user.name} may log in as ${user.logins.join(', ')}, with the roles ${user.roles.join(', ')}`,
-      },
-    )
+    const user = await withHistoryApi(flags, api => api.updateUser(request))
+    await render(userView(user), {
+      format: flags.format,
+      text: () =>
+        `User ${user.name} may log in as ${user.logins.join(', ')}, with the roles ${user.roles.join(', ')}`,
+    })
   }
 }

@@ -2,19 +2,7 @@
 export {rolesOfExtension} from './certificate-roles.js'
 export {decide, decideElsewhere, explain, mayReach, mayUse, noAuthenticator} from './decide.js'
 export {hostHasWords, parseHostQuery} from './host-query.js'
-export {
-  formatHostPort,
-  type HostRecord,
-  hostOfAddress,
-  isHostId,
-  isOnline,
-  labelNameProblem,
-  maxLabelName,
-  maxLabels,
-  maxLabelValue,
-  namesOf,
-  splitAddress,
-} from './hosts.js'
+export {type HostRecord, isOnline, namesOf} from './hosts.js'
 export {
   type JoinMode,
   type JoinPolicy,

@@ -1,5 +1,6 @@
 import {problem, SallyportError} from '../errors/index.js'
-import {type HostRecord, isOnline, splitAddress} from './hosts.js'
+import {splitAddress} from '../names/index.js'
+import {type HostRecord, isOnline} from './hosts.js'
 
 /** What somebody asked for, as far as it says which host of the inventory is meant. */
 export interface RouteRequest {

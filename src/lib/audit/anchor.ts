@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {z} from 'zod'
 import {ifMissing, writeFileAtomic} from '../durable/index.js'
 import {problem} from '../errors/index.js'
-import type {ChainHead} from './tail.js'
+import type {ChainHead} from './head.js'
 
 // What is kept of the beginning of the log when that was pruned: where the chain goes on from. docs/audit-log.md
 

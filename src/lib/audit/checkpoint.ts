@@ -1,6 +1,6 @@
 import {type KeyObject, verify} from 'node:crypto'
 import {z} from 'zod'
-import type {ChainHead} from './tail.js'
+import type {ChainHead} from './head.js'
 
 // A checkpoint is the end of the log at one time, signed: kept elsewhere, it shows what is missing later. docs/audit-log.md
 

@@ -98,6 +98,10 @@ export const eventCodes = {
   'spool.damaged': {failed: 'TSP00W'},
   /** A crash had left part of a record at the end of the log; it was cut off. */
   'audit.recovered': {ok: 'TAL00W'},
+  /** Signs the log up to and with itself. */
+  'audit.signed': {ok: 'TAL02I'},
+  /** The log that the service found at its start is not the one that it had left. */
+  'audit.altered': {failed: 'TAL03E'},
   /** The oldest files of the log are about to be taken away, as the configuration says. */
   'audit.pruned': {ok: 'TAL01I'},
 } as const satisfies Record<string, {ok?: string; failed?: string}>

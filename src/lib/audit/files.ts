@@ -6,9 +6,6 @@ import {join} from 'node:path'
 // Files of the log: `events-<first sequence>-<day>.jsonl`. The sequence comes first so that names sort in the order
 // of the chain even when the clock was set back.
 
-/** Hash before the first record. */
-export const GENESIS = '0'.repeat(64)
-
 /** Hash of a record: hex sha256 of the bytes of its line, without the line break. */
 export const recordHash = (line: string | Uint8Array): string =>
   createHash('sha256').update(line).digest('hex')
@@ -110,6 +107,18 @@ export async function* readLinesBackward(path: string, end?: number): AsyncGener
       buffer = Buffer.concat([block, buffer])
     }
     if (trimmed && position === 0) yield {bytes: buffer, offset: 0, whole: true}
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The bytes of a file from one place to another; both must be in it. */
+export async function readRange(path: string, from: number, to: number): Promise<Buffer> {
+  const handle = await openLogFile(path, constants.O_RDONLY)
+  try {
+    const bytes = Buffer.alloc(to - from)
+    await readFully(handle, bytes, from)
+    return bytes
   } finally {
     await handle.close()
   }

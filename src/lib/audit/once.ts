@@ -1,4 +1,5 @@
 import {problem} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 import type {AuditEvent, AuditInput} from './event.js'
 import type {RecentUids} from './recent-uids.js'
 
@@ -23,7 +24,7 @@ export function createOnce({enqueue, recent, find}: OnceOptions) {
   }
 
   return async (input: AuditInput, uid: string): Promise<AuditEvent> => {
-    if (!uuidPattern.test(uid)) throw problem('invalid_input', 'the uid of the event is no UUID')
+    if (!isUuid(uid)) throw problem('invalid_input', 'the uid of the event is no UUID')
     const uids = await read()
     const seq = uids.get(uid)
     const known = seq === undefined ? undefined : await find(seq)
@@ -39,5 +40,3 @@ export function createOnce({enqueue, recent, find}: OnceOptions) {
     }
   }
 }
-
-const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

@@ -3,8 +3,9 @@ import {syncDirectory} from '../durable/index.js'
 import {problem} from '../errors/index.js'
 import {readAnchor, writeAnchor} from './anchor.js'
 import type {AuditSink} from './event.js'
-import {GENESIS, type LogFile, listLogFiles, readLines, recordHash} from './files.js'
-import {type ChainHead, parseRecord} from './tail.js'
+import {type LogFile, listLogFiles, readLines, recordHash} from './files.js'
+import {type ChainHead, follows, genesis} from './head.js'
+import {parseRecord} from './record.js'
 
 export interface PruneOptions {
   /** Unix ms: files go whose last record came before this, whole files alone. */
@@ -39,7 +40,7 @@ export async function pruneLog(parts: PruneParts): Promise<number> {
   if (!last || !stays) return left
   const head = await followChain(gone, await readAnchor(directory))
   const link = await firstLink(stays)
-  if (!head || link?.prev !== head.hash || link.seq !== head.sequence + 1)
+  if (!head || !link || !follows(link, head))
     throw problem('audit_corrupt', 'the audit log is not pruned: the chain of what would go does not hold', {
       hint: 'see where with `sallyport audit verify`',
     })
@@ -78,11 +79,11 @@ async function followChain(
   files: readonly LogFile[],
   anchor: ChainHead | undefined,
 ): Promise<ChainHead | undefined> {
-  let head: ChainHead = anchor ?? {sequence: 0, hash: GENESIS}
+  let head: ChainHead = anchor ?? genesis
   for (const {path} of files)
     for await (const {bytes, whole} of readLines(path)) {
       const record = whole ? parseRecord(bytes) : undefined
-      if (record?.seq !== head.sequence + 1 || record.prev !== head.hash) return undefined
+      if (!record || !follows(record, head)) return undefined
       head = {sequence: record.seq, hash: recordHash(bytes)}
     }
   return head

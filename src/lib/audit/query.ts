@@ -1,7 +1,7 @@
 import {stat} from 'node:fs/promises'
 import type {AuditEvent, AuditQuery} from './event.js'
 import {type Line, type LogFile, listLogFiles, readLines, readLinesBackward} from './files.js'
-import {parseRecord} from './tail.js'
+import {parseRecord} from './record.js'
 
 const DEFAULT_LIMIT = 200
 const MAX_LIMIT = 10_000

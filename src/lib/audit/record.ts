@@ -1,4 +1,5 @@
 import {type AuditEvent, type AuditInput, eventCodes} from './event.js'
+import {RECORD_BYTES} from './limits.js'
 
 // Every field comes from outside in some way (a command, a key id, a host name), so each is cut to a size that one
 // record, and a person, can bear.
@@ -47,11 +48,8 @@ function boundedObject(value: object, depth: number): unknown {
   return Object.fromEntries(entries.filter(([, item]) => item !== undefined))
 }
 
-/** Longest record. Within the other limits a record could still grow to megabytes. */
-const RECORD_BYTES = 64 * 1024
-
 /** An event that is older than this when it comes to the log is late, and says when it came. */
-const LATE_MS = 60_000
+export const LATE_MS = 60_000
 
 export interface RecordFacts {
   seq: number
@@ -94,8 +92,25 @@ export function buildRecord(input: AuditInput, facts: RecordFacts): {event: Audi
   const line = JSON.stringify(event)
   if (Buffer.byteLength(line) <= RECORD_BYTES) return {event, line}
   const short: AuditEvent = {...base, fields_dropped: `${own.length} fields, too large for a record`}
-  return {event: short, line: JSON.stringify(short)}
+  const shortLine = JSON.stringify(short)
+  if (Buffer.byteLength(shortLine) <= RECORD_BYTES) return {event: short, line: shortLine}
+  const least = withoutLength(short)
+  return {event: least, line: JSON.stringify(least)}
 }
+
+/** What nobody makes in good faith: common fields that are too large together. Their beginnings stay, and no labels. */
+function withoutLength({server_labels: _, ...event}: AuditEvent): AuditEvent {
+  const shorter = Object.entries(event).map(([key, value]) => [
+    key,
+    typeof value === 'string' && value.length > LEAST_CHARACTERS
+      ? `${value.slice(0, LEAST_CHARACTERS)}…`
+      : value,
+  ])
+  return Object.fromEntries(shorter)
+}
+
+/** Even where each is six bytes of JSON, a record of such texts is a record. */
+const LEAST_CHARACTERS = 512
 
 const reserved = new Set([
   'seq',
@@ -123,3 +138,25 @@ const reserved = new Set([
   'proto',
   '__proto__',
 ])
+
+/** A line as a record; undefined for what is none. */
+export function parseRecord(line: Buffer): AuditEvent | undefined {
+  try {
+    const value: unknown = JSON.parse(line.toString('utf8'))
+    return isRecord(value) ? value : undefined
+  } catch {
+    // Not JSON is not a record: the answer, not an error.
+    return undefined
+  }
+}
+
+function isRecord(value: unknown): value is AuditEvent {
+  if (typeof value !== 'object' || value === null) return false
+  const {seq, prev, ei, event, time, sid} = value as Partial<Record<keyof AuditEvent, unknown>>
+  return (
+    Number.isSafeInteger(seq) &&
+    Number.isSafeInteger(ei) &&
+    [prev, event, time].every(field => typeof field === 'string') &&
+    (sid === undefined || typeof sid === 'string')
+  )
+}

@@ -1,97 +1,102 @@
-import {readFile, stat, truncate} from 'node:fs/promises'
+import {constants} from 'node:fs'
+import {stat} from 'node:fs/promises'
 import {problem} from '../errors/index.js'
 import type {AuditEvent} from './event.js'
-import {GENESIS, type LogFile, readLinesBackward, recordHash} from './files.js'
-
-/** The end of the chain: the sequence of the last record (0: none yet) and its hash. */
-export interface ChainHead {
-  sequence: number
-  hash: string
-}
+import {LINE_BYTES, type LogFile, openLogFile, readLines, readRange, recordHash} from './files.js'
+import {type ChainHead, genesis} from './head.js'
+import {BATCH_BYTES} from './limits.js'
+import {parseRecord} from './record.js'
+import {judgeTail, type TailJudgement, type TailLine} from './tail-judgement.js'
 
 export interface LogTail {
   head: ChainHead
+  /** The last records of the log, up to `head`. */
+  records: readonly AuditEvent[]
   /** The file that is written to, and where its last whole record ends. */
   active?: {file: LogFile; size: number}
-  /** What was cut off. */
+  /** What a crash left behind the last acknowledged record, to be kept aside before `cutTail`. */
   torn?: Buffer
-  /** Next index of the events of each session met in the last records. */
-  nextIndex: Map<string, number>
+  /** First record from which on the chain does not hold, though no crash did it. */
+  altered?: number
 }
-
-/** Most that a crash can leave behind the last acknowledged record: one batch. More damage is not a crash's. */
-const TORN_BYTES = 4 * 1024 * 1024
-const INDEX_WINDOW = 1024 * 1024
 
 /**
- * Finds the end of the chain and cuts off what a crash left after it: records that were never acknowledged.
- * Throws `audit_corrupt` when there is more of it than one batch.
+ * Finds the end of the chain, and what a crash left behind it; see `judgeTail`. Changes nothing.
+ * @param durable sequence up to which records are known to have been durable once
+ * @throws audit_corrupt where more is damaged than one write
  */
-export async function recoverTail(files: LogFile[]): Promise<LogTail> {
-  const tail: LogTail = {head: {sequence: 0, hash: GENESIS}, nextIndex: new Map()}
-  const torn: Buffer[] = []
-  for (const file of files.toReversed()) {
-    const {head, end, size, nextIndex} = await lastRecord(file)
-    if (size > end) {
-      torn.unshift(await cutOff(file, end))
-      tail.torn = Buffer.concat(torn)
-    }
-    tail.active ??= {file, size: end}
-    if (!head) continue
-    return {...tail, head, nextIndex}
-  }
-  return tail
-}
-
-async function lastRecord(file: LogFile) {
+export async function readTail(files: readonly LogFile[], durable: number): Promise<LogTail> {
+  const file = files.at(-1)
+  if (!file) return {head: genesis, records: []}
+  const lines = await lastLines(file)
+  // A file whose beginning is looked at goes on from the one before.
+  const earlier = lines[0]?.offset ? undefined : await endOfEarlier(files.slice(0, -1))
+  const before = earlier?.head ?? (file.firstSequence === 1 ? genesis : undefined)
+  const {head, cut, altered} = judgeTail(lines, {before, durable})
+  if (!head && lines.length > 0) throw noRecord(file)
+  const kept = lines.filter(({offset}) => cut === undefined || offset < cut)
   const {size} = await stat(file.path)
-  const nextIndex = new Map<string, number>()
-  let head: ChainHead | undefined
-  let end = 0
-  for await (const {bytes, offset} of readLinesBackward(file.path, size)) {
-    const record = parseRecord(bytes)
-    if (!head && record) {
-      head = {sequence: record.seq, hash: recordHash(bytes)}
-      end = offset + bytes.length + 1
-    }
-    if (record?.sid !== undefined && !nextIndex.has(record.sid)) nextIndex.set(record.sid, record.ei + 1)
-    if (size - offset > (head ? INDEX_WINDOW : TORN_BYTES)) break
+  return {
+    head: head ?? genesis,
+    records: [...(earlier?.records ?? []), ...kept.flatMap(({event}) => event ?? [])],
+    active: {file, size: cut ?? size},
+    ...(cut !== undefined && {torn: await readRange(file.path, cut, size)}),
+    ...(altered !== undefined && {altered}),
   }
-  return {head, end, size, nextIndex}
 }
 
-async function cutOff(file: LogFile, end: number): Promise<Buffer> {
-  const bytes = (await readFile(file.path)).subarray(end)
-  if (bytes.length > TORN_BYTES)
-    throw problem(
-      'audit_corrupt',
-      `the audit log is damaged: no record can be read at the end of ${file.name}`,
-      {
-        hint: 'see where with `sallyport audit verify`, and move that file away to start a new log',
-      },
-    )
-  await truncate(file.path, end)
-  return Buffer.from(bytes)
-}
-
-/** A line as a record; undefined for what is none. */
-export function parseRecord(line: Buffer): AuditEvent | undefined {
+/** Takes away what is not to be there, so that the next record follows the last one. */
+export async function cutTail({active, torn}: LogTail): Promise<void> {
+  if (!active || !torn) return
+  const handle = await openLogFile(active.file.path, constants.O_RDWR)
   try {
-    const value: unknown = JSON.parse(line.toString('utf8'))
-    return isRecord(value) ? value : undefined
-  } catch {
-    // Not JSON is not a record: the answer, not an error.
-    return undefined
+    await handle.truncate(active.size)
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 
-function isRecord(value: unknown): value is AuditEvent {
-  if (typeof value !== 'object' || value === null) return false
-  const {seq, prev, ei, event, time, sid} = value as Partial<Record<keyof AuditEvent, unknown>>
-  return (
-    Number.isSafeInteger(seq) &&
-    Number.isSafeInteger(ei) &&
-    [prev, event, time].every(field => typeof field === 'string') &&
-    (sid === undefined || typeof sid === 'string')
-  )
+/** Of files that another one follows: they were durable when that one was begun, but for some that stayed empty. */
+async function endOfEarlier(
+  files: readonly LogFile[],
+): Promise<{head: ChainHead; records: AuditEvent[]} | undefined> {
+  for (const file of files.toReversed()) {
+    const lines = await lastLines(file)
+    if (lines.length === 0) continue
+    const {head}: TailJudgement = judgeTail(lines, {before: undefined, durable: 0})
+    if (!head) throw noRecord(file)
+    return {head, records: lines.flatMap(({event}) => event ?? [])}
+  }
+  return undefined
+}
+
+const noRecord = ({name}: LogFile) =>
+  problem('audit_corrupt', `the audit log is damaged: no record can be read at the end of ${name}`, {
+    hint: 'see where with `sallyport audit verify`, and move that file away to start a new log',
+  })
+
+type LastLine = TailLine & {event: AuditEvent | undefined}
+
+/** The lines that the last write can have written, and the one before them where the file has more. */
+async function lastLines(file: LogFile): Promise<LastLine[]> {
+  const lines: LastLine[] = []
+  for await (const {bytes, offset, whole} of readLines(file.path, await beginningOfWindow(file))) {
+    const event = whole ? parseRecord(bytes) : undefined
+    lines.push({
+      ...{offset, isWhole: whole, hasZeros: bytes.includes(0), event},
+      ...(event && {record: {seq: event.seq, prev: event.prev, hash: recordHash(bytes)}}),
+    })
+  }
+  return lines
+}
+
+/** @throws audit_corrupt where there is no line so long before it that it can be none */
+async function beginningOfWindow(file: LogFile): Promise<number> {
+  const window = (await stat(file.path)).size - BATCH_BYTES
+  if (window <= 0) return 0
+  const from = Math.max(0, window - LINE_BYTES)
+  const lineBreak = (await readRange(file.path, from, window)).lastIndexOf(0x0a)
+  if (lineBreak < 0 && from > 0) throw noRecord(file)
+  return lineBreak < 0 ? 0 : from + lineBreak + 1
 }

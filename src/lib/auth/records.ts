@@ -2,6 +2,7 @@ import {z} from 'zod'
 import {joinModes, lockKinds, sessionKinds} from '../access/index.js'
 import type {Backend, Item, Write} from '../backend/index.js'
 import {problem} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 
 /** A typed collection of JSON records in the backend, under one prefix. */
 export interface Records<Value> {
@@ -156,7 +157,7 @@ const bounded = z.string().max(1024)
 
 /** What whoever holds a session says of it. */
 export const sessionTrackerSchema = z.strictObject({
-  sid: z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'is not a session ID'),
+  sid: z.string().refine(isUuid, 'is not a session ID'),
   kind: z.enum(sessionKinds),
   state: z.enum(['pending', 'running', 'terminated']),
   user: bounded,

@@ -18,7 +18,7 @@ export async function main(argv: readonly string[], {root, load}: MainOptions): 
     process.stdout.write(`${versionLine(root)}\n`)
     return
   }
-  const {run} = await import('@oclif/core')
+  const {run} = await import('./oclif.js')
   try {
     await run(prepareArgv(argv), load === undefined ? {root} : await load())
   } catch (thrown) {

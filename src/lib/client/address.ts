@@ -1,6 +1,6 @@
 import {isIPv6} from 'node:net'
-import {formatHostPort} from '../access/hosts.js'
 import {problem} from '../errors/index.js'
+import {type Address, formatAddress, splitAddress} from '../names/index.js'
 
 /** Web port of a proxy that is named without one. */
 const defaultWebPort = 3080
@@ -12,11 +12,6 @@ export interface ProxyAddress {
   webPort: number
   /** Absent: the proxy's web service says where SSH listens. */
   sshPort?: number
-}
-
-export interface HostPort {
-  host: string
-  port: number
 }
 
 /**
@@ -40,20 +35,18 @@ export function parseProxyAddress(text: string): ProxyAddress {
 }
 
 /** Reads `host:port`, `[v6]:port` as a service prints its address. @throws protocol_error */
-export function parseHostPort(text: string): HostPort {
-  const [, bracketed, plain, digits] = /^(?:\[([0-9a-f:.%]+)\]|([^\s:[\]/@]+)):(\d{1,5})$/i.exec(text) ?? []
-  const host = bracketed ?? plain
-  const number = Number(digits)
-  if (host === undefined || number < 1 || number > 65_535)
-    throw problem('protocol_error', `${JSON.stringify(text.slice(0, 100))} is not an address and a port`)
-  return {host, port: number}
+export function parseHostPort(text: string): Address {
+  const address = splitAddress(text)
+  if (address) return address
+  throw problem('protocol_error', `${JSON.stringify(text.slice(0, 100))} is not an address and a port`)
 }
 
 /** The address as `--proxy` takes it. */
-export const formatProxyAddress = ({host, webPort}: ProxyAddress): string => formatHostPort(host, webPort)
+export const formatProxyAddress = ({host, webPort}: ProxyAddress): string =>
+  formatAddress({host, port: webPort})
 
 /** A listening address is no place to connect to: there the host that the user named stands in. */
-export const reachable = ({host, port}: HostPort, named: string): HostPort =>
+export const reachable = ({host, port}: Address, named: string): Address =>
   ['0.0.0.0', '::', '*'].includes(host) ? {host: named, port} : {host, port}
 
 function port(digits: string, text: string): number {

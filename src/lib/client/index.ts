@@ -11,9 +11,10 @@ export {enrolHost, planEnrolment} from './enrol/enrol-host.js'
 export {enrolWithToken} from './enrol/enrol-with-token.js'
 export {allEvents, type EventFlags, eventQuery, followEvents} from './history/audit-events.js'
 export {exportRecording} from './history/export-recording.js'
-export {recordingKeys} from './history/recording-keys.js'
 export {type TimeRangeFlags, timeRange} from './history/time-range.js'
-export {type SessionVerdict, verifySession} from './history/verify-session.js'
+export {sessionFault, sessionWords, storeFault, storeWords} from './history/verdict-text.js'
+export {requireEffect, type VerifyFlags, type VerifyTarget} from './history/verify-flags.js'
+export {verifyCopiedSession, verifyFile, verifyKeptSession, verifyStore} from './history/verify-recordings.js'
 export {clientHome} from './home.js'
 export {assertAbsent} from './identity/credential-files.js'
 export {type Identity, type IdentityOptions, loadIdentity} from './identity/identity.js'
@@ -34,10 +35,21 @@ export {logOut} from './login/logout.js'
 export {loginStatus, statusLines} from './login/status.js'
 export {listClusters} from './resources/clusters.js'
 export {editText} from './resources/edit-text.js'
-export {findHosts, labelText, parseLabels, registeredHosts} from './resources/hosts.js'
+export {findHosts, labelText, registeredHosts} from './resources/hosts.js'
 export {joinRoles, startLine, tokenLines, tokenRoles} from './resources/join-token.js'
 export {parseNodeText, parseRoleText, readResourceFile} from './resources/resource-files.js'
 export {parseResourceName} from './resources/resource-name.js'
+export {
+  authorityView,
+  createdTokenView,
+  enrolPathsView,
+  explanationView,
+  inviteView,
+  lockView,
+  remoteClusterView,
+  tokenView,
+  userView,
+} from './resources/views.js'
 export {createChannelRouter} from './ssh/channel-router.js'
 export {escapeFilter, escapeHelp} from './ssh/escape-filter.js'
 export {openForwardings, readForwardings} from './ssh/forwarding.js'
@@ -51,4 +63,4 @@ export {sshConfig} from './ssh/ssh-config.js'
 export {parseLabelTarget, parseSshTarget} from './ssh/ssh-target.js'
 export {connectToTarget} from './ssh/target-connection.js'
 export {openTerminal, type RawTerminal, type TerminalSize} from './ssh/terminal.js'
-export {durationSeconds, list} from './values.js'
+export {durationSeconds, list, minutesOrDuration} from './values.js'

@@ -4,7 +4,6 @@ export {type LoadedFile, parseConfig} from './load.js'
 export {findDataDir, loadConfig} from './read.js'
 export {
   defaultDataDir,
-  parseLabels,
   parseRoles,
   resolveConfig,
   type StartFlags,
@@ -13,7 +12,6 @@ export {
 export {sampleConfig} from './sample.js'
 export {type FileConfig, fileSchema, ports} from './schema.js'
 export type {
-  Address,
   AuthConfig,
   CommandLabel,
   Config,
@@ -26,9 +24,10 @@ export type {
 export {
   choice,
   duration,
-  formatAddress,
   formatDuration,
   parseAddress,
   parseDuration,
+  refusing,
+  textWithout,
   yesNo,
 } from './values.js'

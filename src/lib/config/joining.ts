@@ -1,6 +1,7 @@
 import {z} from 'zod'
 import {problem} from '../errors/index.js'
-import type {Address, JoiningConfig} from './types.js'
+import type {Address} from '../names/index.js'
+import type {JoiningConfig} from './types.js'
 import {parseAddress} from './values.js'
 
 // What a machine needs to join a cluster, and which tokens the auth service takes from its configuration.

@@ -1,11 +1,12 @@
 import {isIP} from 'node:net'
 import {join} from 'node:path'
 import {problem} from '../errors/index.js'
+import type {Address} from '../names/index.js'
 import {chosenAlgorithms, unknownAlgorithms} from './algorithms.js'
 import {inertKeysIn} from './inert.js'
 import {joiningConfig} from './joining.js'
 import {type FileConfig, ports} from './schema.js'
-import type {Address, AuthConfig, Config, NodeConfig, ProxyConfig, Role} from './types.js'
+import type {AuthConfig, Config, NodeConfig, ProxyConfig, Role} from './types.js'
 import {parseAddress} from './values.js'
 
 /** What the command line of `start` says; each flag wins over the file. */
@@ -182,18 +183,6 @@ function rolesOf(file: FileConfig, flags: StartFlags): Role[] {
       hint: 'enable one, or name it with --roles',
     })
   return [...new Set(roles)]
-}
-
-/** `env=prod,region=eu` → labels. Throws `usage` for anything else, and for a name that comes twice. */
-export function parseLabels(text: string): Record<string, string> {
-  const pairs = text.split(',').map(pair => /^\s*([A-Za-z][A-Za-z0-9_.:/-]{0,127})\s*=(.{0,256})$/.exec(pair))
-  const labels = new Map(
-    pairs.flatMap(pair => (pair ? [[pair[1] ?? '', (pair[2] ?? '').trim()] as const] : [])),
-  )
-  if (labels.size === pairs.length) return Object.fromEntries(labels)
-  throw problem('usage', `--labels expects name=value pairs, not ${JSON.stringify(text.slice(0, 200))}`, {
-    hint: 'as in --labels=env=prod,role=db',
-  })
 }
 
 /** `auth,proxy` → roles. Throws `usage` for a word that is none. */

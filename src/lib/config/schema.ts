@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {labelNameProblem, labelValueProblem} from '../names/index.js'
 import {algorithmKeys} from './algorithms.js'
 import {caPins, proxyServers, serverAddress, staticToken} from './joining.js'
 import {
@@ -10,6 +11,7 @@ import {
   publicAddresses,
   size,
   text,
+  textWithout,
   yesNo,
 } from './values.js'
 
@@ -102,14 +104,12 @@ const proxy = z.strictObject({
   dial: z.strictObject({allow: list.optional(), deny: list.optional()}).optional(),
 })
 
-const labelName = z
-  .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/, 'must be letters, digits and . _ / : -, a letter first')
+const labelName = textWithout(labelNameProblem)
 
 const node = z.strictObject({
   enabled: yesNo.optional(),
   listen_addr: listenAddress(ports.node).optional(),
-  labels: z.record(labelName, z.string().max(256, 'must not be longer than 256 characters')).optional(),
+  labels: z.record(labelName, textWithout(labelValueProblem)).optional(),
   commands: z
     .array(z.strictObject({name: labelName, command: list.min(1, 'must name a program'), period: duration}))
     .optional(),

@@ -1,9 +1,4 @@
-/** Where something listens or is reached. Port 0 picks a free one when listening. */
-export interface Address {
-  host: string
-  port: number
-}
-
+import type {Address} from '../names/index.js'
 export const roles = ['auth', 'proxy', 'node'] as const
 export type Role = (typeof roles)[number]
 

@@ -1,6 +1,6 @@
 import {isIP} from 'node:net'
 import {z} from 'zod'
-import type {Address} from './types.js'
+import type {Address} from '../names/index.js'
 
 // Words of a configuration file → values. Each codec is a function of the text that returns undefined for what it does
 // not understand, and a zod type with the message a person sees.
@@ -73,9 +73,17 @@ export function parseAddress(text: string, defaultPort?: number): Address | unde
   return {host, port}
 }
 
-/** The reverse of parseAddress. */
-export const formatAddress = ({host, port}: Address): string =>
-  `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+/** For `superRefine`: an issue where `why` finds something wrong. */
+export const refusing =
+  <T>(why: (value: T) => string | undefined) =>
+  (value: T, context: z.RefinementCtx): void => {
+    const message = why(value)
+    if (message !== undefined) context.addIssue({code: 'custom', message})
+  }
+
+/** A text for which `why` finds nothing wrong. */
+export const textWithout = (why: (text: string) => string | undefined) =>
+  z.string().superRefine(refusing(why))
 
 /** Text through `parse`; what it does not understand is an error with `message`. */
 const words = <T>(parse: (text: string) => T | undefined, message: string) =>

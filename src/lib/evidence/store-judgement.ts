@@ -1,4 +1,5 @@
-import {againstLog, type StoreFinding, tombstoneAgainstLog} from '../recording/index.js'
+import {problem} from '../errors/index.js'
+import {againstLog, type SessionVerdict, type StoreFinding, tombstoneAgainstLog} from '../recording/index.js'
 import type {RecordedSession} from './recorded-sessions.js'
 
 /** A recording that is not what the cluster recorded, or not where it should be. */
@@ -43,7 +44,7 @@ export interface JudgeOptions {
 
 /** Holds what is in a store against what the audit log says should be. */
 export async function judgeStore(
-  findings: AsyncIterable<StoreFinding>,
+  findings: AsyncIterable<StoreFinding> | Iterable<StoreFinding>,
   options: JudgeOptions,
 ): Promise<StoreVerdict> {
   const verdict: StoreVerdict = {
@@ -66,6 +67,35 @@ export async function judgeStore(
     if (gone) verdict.bad.push({sid, ...gone})
   }
   return verdict
+}
+
+/** `problem` is what is wrong where the store and the log, and not the recording alone, say that it is `bad`. */
+export type JudgedSession = SessionVerdict & {problem?: BadRecording['problem']}
+
+/**
+ * The same of one session: `findings` are those of it alone. Throws `not_found` where neither the store nor the log knows of
+ * a recording.
+ */
+export async function judgeSession(
+  findings: AsyncIterable<StoreFinding>,
+  sid: string,
+  options: JudgeOptions,
+): Promise<JudgedSession> {
+  const record = options.records.get(sid)
+  const found: StoreFinding[] = []
+  for await (const finding of findings) found.push(finding)
+  const records = new Map(record && [[sid, record]])
+  const {bad} = await judgeStore(found, {...options, records})
+  const vouched = record?.whole !== undefined
+  const [fault] = bad
+  if (fault) {
+    const {sid: _, ...why} = fault
+    return {result: 'bad', ...why, vouched}
+  }
+  const [first] = found
+  if (first?.kind === 'recording') return {...first.verdict, vouched}
+  if (first?.tombstone) return {result: 'removed', ...first.tombstone, vouched}
+  throw problem('not_found', `there is no recording of session ${sid}`)
 }
 
 type Fault = Omit<BadRecording, 'sid'>

@@ -7,7 +7,13 @@ import {asProblem, problem, SallyportError} from '../errors/index.js'
 import {checkStore} from '../recording/index.js'
 import {type AuditFilesVerdict, verifyAuditFiles} from './audit-verification.js'
 import {readRecordedSessions, SESSION_EVENTS} from './recorded-sessions.js'
-import {judgeStore, type StoreVerdict} from './store-judgement.js'
+import {
+  type JudgedSession,
+  type JudgeOptions,
+  judgeSession,
+  judgeStore,
+  type StoreVerdict,
+} from './store-judgement.js'
 
 export interface StoreVerification {
   config?: string | undefined
@@ -42,17 +48,45 @@ const GRACE_MS = 60_000
  * Verifies every recording of a store and holds it against the audit log, which is verified first. Reads files alone: no
  * service need be running, and one that runs is not disturbed. Throws `not_found`, `invalid_input`.
  */
-export async function verifyStoreFiles(options: StoreVerification): Promise<StoreFilesVerdict> {
+export const verifyStoreFiles = (options: StoreVerification): Promise<StoreFilesVerdict> =>
+  withLog(options, async ({recordings, audit, said}) => ({
+    audit,
+    ...(await judgeStore(checkStore(recordings, options.keys), said)),
+  }))
+
+export type SessionFilesVerdict = JudgedSession & {
+  /** The log that the recording was held against. */
+  audit: AuditFilesVerdict
+}
+
+/** The same of one session. Throws as verifyStoreFiles, and `not_found` for a session that nobody knows of. */
+export const verifySessionFiles = (sid: string, options: StoreVerification): Promise<SessionFilesVerdict> =>
+  withLog(options, async ({recordings, audit, said}) => ({
+    ...(await judgeSession(checkStore(recordings, options.keys, sid), sid, said)),
+    audit,
+  }))
+
+interface Held {
+  /** Directory of the store. */
+  recordings: string
+  audit: AuditFilesVerdict
+  said: JudgeOptions
+}
+
+async function withLog<T>(options: StoreVerification, judge: (held: Held) => Promise<T>): Promise<T> {
   const {keys, now, checkpoint, checkSignature} = options
   const root = options.directory ?? (await findDataDir(options))
   const log = join(root, 'audit')
-  const audit = await verifyAuditFiles({directory: log, checkpoint, ...(checkSignature && {keys})})
+  const audit = await verifyAuditFiles({
+    ...{directory: log, checkpoint, headKeys: keys},
+    ...(checkSignature && {keys}),
+  })
   try {
     // The log first: whatever it knows of is in the store by then.
     const records = await readRecordedSessions(scanLog(log, SESSION_EVENTS))
     const prunedBefore = audit.ok && audit.pruned ? await beginningOf(log) : 0
-    const findings = checkStore(join(root, 'recordings'), keys)
-    return {audit, ...(await judgeStore(findings, {records, since: now - GRACE_MS, prunedBefore}))}
+    const said = {records, since: now - GRACE_MS, prunedBefore}
+    return await judge({recordings: join(root, 'recordings'), audit, said})
   } catch (cause) {
     if (cause instanceof SallyportError) throw asProblem(cause)
     throw problem('not_found', `the recordings in ${root} cannot be read: ${systemErrorWords(cause)}`, {

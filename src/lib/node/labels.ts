@@ -3,14 +3,13 @@ import {startChild} from '../children/index.js'
 import type {CommandLabel} from '../config/index.js'
 import {systemErrorWords} from '../durable/index.js'
 import {asProblem} from '../errors/index.js'
+import {maxLabelValue} from '../names/index.js'
 import type {Log} from '../session/index.js'
 
 /** A period shorter than this would have the node do little else. */
 const leastPeriodMilliseconds = 1000
 /** A program that has not ended by then has said nothing; never longer than its period. */
 const maxRunMilliseconds = 60_000
-/** As long as a label may be. */
-const maxValueCharacters = 256
 const maxOutputCharacters = 64 * 1024
 
 /** What the program of a label said: its output, or else why there is none. */
@@ -26,7 +25,7 @@ export function labelValue({stdout, error}: CommandOutcome): string {
   return text
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim()
-    .slice(0, maxValueCharacters)
+    .slice(0, maxLabelValue)
     .replace(/\p{Cs}/gu, '')
 }
 

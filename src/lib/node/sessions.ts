@@ -1,17 +1,18 @@
-import {problem, type SallyportError} from '../errors/index.js'
 import {
   type ClientSessions,
+  createSessionSlots,
   type Ends,
-  rejectOpen,
+  keepRecord,
   type SessionFacts,
+  sessionWarner,
   type TerminalSize,
   tellSessionId,
 } from '../session/index.js'
-import {type Channel, type ChannelOpen, openFailure} from '../ssh/index.js'
+import type {Channel, ChannelOpen} from '../ssh/index.js'
 import type {NodeProcess} from './process/index.js'
+import {recordElsewhere} from './record-elsewhere.js'
 import type {RecordingPlace} from './recording-place.js'
 import {type Launch, type NodeSession, serveSession} from './session.js'
-import {recordElsewhere, recordHere, warner} from './session-record.js'
 import type {Admitted, NodeSettings} from './types.js'
 
 export interface SessionsOptions {
@@ -30,39 +31,13 @@ export interface SessionsOptions {
 /** The sessions of one connection. */
 export function createNodeSessions(parameters: SessionsOptions): ClientSessions {
   const {settings, admitted, facts, track} = parameters
-  const {maxSessions} = admitted.options
-  const running = new Map<NodeSession, Promise<void>>()
-  let noMore = false
-  let ended: SallyportError | undefined
-
-  const start = (open: ChannelOpen): void => {
-    let session: NodeSession | undefined
-    const done = new Promise<void>(resolve => {
-      session = openSession(parameters, open, resolve)
-    })
-    if (session) running.set(session, done)
-    track(done.finally(() => session && running.delete(session)))
-  }
-  const refuse = async (open: ChannelOpen, error: SallyportError): Promise<void> => {
-    const rejected = {event: 'session.rejected', success: false, error: error.message} as const
-    await settings.auth.emit({...facts, proto: 'ssh', ...rejected}).finally(() => rejectOpen(open, error))
-  }
-  return {
-    open(open) {
-      if (noMore) return open.reject(openFailure.administrativelyProhibited, 'no more sessions')
-      if (ended) return rejectOpen(open, ended)
-      if (maxSessions > 0 && running.size >= maxSessions) return track(refuse(open, tooMany(maxSessions)))
-      start(open)
-    },
-    allowNoMore() {
-      noMore = true
-    },
-    end(error) {
-      ended ??= error
-      for (const session of running.keys()) session.end(error)
-    },
-    idle: async () => void (await Promise.all(running.values())),
-  }
+  const slots = createSessionSlots<NodeSession>({
+    maxSessions: admitted.options.maxSessions,
+    emit: input => settings.auth.emit({...facts, proto: 'ssh', ...input}),
+  })
+  const begin = (open: ChannelOpen) => (): Promise<void> =>
+    slots.run(onDone => openSession(parameters, open, onDone))
+  return {...slots, open: open => track(slots.open(open, begin(open)))}
 }
 
 /** One session, with its ID set and told before anything else is said on its channel. */
@@ -73,22 +48,17 @@ function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () 
   const facts = {...parameters.facts, sid: settings.sessionId()}
   const channel = open.accept()
   tellSessionId(channel, facts.sid)
-  const warn = warner(settings, facts.sid)
-  const here = {facts, options, roles: identity.roles, session: () => session, warn}
-  const kept = place === 'forwarder' ? recordElsewhere : recordHere(settings, {...here, place})
+  const here = {facts, options, roles: identity.roles, session: () => session}
+  const kept = place === 'forwarder' ? recordElsewhere : keepRecord(settings, {...here, place})
   const forced = certificate.criticalOptions.get('force-command')
   const session = serveSession({
     ...{channel, options, onDone, onActivity, onResize},
     ...(forced !== undefined && {forcedCommand: forced}),
-    record: kept.record,
-    recordSession: options.recordSession,
-    overseen: kept.overseen,
-    holdsInput: kept.paused,
-    watchTransfer: kept.watchTransfer,
+    ...{...kept, recordSession: options.recordSession},
     launch: wish => launch(parameters, facts.sid, wish),
     onSubsystem: name => kept.emit({event: 'subsystem', fields: {name}}),
     onX11: success => kept.emit({event: 'x11', success}),
-    onProblem: warn('session record incomplete'),
+    onProblem: sessionWarner(settings.log, facts)('session record incomplete'),
   })
   return session
 }
@@ -97,7 +67,7 @@ function openSession(parameters: SessionsOptions, open: ChannelOpen, onDone: () 
 async function launch(parameters: SessionsOptions, sid: string, wish: Launch): Promise<NodeProcess> {
   const {settings, admitted, peer} = parameters
   const {system} = settings
-  const warn = warner(settings, sid)
+  const warn = sessionWarner(settings.log, {sid})
   const {program, terminal, wished, originalCommand} = wish
   const account = await system.account(admitted.login)
   const connect = (): Promise<Channel> => admitted.connection.openChannel('auth-agent@openssh.com')
@@ -124,6 +94,3 @@ async function launch(parameters: SessionsOptions, sid: string, wish: Launch): P
     throw error
   }
 }
-
-const tooMany = (limit: number): SallyportError =>
-  problem('limit_exceeded', `this connection has ${limit} sessions already, which is the limit`)

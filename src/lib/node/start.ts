@@ -1,11 +1,11 @@
 import {createServer} from 'node:net'
 import type {Duplex} from 'node:stream'
-import {type HostRecord, hostOfAddress} from '../access/hosts.js'
+import type {HostRecord} from '../access/hosts.js'
 import type {Lock} from '../access/locks.js'
 import type {CommandLabel} from '../config/index.js'
 import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {type Address, hostOfAddress} from '../names/index.js'
 import {
-  type Address,
   createGuard,
   createNewcomers,
   drain,
@@ -39,7 +39,7 @@ const newcomersLimits = {perAddress: 128, inAll: 1024}
 
 export interface NodeOptions {
   /** Port 0 picks a free one. */
-  listen: {host: string; port: number}
+  listen: Address
   /** Where others reach the node, once it is known where it listens; undefined: nowhere but through its tunnel. */
   advertise(listening: Address): string | undefined
   /** It keeps tunnels open to the proxies. */

@@ -1,5 +1,6 @@
 import {tmpdir} from 'node:os'
 import type {Duplex} from 'node:stream'
+import {splitAddress} from '../names/index.js'
 import type {Channel} from '../ssh/index.js'
 import {joinPlug, streamPlug} from './join-plug.js'
 import {
@@ -50,19 +51,10 @@ async function environmentOf(
   const variables = processEnvironment({
     account,
     session: {id: sid, user, hostId, cluster},
-    connection: {
-      ...{clientAddress: client.host, clientPort: client.port},
-      ...{serverAddress: server.host, serverPort: server.port},
-    },
+    ...(client && server && {connection: {client, server}}),
     client: wished,
     ...(permitUserEnv && {file: await readEnvironmentFile(account)}),
     ...(agentSocket !== undefined && {agentSocket}),
   })
   return originalCommand === undefined ? variables : {...variables, SSH_ORIGINAL_COMMAND: originalCommand}
-}
-
-/** `[::1]:22` → `::1` and 22. */
-function splitAddress(text: string): {host: string; port: number} {
-  const at = text.lastIndexOf(':')
-  return {host: text.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(at + 1))}
 }

@@ -6,6 +6,7 @@ import {join} from 'node:path'
 import {startChild} from '../children/index.js'
 import {errnoOf} from '../durable/index.js'
 import {problem, SallyportError} from '../errors/index.js'
+import type {Address} from '../names/index.js'
 import {type Plug, streamPlug} from './join-plug.js'
 import {type Account, asUser} from './process/index.js'
 
@@ -51,7 +52,7 @@ export function createUserSockets(uid: number): UserSockets {
   }
 }
 
-function connect(where: {host: string; port: number} | {path: string}, name: string): Promise<Plug> {
+function connect(where: Address | {path: string}, name: string): Promise<Plug> {
   return new Promise((resolve, reject) => {
     const socket = netConnect({...where, noDelay: true, allowHalfOpen: true} as never)
     const fail = (code?: string): void => {

@@ -1,6 +1,7 @@
 import {type AuditInput, closingEvents} from '../audit/index.js'
 import type {AuthApi} from '../auth/contract.js'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 import {eventStep, type Stamp} from './closing.js'
 import type {Conclusions} from './conclude.js'
 import {HOST_LANE} from './segment-file.js'
@@ -22,8 +23,6 @@ export interface IntakeOptions extends Stamp {
   signal: AbortSignal
 }
 
-const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** Takes what a role tells: it is on disk when it is acknowledged, and auth has it where the cluster records in sync. */
 export function createIntake(options: IntakeOptions): Intake {
   const {sessions, conclusions, sync, away, signal} = options
@@ -41,7 +40,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const {event, sid} = given
     const isClosing = closingEvents.has(event)
     if (!isClosing) requireAuth()
-    const session = sessions.of(sid !== undefined && uuidPattern.test(sid) ? sid : HOST_LANE)
+    const session = sessions.of(sid !== undefined && isUuid(sid) ? sid : HOST_LANE)
     if (event === 'session.start') session.isRunning = true
     if (event === 'session.end') session.isRunning = false
     const step = eventStep(given, options)
@@ -58,7 +57,7 @@ export function createIntake(options: IntakeOptions): Intake {
 
   const record = async (sid: string, step: Step): Promise<void> => {
     requireAuth()
-    if (!uuidPattern.test(sid)) throw problem('invalid_input', 'the session ID is no UUID')
+    if (!isUuid(sid)) throw problem('invalid_input', 'the session ID is no UUID')
     const session = sessions.of(sid)
     session.isRunning ||= step.kind === 'begin'
     if (session.failed) throw session.failed

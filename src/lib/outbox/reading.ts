@@ -1,4 +1,4 @@
-import {systemErrorWords} from '../durable/index.js'
+import {isExhausted, systemErrorWords} from '../durable/index.js'
 import type {Session} from './sessions.js'
 import type {Log} from './types.js'
 
@@ -12,6 +12,7 @@ export async function reading<T>(session: Session, log: Log, read: () => Promise
     session.unreadable = 0
     return found
   } catch (error) {
+    // No fault of the file.
     if (isExhausted(error)) throw error
     const fields = {lane: session.id, error: systemErrorWords(error)}
     if (session.unreadable === 0) log.warn(fields, 'what was kept for the auth service cannot be read')
@@ -21,7 +22,3 @@ export async function reading<T>(session: Session, log: Log, read: () => Promise
     return await read()
   }
 }
-
-/** What passes by itself, and is no fault of a file. */
-const isExhausted = (error: unknown): boolean =>
-  ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(String((error as NodeJS.ErrnoException).code))

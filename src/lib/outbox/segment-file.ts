@@ -1,7 +1,8 @@
 import {constants} from 'node:fs'
 import {type FileHandle, open, readdir, rename, unlink} from 'node:fs/promises'
 import {basename, join} from 'node:path'
-import {ensurePrivateDirectory, syncDirectory} from '../durable/index.js'
+import {ensurePrivateDirectory, errnoOf, ifMissing, syncDirectory} from '../durable/index.js'
+import {uuidSource} from '../names/index.js'
 import {digestOf, FRAME_BYTES, readFrameHead} from './frames.js'
 
 // Files of the spool: `<session ID>.<segment>.spool`, and `host.<segment>.spool` for what belongs to no session. One
@@ -9,7 +10,7 @@ import {digestOf, FRAME_BYTES, readFrameHead} from './frames.js'
 
 export const HOST_LANE = 'host'
 
-const pattern = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|host)\.(\d{8})\.spool$/
+const pattern = new RegExp(`^(${uuidSource}|host)\\.(\\d{8})\\.spool$`)
 
 export const segmentPath = (directory: string, lane: string, segment: number): string =>
   join(directory, `${lane}.${String(segment).padStart(8, '0')}.spool`)
@@ -46,7 +47,7 @@ export async function createSegment(path: string, bytes: Buffer): Promise<void> 
     })
     await syncDirectory(join(path, '..'))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await unlink(path).catch(() => undefined)
+    if (errnoOf(error) !== 'EEXIST') await unlink(path).catch(() => undefined)
     throw error
   }
 }
@@ -78,16 +79,12 @@ export const truncateSegment = (path: string, bytes: number): Promise<void> =>
     await handle.datasync()
   })
 
-export const removeSegment = (path: string): Promise<void> => unlink(path).catch(unlessGone)
+export const removeSegment = (path: string): Promise<void> => unlink(path).catch(ifMissing(undefined))
 
 /** Out of the way of those that are good; resolves with the new name. */
 export async function setAside(path: string): Promise<string> {
-  await rename(path, `${path}.damaged`).catch(unlessGone)
+  await rename(path, `${path}.damaged`).catch(ifMissing(undefined))
   return basename(`${path}.damaged`)
-}
-
-function unlessGone(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error
 }
 
 export type Frame =

@@ -9,7 +9,7 @@ export {
 export {authorityPin, parsePins, pinnedAuthority} from './ca-pin.js'
 export {checkIssuance, type IssuanceLimits, type IssuanceRequest} from './issuance.js'
 export {createSerials, type Serials} from './serials.js'
-export {isUuid, readTlsHost, type TlsHost, type TlsHostRole, type TlsHostWish} from './tls-host.js'
+export {readTlsHost, type TlsHost, type TlsHostRole, type TlsHostWish} from './tls-host.js'
 export {type AuthorityType, authorityTypes} from './types.js'
 export {createWebCertificate, createX509Authority, type PemPair} from './x509.js'
 export {type CertificateSummary, certifiableNames, readCertificate} from './x509-names.js'

@@ -1,5 +1,6 @@
 import {createPublicKey, type KeyObject, X509Certificate} from 'node:crypto'
 import {problem} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 import type {AuthorityKey} from './types.js'
 import {encodeSigned, keyIdentifier} from './x509.js'
 
@@ -22,9 +23,6 @@ export interface TlsHostWish extends Omit<TlsHost, 'clusterName'> {
 
 /** authorityKeyIdentifier (RFC 5280 §4.2.1.1): which of several authorities of one name has signed. */
 const authorityIdentifierOid = '2.5.29.35'
-
-/** A UUID in small letters. */
-export const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 
 /**
  * The certificate of a role on one machine, PEM (RFC 5280): CN is the machine's UUID, OU the role, O the cluster. The

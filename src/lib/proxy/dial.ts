@@ -2,9 +2,9 @@ import {lookup} from 'node:dns/promises'
 import {isIP, type Socket, connect as tcpConnect} from 'node:net'
 import {networkInterfaces} from 'node:os'
 import type {Duplex} from 'node:stream'
-import {formatHostPort} from '../access/hosts.js'
 import {errnoOf} from '../durable/index.js'
 import {asProblem, problem, type SallyportError} from '../errors/index.js'
+import {type Address, formatAddress} from '../names/index.js'
 import {type DialContext, type DialPolicy, decideDial} from './dial-policy.js'
 
 const connectMilliseconds = 10_000
@@ -26,9 +26,7 @@ export interface Dialled {
 }
 
 /** Where a dial leads. */
-export interface DialTarget {
-  host: string
-  port: number
+export interface DialTarget extends Address {
   /** An administrator vouches for the address, or the machine is this one: `proxy_service.dial` is about others. */
   registered?: boolean
   /** A node vouches for it. */
@@ -56,7 +54,7 @@ export async function dialAddresses(
   let failure: SallyportError | undefined
   for (const address of addresses) {
     try {
-      return {stream: await open(address, target), address: formatHostPort(address, target.port)}
+      return {stream: await open(address, target), address: formatAddress({host: address, port: target.port})}
     } catch (error) {
       failure ??= asProblem(error)
     }

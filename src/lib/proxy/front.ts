@@ -11,7 +11,7 @@ import {WireReader} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
 import {type JoinWay, joinHere, leadToHolder} from './join.js'
 import {leafTarget} from './leaf-target.js'
-import {relay} from './relay.js'
+import {passUnrecorded} from './pass-unrecorded.js'
 import {routeTarget} from './route.js'
 import {sites} from './sites.js'
 import {canonicalTarget, parseProxySubsystem, type TargetName} from './target-name.js'
@@ -78,7 +78,7 @@ export function serveClient(
     })
   }
   const pass = async (name: TargetName, outerAgent: OuterAgent, openChannel: () => Channel): Promise<void> =>
-    relay({
+    passUnrecorded({
       ...{context, identity, pinned: outer.pinned, target: await connectTo(name), openChannel, emit},
       farewell(channel, error) {
         // A channel of `ssh -J` has no stderr.

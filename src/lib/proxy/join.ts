@@ -1,15 +1,15 @@
-import {splitAddress} from '../access/hosts.js'
 import type {AuditInput} from '../audit/event.js'
 import type {HolderWay, JoinPermit, SessionTracker} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {OuterConnection} from '../forward/index.js'
+import {splitAddress} from '../names/index.js'
 import {askPermit, parseJoin, seatClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {WireWriter} from '../sshcert/index.js'
+import {carry} from './carry.js'
 import type {ProxyContext} from './context.js'
 import {dialAddresses, resolveTarget} from './dial.js'
-import {provesNode} from './node-proof.js'
-import {carry, shown} from './passage.js'
+import {provesNode, shown} from './node-proof.js'
 import {dialRegistered, type Router} from './route.js'
 
 export interface JoinWay {

@@ -1,5 +1,5 @@
 import type {HostRecord} from '../access/hosts.js'
-import {asProblem, problem} from '../errors/index.js'
+import {asProblem, problem, type SallyportError} from '../errors/index.js'
 import {judgeHostKey} from '../forward/index.js'
 import {type HostKeyReader, type PresentedHostKey, readHostKey} from '../ssh/index.js'
 import {blobType, certificateTypes, parseCertificate} from '../sshcert/index.js'
@@ -30,6 +30,23 @@ export const provesNode = (
       })
     }
   })
+
+/** Shows the proof what the server sends, until it has seen enough. */
+export function shown(
+  proof: HostKeyReader,
+  refuse: (error: SallyportError) => void,
+): (chunk: Buffer) => void {
+  let over = false
+  return chunk => {
+    if (over) return
+    try {
+      over = proof.read(chunk)
+    } catch (error) {
+      over = true
+      refuse(asProblem(error))
+    }
+  }
+}
 
 const presented = (blob: Buffer): PresentedHostKey =>
   blobType(blob) in certificateTypes ? {blob, certificate: parseCertificate(blob)} : {blob}

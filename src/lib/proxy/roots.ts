@@ -1,7 +1,7 @@
-import {hostOfAddress} from '../access/index.js'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, ForeignAdmission, TrustedCluster} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
+import {hostOfAddress} from '../names/index.js'
 import {type ConnectionGuard, followState, identityOf, type Log, type ServedClient} from '../session/index.js'
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {

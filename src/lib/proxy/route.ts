@@ -1,11 +1,12 @@
 import {isIP} from 'node:net'
 import type {Duplex} from 'node:stream'
-import {type HostRecord, isHostId, isOnline, splitAddress} from '../access/hosts.js'
+import {type HostRecord, isOnline} from '../access/hosts.js'
 import {ambiguousHost, noSuchHost} from '../access/route.js'
 import type {Identity} from '../access/types.js'
 import type {AuthApi} from '../auth/contract.js'
 import {problem, type SallyportError} from '../errors/index.js'
 import type {Target} from '../forward/index.js'
+import {isUuid, splitAddress} from '../names/index.js'
 import {type Dialled, type DialSettings, dialAddresses, type Resolved, resolveTarget} from './dial.js'
 import type {NamedHosts} from './named-hosts.js'
 import type {TargetName} from './target-name.js'
@@ -35,7 +36,7 @@ export async function routeTarget(router: Router, identity: Identity, name: Targ
   let route = await ask()
   let resolved: Resolved | undefined
   let names: ReadonlyMap<string, string[]> = new Map()
-  if (route.kind === 'none' && !isHostId(host)) {
+  if (route.kind === 'none' && !isUuid(host)) {
     resolved = await resolveTarget(host, router.dial)
     const {addresses} = resolved
     if (addresses.length > 0) names = await router.named.at(addresses)
@@ -50,7 +51,7 @@ export async function routeTarget(router: Router, identity: Identity, name: Targ
     case 'other_port':
       throw otherPort(name, route.hosts)
     case 'hidden':
-      if (isHostId(host)) throw noSuchHost(host)
+      if (isUuid(host)) throw noSuchHost(host)
       return {host, port, dial: () => Promise.reject(noSuchHost(host))}
     case 'none':
       if (!resolved) throw noSuchHost(host)

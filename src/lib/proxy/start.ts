@@ -1,11 +1,12 @@
 import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {isLoopback, type Lock} from '../access/index.js'
-import type {Ping, SystemApi} from '../auth/contract.js'
+import type {Ping} from '../auth/contract.js'
+import type {SystemApi} from '../auth/system-api.js'
 import {asProblem, problemLine} from '../errors/index.js'
 import type {ForwardSettings, OuterConnection} from '../forward/index.js'
+import type {Address} from '../names/index.js'
 import {
-  type Address,
   acceptClient,
   createGuard,
   createNewcomers,

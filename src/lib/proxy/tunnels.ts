@@ -2,6 +2,7 @@ import type {Duplex} from 'node:stream'
 import type {AuditInput} from '../audit/event.js'
 import type {AuthApi} from '../auth/contract.js'
 import {isAway} from '../errors/index.js'
+import type {Address} from '../names/index.js'
 import type {ConnectionGuard, Log, ServedClient} from '../session/index.js'
 import type {AlgorithmChoice} from '../ssh/index.js'
 import {parseAuthorizedKey} from '../sshcert/index.js'
@@ -13,7 +14,7 @@ import {keepRoots} from './roots.js'
 
 export interface ProxyTunnelsOptions {
   /** Where nodes and leaves open their tunnels. Port 0 picks a free one. */
-  listen: {host: string; port: number}
+  listen: Address
   names: readonly string[]
   clusterName: string
   proxyId: string

@@ -1,7 +1,6 @@
 import {type ChildProcess, fork} from 'node:child_process'
 import {setPriority} from 'node:os'
-import {fileURLToPath} from 'node:url'
-import {guardedStdio, makeSureOfRoom} from '../children/index.js'
+import {guardedStdio, makeSureOfRoom, programPath} from '../children/index.js'
 import {problem} from '../errors/index.js'
 
 /** A process of our own that answers one request after the other. */
@@ -20,8 +19,8 @@ export interface HelperOptions {
 }
 
 /**
- * Starts the module `name`, a path below this directory, as a process of its own, with bounded memory and behind the service at the processor:
- * recordings are hostile input, and neither what takes long nor what breaks may hold it up. It does not keep this
+ * Starts the module `name`, a path below this directory, as a process of its own, with bounded memory and behind the
+ * service at the processor: recordings are hostile input, and neither what takes long nor what breaks may hold it up. It does not keep this
  * process alive, and gets nothing of its environment.
  * @throws unavailable, too few descriptors are left
  */
@@ -30,8 +29,7 @@ export function startHelper<Request, Answer>(
   {heapMegabytes, priority}: HelperOptions,
 ): Helper<Request, Answer> {
   makeSureOfRoom()
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const child = fork(fileURLToPath(new URL(`./${name}.${extension}`, import.meta.url)), {
+  const child = fork(programPath(`recording/${name}`), {
     execArgv: [...process.execArgv, `--max-old-space-size=${heapMegabytes}`],
     env: {},
     serialization: 'advanced',

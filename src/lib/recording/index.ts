@@ -11,14 +11,20 @@ export {
   WHY_CHARACTERS,
 } from './evidence/tombstone.js'
 export {type RecordingVerdict, verifyRecording} from './evidence/verify.js'
-export {againstLog, tombstoneAgainstLog, type Vouched, vouchedBy} from './evidence/vouched.js'
+export {
+  againstLog,
+  type SessionVerdict,
+  tombstoneAgainstLog,
+  type Vouched,
+  vouchedBy,
+} from './evidence/vouched.js'
 export {cast3Lines, type SessionEnd} from './export/cast3.js'
 export {castText, jsonRecords, rawBytes, textLines, untilDamage} from './export/export.js'
 export {htmlPage} from './export/html.js'
 export {readPlayerAssets} from './export/player-assets.js'
 export type {OutputStream} from './format/asciicast.js'
 export {parseIndex, type RecordingIndex} from './format/index-file.js'
-export {isOfUser, isSid, requireSid} from './meta.js'
+export {isOfUser, requireSid} from './meta.js'
 export {type CastEnd, endFault, type ReadState, readStored} from './read/contents.js'
 export {type CsiSequence, createEscapeParser} from './read/escape.js'
 export {readFileBytes} from './read/file-source.js'

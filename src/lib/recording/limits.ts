@@ -16,6 +16,18 @@ export const BUSY_CHUNK_BYTES = 1024 * 1024
  */
 export const CHUNK_MS = 700
 
+/**
+ * Output that nobody sees before it is durable is not kept waiting for a chunk to fill. Such a chunk closes at least this
+ * long after the last one,
+ */
+export const PROMPT_MS = 20
+
+/** and after so many of them within a short time, */
+export const PROMPT_CHUNKS = 200
+
+/** no sooner than this after the last one: each costs about 300 bytes of disk, half of them a line of the index. */
+export const PROMPT_LONG_MS = 100
+
 /** Output that is not durable after this long asks the relay to pause: the disk is too slow to lose only a second. */
 export const LATE_MS = 1000
 

@@ -1,19 +1,15 @@
 import {z} from 'zod'
 import {problem} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 import type {RecordingMeta} from './types.js'
 
 const NAME_CHARACTERS = 256
 const COMMAND_CHARACTERS = 16 * 1024
 const MAX_CELLS = 10_000
 
-const sidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
-/** True for a session ID: a lower-case UUID and nothing else. Only such a string ever becomes part of a path. */
-export const isSid = (text: string): boolean => sidPattern.test(text)
-
-/** Throws `invalid_input` for anything but a session ID. */
+/** A session ID is a UUID: only such a text ever becomes part of a path. @throws invalid_input */
 export function requireSid(text: string): void {
-  if (!isSid(text))
+  if (!isUuid(text))
     throw problem('invalid_input', 'that is not a session ID', {hint: 'a session ID is a UUID'})
 }
 
@@ -21,7 +17,7 @@ const name = z.string().max(NAME_CHARACTERS + 1)
 
 /** Meta as it is kept; also the check for meta that comes from outside. */
 export const metaSchema = z.object({
-  sid: z.string().regex(sidPattern),
+  sid: z.string().refine(isUuid),
   cluster: name,
   user: name,
   login: name,

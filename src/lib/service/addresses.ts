@@ -1,6 +1,7 @@
 import {hostname, networkInterfaces} from 'node:os'
-import {type Address, type Config, formatAddress} from '../config/index.js'
+import type {Config} from '../config/index.js'
 import {writeFileAtomic} from '../durable/index.js'
+import {type Address, formatAddress} from '../names/index.js'
 import {addressesFile} from './data-dir.js'
 import {isWildcard} from './listening.js'
 

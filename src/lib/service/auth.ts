@@ -13,12 +13,14 @@ import {
   createCompletion,
   createRetention,
   createSessionHolders,
+  openSignedHeads,
   type Retention,
   type SessionCompletion,
 } from '../auth/index.js'
 import {openSqliteBackend} from '../backend/index.js'
-import {type Config, formatAddress} from '../config/index.js'
+import type {Config} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
+import {formatAddress} from '../names/index.js'
 import {type Authorities, openAuthorities} from '../pki/index.js'
 import {openRecordingStore} from '../recording/index.js'
 import {proxyNames} from './addresses.js'
@@ -92,10 +94,14 @@ async function openService(
   const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
   opened('state', backend.close)
   const authorities = await openAuthorities({backend, clusterName, now})
+  const heads = await openSignedHeads({backend, sign: authorities.signAuditStatement, log: logger})
+  // Before the state and after the log.
+  opened('signed heads', heads.close)
   const audit = await openAuditLog({
     directory: join(dataDir, 'audit'),
     clusterName,
     now,
+    signing: heads.signing,
     onDamage: (file, offset) => logger.error({file, offset}, 'a line of the audit log is no record'),
   })
   opened('audit log', audit.close)

@@ -1,5 +1,5 @@
 import {createServer} from 'node:http'
-import {type Address, formatAddress} from '../config/index.js'
+import {type Address, formatAddress} from '../names/index.js'
 import type {Health} from './health.js'
 import {listening} from './listening.js'
 

@@ -1,5 +1,5 @@
-import type {Address} from '../config/index.js'
 import {asProblem, problemLine} from '../errors/index.js'
+import type {Address} from '../names/index.js'
 import {machineAddress} from './addresses.js'
 import type {AuthLink} from './auth-link.js'
 import type {Part} from './parts/part.js'

@@ -25,6 +25,12 @@ export {
   type SessionExit,
   type TerminalSize,
 } from './channel/requests.js'
+export {
+  createSessionSlots,
+  isTooMany,
+  rejectedFor,
+  tooManySessions,
+} from './channel/session-slots.js'
 export {unseenTransfer} from './channel/unseen.js'
 export {trackWork} from './channel/work.js'
 export {
@@ -54,12 +60,12 @@ export {
   clientConnection,
   type ServedClient,
 } from './door/served-client.js'
-export {type Address, type Ends, endsOf, listenAt} from './door/sockets.js'
-export {createSessionRecord, type SessionFacts, type SessionRecord, type SessionStart} from './record.js'
-export {reporter} from './reporter.js'
+export {type Ends, endsOf, listenAt} from './door/sockets.js'
+export {type KeptRecord, keepRecord} from './kept-record.js'
+export type {SessionFacts} from './record.js'
+export {reporter, sessionWarner} from './reporter.js'
 export {serverLabels} from './server-labels.js'
 export {type HostSession, openHostSession, sessionIdQuery, tellSessionId} from './session-id.js'
-export {hostedRecord} from './sharing/hosted-record.js'
 export {type SessionHub, startSessionHub} from './sharing/hub.js'
 export {
   askPermit,
@@ -68,12 +74,6 @@ export {
   parseJoin,
   seatClient,
 } from './sharing/joining.js'
-export {
-  maxTransferEvents,
-  type TransferOptions,
-  type TransferWatch,
-  watchTransfer,
-} from './transfers/transfers.js'
 export type {Log, SessionAuth} from './types.js'
 export {watchConnection} from './watch/connection-watch.js'
 export {followState} from './watch/follow.js'

@@ -3,6 +3,7 @@ import {asProblem, problem, SallyportError} from '../errors/index.js'
 import {createRecordingWriter, type RecordingWriter} from '../recording/index.js'
 import type {SessionExit, TerminalSize} from './channel/requests.js'
 import type {SessionAuth} from './types.js'
+import {createRelease, type Withhold} from './withheld/release.js'
 
 /** What every event of one session says about who, where and how. */
 export type SessionFacts = Pick<
@@ -48,6 +49,8 @@ export interface SessionRecordOptions {
 export interface SessionRecord {
   /** Makes header and start event durable. Throws when the session must not begin. Called once. */
   begin(start: SessionStart): Promise<void>
+  /** There in a strict session, in place of `output`: nobody sees what is not on record for certain. */
+  readonly withhold?: Withhold
   /**
    * The promise asks the relay to wait; false: these bytes must not be delivered.
    * @param passed how many bytes the user gets, where the recording leaves some of them out
@@ -80,6 +83,8 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       fields: {session_recording: place, ...fields},
     })
   const resizes = announceResizes(emit, options.onProblem)
+  const isWithheld = options.mode === 'strict' && place !== 'off'
+  const release = isWithheld ? createRelease(() => writer) : undefined
 
   const begin = async (start: SessionStart): Promise<void> => {
     startedAt = now()
@@ -126,7 +131,16 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
     if (problems.length > 0) throw problems[0]
   }
 
+  const withhold: Withhold | undefined =
+    release &&
+    ((stream, deliver) =>
+      release.withhold(stream, (lent, shown) => {
+        sent += lent.length
+        deliver(lent, shown)
+      }))
+
   return {
+    ...(withhold && {withhold}),
     begin(start) {
       if (finished) return Promise.reject(problem('cancelled', 'the session ended before it began'))
       beginning = begin(start).catch(async error => {
@@ -137,9 +151,8 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       return beginning
     },
     output(chunk, stream, passed = chunk.length) {
-      if (writer?.failed && (options.mode === 'strict' || isTaken(writer.failed))) return false
+      if (writer?.failed && isTaken(writer.failed)) return false
       sent += passed
-      // What still arrives after the user has gone reaches nobody, so it is not part of what the user saw.
       if (!writer || writer.failed || finished || chunk.length === 0) return undefined
       return writer.output(chunk, stream) ? undefined : writer.ready()
     },
@@ -152,6 +165,8 @@ export function createSessionRecord(options: SessionRecordOptions): SessionRecor
       resizes.announce(size)
     },
     finish(exit, received) {
+      // What still arrives after the user has gone reaches nobody, so it is not part of what the user saw.
+      release?.close()
       finished ??= finish(exit, received)
       return finished
     },
@@ -196,6 +211,7 @@ async function openRecording(
       append: (sid, chunk) => auth.appendRecording(sid, chunk),
       seal: (sid, end) => auth.sealRecording(sid, end),
     },
+    prompt: options.mode === 'strict',
     onFailure: error => {
       // Until it has begun, whoever begins it is told.
       if (begun || !isTaken(error)) options.onFailure(error)

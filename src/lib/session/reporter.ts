@@ -13,3 +13,10 @@ export const reporter =
         log.warn({event: input.event, error: problemLine(asProblem(error))}, 'audit event lost'),
       )
   }
+
+/** Logs what goes wrong with a session and no user can be told of. Its ID is read by then: the host has a say in it. */
+export const sessionWarner =
+  (log: Log, facts: {sid: string}) =>
+  (message: string) =>
+  (error: unknown): void =>
+    log.warn({sid: facts.sid, error: problemLine(asProblem(error))}, message)

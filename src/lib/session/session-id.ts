@@ -1,3 +1,4 @@
+import {isUuid} from '../names/index.js'
 import type {Channel, SshConnection} from '../ssh/index.js'
 
 /**
@@ -11,8 +12,6 @@ const currentSessionId = 'current-session-id@goteleport.com'
 
 /** A host that promised an ID has sent it already, unless something is wrong with it. */
 const patienceMilliseconds = 2000
-
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 /** A session at the host, and the ID by which both ends know it. */
 export interface HostSession {
@@ -56,7 +55,7 @@ function listenForSessionId(
   const timer = setTimeout(() => settle(), patience)
   channel.onRequest = ({type, data, reply}) => {
     const text = data.toString('latin1')
-    if (type === currentSessionId && uuid.test(text)) settle(text)
+    if (type === currentSessionId && isUuid(text)) settle(text)
     reply(false)
   }
   if (channel.isClosed) settle()

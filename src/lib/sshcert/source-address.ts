@@ -1,6 +1,6 @@
 import {isIPv4, isIPv6} from 'node:net'
 
-interface Address {
+interface IpAddress {
   bits: 32 | 128
   value: bigint
 }
@@ -13,7 +13,7 @@ const mappedPrefix = 0xffffn << 32n
  * nothing, and IPv4 peers match IPv4 entries alone, also when they came through an IPv6 socket (`::ffff:a.b.c.d`).
  */
 export function sourceAddressAllows(list: string, remoteAddress: string | undefined): boolean {
-  const peer = remoteAddress === undefined ? undefined : unmapped(parseAddress(remoteAddress))
+  const peer = remoteAddress === undefined ? undefined : unmapped(readIp(remoteAddress))
   const blocks = list.split(',').map(parseBlock)
   if (!peer) return false
   return (
@@ -30,7 +30,7 @@ export function sourceAddressAllows(list: string, remoteAddress: string | undefi
  * without `::`. undefined for anything else, and for an address with a zone.
  */
 export function canonicalAddress(text: string): string | undefined {
-  const address = unmapped(parseAddress(text))
+  const address = unmapped(readIp(text))
   if (!address) return undefined
   const part = (index: number, width: number): number =>
     Number((address.value >> BigInt(address.bits - (index + 1) * width)) & ((1n << BigInt(width)) - 1n))
@@ -42,9 +42,9 @@ export function canonicalAddress(text: string): string | undefined {
     .join(':')
 }
 
-function parseBlock(entry: string): {network: Address; prefix: number} | undefined {
+function parseBlock(entry: string): {network: IpAddress; prefix: number} | undefined {
   const match = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(entry)
-  const network = parseAddress(match?.[1] ?? '')
+  const network = readIp(match?.[1] ?? '')
   if (!network) return undefined
   const prefix = match?.[2] === undefined ? network.bits : Number(match[2])
   if (prefix > network.bits) return undefined
@@ -52,7 +52,7 @@ function parseBlock(entry: string): {network: Address; prefix: number} | undefin
   return (network.value & hostMask) === 0n ? {network, prefix} : undefined
 }
 
-function parseAddress(text: string): Address | undefined {
+function readIp(text: string): IpAddress | undefined {
   if (isIPv4(text)) return {bits: 32, value: joinBits(text.split('.').map(Number), 8n)}
   // A zone id names an interface of the peer's side, which says nothing here.
   if (!isIPv6(text) || text.includes('%')) return undefined
@@ -74,7 +74,7 @@ const groups = (side: string): number[] =>
 const joinBits = (parts: readonly number[], width: bigint): bigint =>
   parts.reduce((value, part) => (value << width) | BigInt(part), 0n)
 
-const unmapped = (address: Address | undefined): Address | undefined =>
+const unmapped = (address: IpAddress | undefined): IpAddress | undefined =>
   address?.bits === 128 && address.value >> 32n === mappedPrefix >> 32n
     ? {bits: 32, value: address.value & 0xffffffffn}
     : address

@@ -21,6 +21,8 @@ export interface Content {
   spoil(reason: Unhashed): void
   /** Bytes that passed without a gap from the first one on, and nothing beyond them; undefined otherwise. */
   whole(): number | undefined
+  /** Where the furthest piece ends. */
+  readonly end: number
   /** Ends it. */
   finish(): {sha256: string} | {unhashed: Unhashed}
 }
@@ -29,6 +31,7 @@ export interface Content {
 export function createContent(window: ReorderWindow): Content {
   let hash: Hash | undefined = createHash('sha256')
   let next = 0
+  let end = 0
   let reason: Unhashed | undefined
   let early: {offset: number; bytes: Buffer}[] = []
   const parts = createParts()
@@ -60,7 +63,9 @@ export function createContent(window: ReorderWindow): Content {
   return {
     add(offset, bytes) {
       if (bytes.length === 0) return
-      parts.add(offset, offset + bytes.length)
+      const to = offset + bytes.length
+      parts.add(offset, to)
+      if (to > end) end = to
       if (reason) return
       if (offset > next) return keepEarly(offset, bytes)
       if (offset < next) return spoil('not in order')
@@ -69,6 +74,9 @@ export function createContent(window: ReorderWindow): Content {
     },
     spoil,
     whole: parts.whole,
+    get end() {
+      return end
+    },
     finish() {
       if (early.length > 0) spoil(next === 0 ? 'not from the start' : 'not in order')
       const sha256 = hash?.digest('hex')

@@ -55,8 +55,9 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
   let lastId = 0
   let over = false
 
-  const conclude = (file: CurrentFile, confirmed: boolean, error = file.error): void => {
+  const conclude = (file: CurrentFile, confirmed: boolean): void => {
     if (!unfinished.delete(file)) return
+    const {error} = file
     const bytes = file.size - file.left
     const complete = confirmed && file.left === 0 && error === undefined
     const found = bytes === 0 && !complete ? nothing : file.content.finish()
@@ -65,6 +66,10 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
   const tell = ({id}: CurrentFile, report: FileReport): void => {
     reports.file(report, id)
     reports.closed?.(id)
+  }
+  const noteError = (file: CurrentFile, error: string): void => {
+    file.error ??= error
+    file.content.spoil('not confirmed')
   }
   const expect = (answer: Expected): void => {
     if (expected.length >= maxUnanswered) throw unreadable('more than a thousand lines wait for an answer')
@@ -107,7 +112,7 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
   }
   const endOfFile = (error?: string): void => {
     if (!current) throw unreadable('a file ends that has not begun')
-    if (error !== undefined) current.error = error
+    if (error !== undefined) noteError(current, error)
     expect({of: 'end', file: current})
     current = undefined
     state = 'line'
@@ -116,9 +121,14 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
     const answer = expected.shift()
     if (!answer) {
       if (error === undefined) throw unreadable('an answer to nothing')
+      // The sink gives up in the middle; nobody knows what it has kept.
+      if (current) noteError(current, error)
       return
     }
-    if (answer.of === 'end') return conclude(answer.file, error === undefined, error ?? answer.file.error)
+    if (answer.of === 'end') {
+      if (error !== undefined) noteError(answer.file, error)
+      return conclude(answer.file, error === undefined)
+    }
     if (answer.of === 'file') {
       answer.file.accepted = error === undefined
       if (error === undefined) return
@@ -198,7 +208,7 @@ export function watchScp(command: ScpCommand, reports: TransferReports): Transfe
     over = true
     for (const file of unfinished) {
       if (reason) file.content.spoil(reason)
-      conclude(file, false, file.error)
+      conclude(file, false)
     }
   }
   const lose = (why: string): void => {

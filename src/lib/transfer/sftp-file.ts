@@ -1,18 +1,12 @@
-import {type Content, createContent, type ReorderWindow} from './content.js'
-import type {FileAttributes, FileReport, PathName, Unhashed} from './types.js'
+import type {ReorderWindow} from './content.js'
+import {fileLength} from './sftp-length.js'
+import {openFlag} from './sftp-requests.js'
+import {createSide, type Side} from './sftp-side.js'
+import type {Direction, FileAttributes, FileReport, PathName, Unhashed} from './types.js'
 
-/** Flags of SSH_FXP_OPEN, draft-ietf-secsh-filexfer-02 §6.3. */
-const openFlag = {read: 1, write: 2, append: 4, create: 8, truncate: 16, exclusive: 32} as const
-
-interface Side {
-  content: Content
-  /** Asked for at all. */
-  used: boolean
-  bytes: number
-  /** Requests without an answer yet. */
-  unanswered: number
-  error?: string
-}
+/** Whether a file is opened to be read alone. Even one that is not written to may be made, or emptied. */
+const changing = openFlag.write | openFlag.append | openFlag.create | openFlag.truncate
+export const directionOf = (flags: number): Direction => ((flags & changing) !== 0 ? 'upload' : 'download')
 
 /** A file that a client has open, and what has passed of it. */
 export interface OpenFile {
@@ -31,118 +25,111 @@ export interface OpenFile {
   asksToWrite(): void
   writes(offset: number, bytes: Buffer): void
   writeAnswered(bytes: number, error?: string): void
+  asksForLength(length: number): void
+  lengthAnswered(done: boolean): void
   attributesSet(attributes: FileAttributes): void
+  /** The host is asked to fill it from another file: what of that it does is not seen. */
+  asksToCopy(): void
   copiedFrom(path: PathName): void
+  /** It may have been changed other than through this handle. */
+  changedMeanwhile(): void
   /** One report a direction. `lost`: the protocol could not be followed to here. */
   conclude(how: 'closed' | 'aborted' | 'lost', error?: string): FileReport[]
 }
 
-export function openFile(path: PathName, flags: number, window: ReorderWindow, knownSize?: number): OpenFile {
+export function openFile(path: PathName, flags: number, window: ReorderWindow): OpenFile {
   const has = (flag: keyof typeof openFlag): boolean => (flags & openFlag[flag]) !== 0
   let read: Side | undefined
   let write: Side | undefined
   let endsAt = Number.POSITIVE_INFINITY
-  let size = knownSize
+  let size: number | undefined
   let attributes: FileAttributes | undefined
   let source: PathName | undefined
-  const side = (): Side => ({content: createContent(window), used: false, bytes: 0, unanswered: 0})
+  /** Why there is more to it than what is written; the first reason counts. */
+  let doubt: Unhashed | undefined = has('append') ? 'appended' : undefined
+  // Without `create`, servers pass on `exclusive` to where it means nothing.
+  const length = fileLength(has('write') && (has('truncate') || (has('create') && has('exclusive'))))
   const reading = (): Side => {
-    read ??= side()
+    read ??= createSide(window)
     return read
   }
   const writing = (): Side => {
     if (write) return write
-    write = side()
-    if (has('append')) write.content.spoil('appended')
+    write = createSide(window)
+    if (doubt) write.content.spoil(doubt)
     return write
   }
-
-  const report = (one: Side, closed: boolean, isWhole: (bytes: number) => boolean, direction: Direction) => {
-    const whole = one.content.whole()
-    if (one.unanswered > 0 || one.error !== undefined) one.content.spoil('not confirmed')
-    const complete =
-      closed &&
-      one.error === undefined &&
-      one.unanswered === 0 &&
-      whole !== undefined &&
-      whole <= one.bytes &&
-      isWhole(whole)
-    const found = one.bytes === 0 && !complete ? noneOf(one) : one.content.finish()
-    const {bytes, error} = one
-    return {direction, path, bytes, complete, ...found, ...(error !== undefined && {error})}
+  const doubtIt = (why: Unhashed): void => {
+    doubt ??= why
+    write?.content.spoil(doubt)
   }
-  /** Spoiled for a better reason than that nothing came. */
-  const noneOf = ({content, used}: Side): {unhashed: Unhashed} => {
-    const found = content.finish()
-    return used && 'unhashed' in found ? found : {unhashed: 'nothing passed'}
+
+  const downloaded = (closed: boolean): FileReport => {
+    const side = reading()
+    const isWhole = (bytes: number): boolean => side.used && (bytes >= endsAt || bytes === size)
+    return {direction: 'download', path, ...side.report(closed, isWhole)}
+  }
+  const uploaded = (closed: boolean): FileReport => {
+    const side = writing()
+    const whole = side.content.whole()
+    const unsure = doubt ?? length.doubt(whole ?? 0)
+    // With gaps there is a better reason.
+    if (unsure && whole !== undefined) side.content.spoil(unsure)
+    return {
+      ...{direction: 'upload', path, ...side.report(closed, () => unsure === undefined)},
+      ...(attributes && {attributes}),
+      ...(source && {copiedFrom: source}),
+    }
   }
 
   return {
     path,
-    direction: has('write') || has('append') ? 'upload' : 'download',
-    asksToRead() {
-      reading().used = true
-      reading().unanswered++
-    },
+    direction: directionOf(flags),
+    asksToRead: () => reading().asks(),
     reads(offset, bytes) {
-      const one = reading()
-      one.bytes += bytes.length
-      one.content.add(offset, bytes)
+      // It has grown since its end was seen.
+      if (offset + bytes.length > endsAt) endsAt = Number.POSITIVE_INFINITY
+      reading().passes(bytes.length)
+      reading().content.add(offset, bytes)
     },
-    readAnswered(error) {
-      const one = reading()
-      one.unanswered--
-      if (error !== undefined) one.error ??= error
-    },
+    readAnswered: error => reading().answered(error),
     endsAt(offset) {
       endsAt = Math.min(endsAt, offset)
     },
     hasSize(known) {
       size = known
     },
-    asksToWrite() {
-      writing().used = true
-      writing().unanswered++
-    },
+    asksToWrite: () => writing().asks(),
     writes: (offset, bytes) => writing().content.add(offset, bytes),
     writeAnswered(bytes, error) {
-      const one = writing()
-      one.unanswered--
-      if (error === undefined) one.bytes += bytes
-      else one.error ??= error
+      writing().answered(error)
+      if (error === undefined) writing().passes(bytes)
     },
+    asksForLength(asked) {
+      length.asked(asked, write?.content.end ?? 0)
+    },
+    lengthAnswered: length.answered,
     attributesSet(set) {
       attributes = {...attributes, ...set}
     },
+    asksToCopy() {
+      writing().used = true
+      doubtIt('copied on the host')
+    },
     copiedFrom(from) {
       source = from
-      writing().used = true
-      writing().content.spoil('copied on the host')
     },
+    changedMeanwhile: () => doubtIt('changed meanwhile'),
     conclude(how, error) {
-      const reports: FileReport[] = []
       const closed = how === 'closed' && error === undefined
-      const upload = has('write') || has('append') || write !== undefined
-      for (const one of [read, write]) if (how === 'lost') one?.content.spoil('not followed')
-      if (read || !upload) {
-        const ends = (bytes: number): boolean => bytes >= endsAt || (size !== undefined && bytes >= size)
-        reports.push(report(reading(), closed, bytes => reading().used && ends(bytes), 'download'))
-      }
-      if (upload) {
-        const fresh = has('truncate') || has('exclusive') || attributes?.size === 0
-        const whole = (bytes: number): boolean => !has('append') && (bytes > 0 || fresh) && !source
-        reports.push({
-          ...report(writing(), closed, whole, 'upload'),
-          ...(attributes && {attributes}),
-          ...(source && {copiedFrom: source}),
-        })
-      } else if (attributes && reports[0]) {
-        reports[0].attributes = attributes
-      }
+      const upload = directionOf(flags) === 'upload' || write !== undefined
+      for (const side of [read, write]) if (how === 'lost') side?.content.spoil('not followed')
+      const reports: FileReport[] = []
+      if (read || !upload) reports.push(downloaded(closed))
+      if (upload) reports.push(uploaded(closed))
+      else if (attributes && reports[0]) reports[0].attributes = attributes
       if (error !== undefined) for (const each of reports) each.error ??= error
       return reports
     },
   }
 }
-
-type Direction = FileReport['direction']

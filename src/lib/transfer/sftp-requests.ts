@@ -3,6 +3,9 @@ import {pathName} from './path-name.js'
 import {readAttributes} from './sftp-attributes.js'
 import type {FileAttributes, Operation, PathName} from './types.js'
 
+/** Flags of SSH_FXP_OPEN (SSH_FXF_…), draft-ietf-secsh-filexfer-02 §6.3. */
+export const openFlag = {read: 1, write: 2, append: 4, create: 8, truncate: 16, exclusive: 32} as const
+
 /** What a client asks for, as far as it is followed. */
 export type SftpRequest =
   | {ask: 'open'; path: PathName; flags: number}

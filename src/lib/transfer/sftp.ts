@@ -1,51 +1,15 @@
 import {asProblem} from '../errors/index.js'
-import {reorderWindow} from './content.js'
-import {
-  createPacketReader,
-  maxHandleBytes,
-  type PacketPlan,
-  packetFields,
-  packetType,
-  unreadable,
-} from './packets.js'
-import {words} from './path-name.js'
-import {readSize} from './sftp-attributes.js'
-import {type OpenFile, openFile} from './sftp-file.js'
+import {createPacketReader, packetFields, packetType, unreadable} from './packets.js'
+import {type Pending, type Place, takeAnswer, takeSilence} from './sftp-answers.js'
+import {type OpenFiles, openFiles, pathBudget} from './sftp-open-files.js'
+import {answerPlan, requestPlan} from './sftp-plan.js'
 import {readRequest, type SftpRequest} from './sftp-requests.js'
-import type {FileReport, PathName, TransferParser, TransferReports} from './types.js'
+import type {TransferParser, TransferReports} from './types.js'
 
 /** Requests without an answer. OpenSSH's sftp sends 64 ahead, others a few hundred. */
 const maxPending = 16 * 1024
-/** As many as an sftp-server may have open by the usual limit of descriptors, four times over. */
-const maxHandles = 4096
-/** Characters of paths that are kept with requests and handles. */
-const maxPathCharacters = 8 * 1024 * 1024
-/** Sizes of files that were asked for by path, for those that are opened next. */
-const maxKnownSizes = 64
 /** Names of requests that are told of at the end. */
 const maxNames = 32
-const answerBytes = 1024
-
-const status = {ok: 0, endOfFile: 1} as const
-const statusWords: Readonly<Record<number, string>> = {
-  2: 'No such file',
-  3: 'Permission denied',
-  4: 'Failure',
-  5: 'Bad message',
-  6: 'No connection',
-  7: 'Connection lost',
-  8: 'Operation unsupported',
-}
-
-type Handle = {file: OpenFile; path: PathName} | {file?: undefined; path: PathName}
-
-/** A request and what it is about; the handle is what the ID stood for when it was asked. */
-interface Pending {
-  request: SftpRequest
-  handle?: Handle | undefined
-  /** copy-data: what is copied. */
-  source?: Handle | undefined
-}
 
 /** What an SFTP session did besides what was told of one by one. */
 export interface SftpTotals {
@@ -58,30 +22,14 @@ export interface SftpTotals {
  * ID, in whatever order they come; listing directories and looking at attributes is only counted.
  */
 export function watchSftp(reports: TransferReports): TransferParser & {totals(): SftpTotals} {
-  const requests = new Map<string, number>()
+  const counted = requestCounter()
+  const budget = pathBudget()
+  const files = openFiles(reports, budget)
   const pending = new Map<number, Pending>()
-  const handles = new Map<string, Handle>()
-  /** Closed by the client; the host has not said yes yet. */
-  const closing = new Set<OpenFile>()
-  /** Numbers of the files that are open. */
-  const ids = new Map<OpenFile, number>()
-  let lastId = 0
-  const sizes = new Map<string, number>()
-  const window = reorderWindow()
-  let kept = 0
   let begun = false
   let over = false
-  let toHost: {file: OpenFile; offset: number} | undefined
-  let toClient: {file: OpenFile; offset: number} | undefined
-
-  const count = (name: string): void => {
-    const key = requests.has(name) || requests.size < maxNames ? name : 'others'
-    requests.set(key, (requests.get(key) ?? 0) + 1)
-  }
-  const keep = (characters: number): void => {
-    kept += characters
-    if (kept > maxPathCharacters) throw unreadable('too many long paths at once')
-  }
+  let toHost: Place | undefined
+  let toClient: Place | undefined
 
   const onRequest = (type: number, body: Buffer): void => {
     toHost = undefined
@@ -94,31 +42,13 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
     const {id, request} = readRequest(type, body)
     if (pending.has(id)) throw unreadable('a request has the ID of another')
     if (pending.size >= maxPending) throw unreadable(`more than ${maxPending} requests wait for an answer`)
-    keep(sizeOf(request))
-    count(
-      request.ask === 'operation' ? request.operation : request.ask === 'other' ? request.name : request.ask,
-    )
-    pending.set(id, {request, ...concerning(request)})
+    budget.take(sizeOf(request))
+    counted.add(request)
+    const concerned = concerning(request, files)
+    pending.set(id, {request, ...concerned})
+    const file = concerned.handle?.file
+    if (request.ask === 'write' && file) toHost = {file, offset: request.offset}
   }
-  /** Notes what is asked of an open file. */
-  const concerning = (request: SftpRequest): Omit<Pending, 'request'> => {
-    if (request.ask === 'copy') return {handle: handles.get(request.to), source: handles.get(request.from)}
-    if (!('handle' in request)) return {}
-    const handle = handles.get(request.handle)
-    const file = handle?.file
-    if (request.ask === 'read') file?.asksToRead()
-    if (request.ask === 'write' && file) {
-      file.asksToWrite()
-      toHost = {file, offset: request.offset}
-    }
-    if (request.ask === 'close' && handle) {
-      handles.delete(request.handle)
-      if (file) closing.add(file)
-      else kept -= handle.path.text.length
-    }
-    return {handle}
-  }
-
   const onAnswer = (type: number, body: Buffer): void => {
     toClient = undefined
     if (!begun) throw unreadable('the host speaks before the client')
@@ -132,118 +62,16 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
     const asked = pending.get(id)
     if (!asked) throw unreadable('an answer to nothing')
     pending.delete(id)
-    kept -= sizeOf(asked.request)
-    if (type !== packetType.status) return onResult(type, asked, fields)
-    const code = fields.u32()
-    if (code === status.ok || code === status.endOfFile)
-      return onStatus(asked, undefined, code === status.endOfFile)
-    // Before version 3 there was no message.
-    const message = fields.left >= 4 ? words(messageOf(fields)) : ''
-    onStatus(asked, message || statusWords[code] || `error ${code}`, false)
-  }
-
-  const onResult = (
-    type: number,
-    {request, handle}: Pending,
-    fields: ReturnType<typeof packetFields>,
-  ): void => {
-    const fits = resultOf[request.ask]
-    if (fits !== undefined && fits !== type) throw unreadable('an answer does not fit its request')
-    if (fits === undefined && request.ask !== 'other') throw unreadable('an answer does not fit its request')
-    if (request.ask === 'open' || request.ask === 'opendir') return onOpened(request, fields.string())
-    if (request.ask === 'read') {
-      if (!handle?.file) throw unreadable('content of a file that is not open')
-      handle.file.readAnswered()
-      toClient = {file: handle.file, offset: request.offset}
-    } else if (request.ask === 'fstat' || request.ask === 'stat') {
-      const size = readSize(fields)
-      if (size === undefined) return
-      if (request.ask === 'fstat') handle?.file?.hasSize(size)
-      else remember(request.path.text, size)
-    }
-  }
-  const remember = (path: string, size: number): void => {
-    sizes.delete(path)
-    sizes.set(path, size)
-    for (const oldest of sizes.keys()) {
-      if (sizes.size <= maxKnownSizes) break
-      sizes.delete(oldest)
-    }
-  }
-  const onOpened = (request: SftpRequest & {ask: 'open' | 'opendir'}, handle: Buffer): void => {
-    const key = handle.toString('latin1')
-    if (handles.has(key)) throw unreadable('a handle is given twice')
-    if (handles.size >= maxHandles) throw unreadable(`more than ${maxHandles} files are open`)
-    const {path} = request
-    keep(path.text.length)
-    if (request.ask === 'opendir') {
-      handles.set(key, {path})
-      return reports.operation({operation: 'opendir', path})
-    }
-    const file = openFile(path, request.flags, window, sizes.get(path.text))
-    handles.set(key, {path, file})
-    sizes.delete(path.text)
-    ids.set(file, ++lastId)
-    reports.opened?.(lastId, {direction: file.direction, path})
-  }
-
-  const onStatus = ({request, handle, source}: Pending, error: string | undefined, isEnd: boolean): void => {
-    const file = handle?.file
-    const failed = error === undefined ? {} : {error}
-    switch (request.ask) {
-      case 'open':
-        if (error === undefined) throw unreadable('an answer does not fit its request')
-        return reports.file({
-          direction: request.flags & 2 ? 'upload' : 'download',
-          ...{path: request.path, bytes: 0, complete: false, unhashed: 'nothing passed'},
-          ...{error, refused: true},
-        })
-      case 'opendir':
-        return reports.operation({operation: 'opendir', path: request.path, ...failed})
-      case 'operation': {
-        const {ask: _, ...what} = request
-        return reports.operation({...what, ...failed})
-      }
-      case 'read':
-        file?.readAnswered(error)
-        if (isEnd) file?.endsAt(request.offset)
-        return
-      case 'write':
-        if (!file && error === undefined) throw unreadable('a file that is not open was written to')
-        return file?.writeAnswered(request.length, error)
-      case 'fsetstat':
-        if (file && error === undefined) return file.attributesSet(request.attributes)
-        if (!handle) return
-        return reports.operation({
-          ...{operation: 'fsetstat', path: handle.path, attributes: request.attributes},
-          ...failed,
-        })
-      case 'copy':
-        if (source && error === undefined) file?.copiedFrom(source.path)
-        return
-      case 'close':
-        return file && close(file, error)
-    }
-  }
-  const close = (file: OpenFile, error: string | undefined): void => {
-    closing.delete(file)
-    kept -= file.path.text.length
-    tell(file, file.conclude('closed', error))
-  }
-  const tell = (file: OpenFile, all: FileReport[]): void => {
-    const id = ids.get(file)
-    ids.delete(file)
-    for (const report of all) reports.file(report, id)
-    if (id !== undefined) reports.closed?.(id)
+    budget.give(sizeOf(asked.request))
+    toClient = takeAnswer(type, asked, fields, {files, reports})
   }
 
   const finish = (how: 'aborted' | 'lost'): void => {
     if (over) return
     over = true
-    const open = [...closing, ...[...handles.values()].flatMap(({file}) => (file ? [file] : []))]
-    for (const file of open) tell(file, file.conclude(how))
-    for (const map of [pending, handles, sizes]) map.clear()
-    closing.clear()
+    for (const asked of pending.values()) takeSilence(asked, {files, reports})
+    files.concludeAll(how)
+    pending.clear()
   }
   const follow = (read: (bytes: Buffer) => void, bytes: Buffer): boolean => {
     if (over) return false
@@ -256,7 +84,6 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
       return false
     }
   }
-
   const readClient = createPacketReader({
     plan: requestPlan,
     onPacket: onRequest,
@@ -279,55 +106,46 @@ export function watchSftp(reports: TransferReports): TransferParser & {totals():
     fromClient: bytes => void follow(readClient, bytes),
     fromHost: bytes => (follow(readHost, bytes) ? nothing : bytes),
     end: () => finish('aborted'),
-    totals: () => ({requests: Object.fromEntries(requests)}),
+    totals: () => ({requests: counted.all()}),
   }
 }
 
 const nothing = Buffer.alloc(0)
 
-/** The type of the answer that is not a status; requests that are missing get a status alone. */
-const resultOf: Partial<Record<SftpRequest['ask'], number>> = {
-  open: packetType.handle,
-  opendir: packetType.handle,
-  read: packetType.data,
-  fstat: packetType.attributes,
-  stat: packetType.attributes,
+/** Notes what is asked of open files, and gives the handles that it is asked of. */
+function concerning(request: SftpRequest, files: OpenFiles): Omit<Pending, 'request'> {
+  if (request.ask === 'copy') {
+    const handle = files.of(request.to)
+    handle?.file?.asksToCopy()
+    return {handle, source: files.of(request.from)}
+  }
+  if (!('handle' in request)) return {}
+  const handle = files.of(request.handle)
+  const file = handle?.file
+  if (request.ask === 'read') file?.asksToRead()
+  if (request.ask === 'write') file?.asksToWrite()
+  if (request.ask === 'fsetstat' && request.attributes.size !== undefined)
+    file?.asksForLength(request.attributes.size)
+  if (request.ask === 'close') files.closing(request.handle)
+  return {handle}
 }
 
 /** Characters that are kept with a request until it is answered. */
-const sizeOf = (request: SftpRequest): number => {
+function sizeOf(request: SftpRequest): number {
   if (!('path' in request)) return 0
   const target = 'target' in request ? request.target : undefined
   return request.path.text.length + (target?.text.length ?? 0)
 }
 
-/** All of the message that is at hand; long ones were cut. */
-const messageOf = (fields: ReturnType<typeof packetFields>): Buffer => {
-  const length = Math.min(fields.u32(), fields.left)
-  return fields.bytes(length)
-}
-
-const requestPlan = (type: number): PacketPlan => {
-  if (type === packetType.write) return {look: 'data', head: writeHead}
-  const isKnown = (type >= packetType.open && type <= packetType.symlink) || type === packetType.extended
-  return isKnown ? {look: 'whole'} : {look: 'start', bytes: 4}
-}
-
-/** ID, handle, offset, length. */
-const writeHead = (body: Buffer): number => {
-  if (body.length < 8) return 8
-  const handle = body.readUInt32BE(4)
-  if (handle > maxHandleBytes) throw unreadable('a handle is longer than 256 bytes')
-  return 20 + handle
-}
-
-const answerTypes: ReadonlySet<number> = new Set([
-  ...[packetType.version, packetType.status, packetType.handle, packetType.name],
-  ...[packetType.attributes, packetType.extendedReply],
-])
-
-const answerPlan = (type: number): PacketPlan => {
-  if (type === packetType.data) return {look: 'data', head: () => 8}
-  if (!answerTypes.has(type)) throw unreadable('what the host says is not SFTP')
-  return {look: 'start', bytes: answerBytes}
+function requestCounter() {
+  const requests = new Map<string, number>()
+  return {
+    add(request: SftpRequest): void {
+      const name =
+        request.ask === 'operation' ? request.operation : request.ask === 'other' ? request.name : request.ask
+      const key = requests.has(name) || requests.size < maxNames ? name : 'others'
+      requests.set(key, (requests.get(key) ?? 0) + 1)
+    },
+    all: (): Record<string, number> => Object.fromEntries(requests),
+  }
 }

@@ -16,7 +16,13 @@ export type Unhashed =
   | 'not from the start'
   /** Appended to what the host had. */
   | 'appended'
-  /** The host refused some of it, or did not answer any more. */
+  /** Written into a file that was not empty, and nobody said how long it is now. */
+  | 'over what was there'
+  /** The file was made shorter than what was written, or longer. */
+  | 'another length was set'
+  /** By its path or through another handle, while it was open. */
+  | 'changed meanwhile'
+  /** The other side refused some of it, or did not answer any more. */
   | 'not confirmed'
   /** Copied on the host, so the bytes were not seen. */
   | 'copied on the host'
@@ -51,7 +57,7 @@ export interface FileReport {
   unhashed?: Unhashed
   /** What went wrong, in the words of the host or of the client. */
   error?: string
-  /** The file was not even opened. */
+  /** The file was not even opened, as far as is known. */
   refused?: true
   /** Attributes that were set through the open file. */
   attributes?: FileAttributes
@@ -69,7 +75,7 @@ export type Operation =
   | 'symlink'
   | 'link'
 
-/** What a client did besides moving content, told once it is answered. */
+/** What a client did besides moving content, told once it is answered, or at the end. */
 export interface OperationReport {
   operation: Operation
   path: PathName
@@ -77,6 +83,8 @@ export interface OperationReport {
   target?: PathName
   attributes?: FileAttributes
   error?: string
+  /** The session ended before the host said anything: it may well have been done. */
+  unanswered?: true
 }
 
 /** Told as things happen. None of these may throw. */

@@ -1,6 +1,7 @@
 import {type Socket, connect as tcpConnect} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {asProblem, problem, problemLine} from '../errors/index.js'
+import type {Address} from '../names/index.js'
 import type {Log} from '../session/index.js'
 import {
   type ChannelOpen,
@@ -14,7 +15,7 @@ import {keepAliveMilliseconds} from './transport.js'
 
 export interface TunnelOptions {
   /** Tunnel port of a proxy. */
-  address: {host: string; port: number}
+  address: Address
   /** What the other end knows this one by: the UUID of a node, the name of a leaf cluster. */
   username: string
   /** The host certificate to log in with; asked at each attempt, for it is renewed. */

@@ -1,4 +1,5 @@
 import {problem} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 import {type Certificate, checkCertificate, hostRoleOf} from '../sshcert/index.js'
 
 /** Who keeps a tunnel open. */
@@ -38,8 +39,6 @@ export function judgeTunnelPeer(username: string, certificate: Certificate, trus
   checkCertificate(certificate, {kind: 'host', authorities: trust.hostAuthorities, principal, now})
   // Whoever holds a certificate for a name of plain sshd is no node.
   if (role !== 'Node') throw problem('access_denied', 'only nodes keep tunnels open')
-  if (!uuid.test(username)) throw problem('access_denied', 'a node keeps its tunnel by its UUID')
+  if (!isUuid(username)) throw problem('access_denied', 'a node keeps its tunnel by its UUID')
   return {kind: 'node', id: username}
 }
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

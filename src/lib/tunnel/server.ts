@@ -2,7 +2,8 @@ import {createServer, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {asProblem, parseProblemLine, problem, problemLine, type SallyportError} from '../errors/index.js'
-import {type Address, type Ends, endsOf, type Log, listenAt} from '../session/index.js'
+import type {Address} from '../names/index.js'
+import {type Ends, endsOf, type Log, listenAt} from '../session/index.js'
 import {
   type AlgorithmChoice,
   acceptConnection,

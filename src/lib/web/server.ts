@@ -3,6 +3,7 @@ import type {AddressInfo} from 'node:net'
 import {hostname} from 'node:os'
 import {createSecureContext} from 'node:tls'
 import {problem, type SallyportError} from '../errors/index.js'
+import type {Address} from '../names/index.js'
 import {buildApp} from './app.js'
 import {trackConnections} from './connections.js'
 import type {WebApp, WebOptions} from './context.js'
@@ -11,7 +12,7 @@ import type {WebTls} from './tls.js'
 
 export interface StartWebOptions extends Omit<WebOptions, 'limits' | 'selfSigned' | 'publicUrl'> {
   /** Port 0 picks a free one. */
-  listen: {host: string; port: number}
+  listen: Address
   tls: WebTls
   /** `https://host[:port]` as users reach this service; port 0 stands for the one it listens on. */
   publicUrl?: string | undefined
@@ -20,7 +21,7 @@ export interface StartWebOptions extends Omit<WebOptions, 'limits' | 'selfSigned
 
 export interface WebServer {
   /** Where it really listens. */
-  address: {host: string; port: number}
+  address: Address
   /** How users reach it: publicUrl, else the address (this machine's name where that is a wildcard). */
   url: string
   /** Serves new connections with another certificate. Throws config_invalid when it cannot be used. */
@@ -73,7 +74,7 @@ function assertUsable({cert, key}: {cert: string; key: string}): void {
   }
 }
 
-async function listenOn(app: WebApp, {host, port}: {host: string; port: number}): Promise<void> {
+async function listenOn(app: WebApp, {host, port}: Address): Promise<void> {
   try {
     // One address: a name with several would make several sockets, of which one port is reported.
     const {address} = await lookup(host)
@@ -99,12 +100,12 @@ function cannotListen(where: string, cause: unknown): SallyportError {
   })
 }
 
-function boundAddress(app: WebApp): {host: string; port: number} {
+function boundAddress(app: WebApp): Address {
   const {address, port} = app.server.address() as AddressInfo
   return {host: address, port}
 }
 
-function urlOf({host, port}: {host: string; port: number}): string {
+function urlOf({host, port}: Address): string {
   const name = host === '0.0.0.0' || host === '::' ? hostname() : host.includes(':') ? `[${host}]` : host
   return `https://${name}:${port}`
 }

@@ -135,6 +135,18 @@ describe('emitting', () => {
     expect(lines()).toHaveLength(2)
   })
 
+  it('bears no record that could not be read again, whatever the common fields are', async () => {
+    const log = await open()
+    const long = '\u0001'.repeat(5000)
+    const common = {user: long, login: long, error: long, server_addr: long, 'addr.remote': long, sid: long}
+    const server_labels = Object.fromEntries(Array.from({length: 64}, (_, i) => [`${i}${long}`, long]))
+    await log.emit({event: 'exec', ...common, server_labels, server_hostname: long, forwarded_by: long})
+    expect(lines()[0]?.length).toBeLessThan(64 * 1024)
+    await log.close()
+    expect(await (await open()).emit({event: 'user.create'})).toMatchObject({seq: 2})
+    expect(await verifyAuditLog(directory)).toMatchObject({ok: true, records: 2})
+  })
+
   it('begins a file for each UTC day and chains across files', async () => {
     const log = await open()
     await write(log, 2)
@@ -246,8 +258,8 @@ describe('a query', () => {
     const damage: string[] = []
     const again = await openAuditLog({directory, clusterName: 'c1', onDamage: file => damage.push(file)})
     atEnd(() => again.close())
-    expect((await again.query({})).map(event => event.seq)).toEqual([3, 1])
-    expect(damage).toEqual(files())
+    expect((await again.query({event: ['user.login']})).map(event => event.seq)).toEqual([3, 1])
+    expect(damage).toEqual(files().slice(0, 1))
   })
 })
 
@@ -264,7 +276,10 @@ describe('verifying', () => {
   it('accepts an empty log and an untouched one', async () => {
     expect(await verifyAuditLog(directory)).toMatchObject({ok: true, records: 0})
     const {head} = await prepared()
-    expect(await verifyAuditLog(directory, head)).toEqual({ok: true, records: 6, head, checkpoint: 'found'})
+    expect(await verifyAuditLog(directory, head)).toEqual({
+      ...{ok: true, records: 6, head, checkpoint: 'found', vouched: 6},
+      signed: {heads: 0, through: 0, signature: 'unchecked', gaps: []},
+    })
   })
 
   it('names the first bad record: changed, dropped, swapped, doubled, forged', async () => {

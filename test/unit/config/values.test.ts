@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
-import {formatAddress, parseAddress, parseDuration} from '../../../src/lib/config/index.js'
+import {parseAddress, parseDuration} from '../../../src/lib/config/index.js'
 import {parseSize} from '../../../src/lib/config/values.js'
+import {formatAddress} from '../../../src/lib/names/index.js'
 
 describe('durations', () => {
   test.each([

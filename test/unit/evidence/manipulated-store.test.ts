@@ -5,7 +5,7 @@ import {gzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import type {AuditEvent} from '../../../src/lib/audit/index.js'
 import type {BadRecording} from '../../../src/lib/evidence/index.js'
-import {verifyStoreFiles} from '../../../src/lib/evidence/index.js'
+import {verifySessionFiles, verifyStoreFiles} from '../../../src/lib/evidence/index.js'
 import {sealDigest} from '../../../src/lib/recording/evidence/signature.js'
 import {formatSealLine, sealMember} from '../../../src/lib/recording/format/index-file.js'
 import {signRecordingHead} from '../../../src/lib/recording/index.js'
@@ -31,6 +31,11 @@ beforeAll(async () => {
 
 const verify = (directory: string, now = Date.now()) =>
   verifyStoreFiles({directory, keys: [evidence.keys.publicKey], checkSignature: false, now})
+
+const verifyOne = (directory: string, sid: string) =>
+  verifySessionFiles(sid, {
+    ...{directory, keys: [evidence.keys.publicKey], checkSignature: false, now: Date.now()},
+  })
 
 /** Makes the recording end after so many chunks, as whoever has the recording key could. */
 function rollBack(copy: Copy, sid: string, chunks: number): void {
@@ -204,6 +209,9 @@ describe('a store', () => {
     const verdict = await verify(copy.directory)
     expect(verdict.bad).toHaveLength(bad.length)
     expect(verdict.bad).toEqual(expect.arrayContaining(bad.map(one => expect.objectContaining(one))))
+    // Each by itself is judged the same.
+    for (const {sid, ...fault} of verdict.bad)
+      expect(await verifyOne(copy.directory, sid)).toMatchObject({result: 'bad', ...fault})
   })
 
   it('without the key that signed it is not believed', async () => {
@@ -250,5 +258,32 @@ describe('a store', () => {
     await log.emit({event: 'session.recording.delete', success: false, sid: c})
     await log.close()
     expect((await verify(copy.directory)).bad).toEqual([])
+  })
+})
+
+describe('one session of a store', () => {
+  it('is what the log says, whatever became of the others', async () => {
+    const copy = evidence.copy()
+    flip(copy.path(b, 'cast.gz'), 20)
+    const whole = await verifyOne(copy.directory, a)
+    expect(whole).toMatchObject({result: 'verified', sid: a, chunks: 6, vouched: true, audit: {ok: true}})
+    expect(await verifyOne(copy.directory, removed)).toMatchObject({result: 'removed', vouched: true})
+    expect(await verifyOne(copy.directory, open)).toMatchObject({result: 'unsealed', vouched: false})
+    expect(await verifyOne(copy.directory, held)).toMatchObject({result: 'verified'})
+    await expect(verifyOne(copy.directory, randomUUID())).rejects.toMatchObject({code: 'not_found'})
+  })
+
+  it('is not believed where the log is bad, or does not hold the checkpoint', async () => {
+    const copy = evidence.copy()
+    writeFileSync(copy.auditFile, readFileSync(copy.auditFile, 'utf8').replace('"joe"', '"ann"'))
+    expect(await verifyOne(copy.directory, a)).toMatchObject({audit: {ok: false}})
+    const checkpoint = join(copy.directory, 'checkpoint.json')
+    writeFileSync(checkpoint, JSON.stringify({sequence: 999, hash: 'ab'.repeat(32)}))
+    expect(
+      await verifySessionFiles(a, {
+        ...{directory: evidence.directory, keys: [evidence.keys.publicKey], checkpoint},
+        ...{checkSignature: false, now: Date.now()},
+      }),
+    ).toMatchObject({result: 'verified', audit: {ok: false}})
   })
 })

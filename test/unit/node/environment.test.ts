@@ -12,7 +12,7 @@ const request = (name: string, value: string | Buffer): Buffer =>
 
 const account = {name: 'ann', uid: 1000, gid: 1000, home: '/home/ann', shell: '/bin/zsh', groups: [1000]}
 const session = {id: 'b2d1', user: 'ann@example.com', hostId: 'c3e2', cluster: 'one'}
-const connection = {clientAddress: '::1', clientPort: 50_000, serverAddress: '10.0.0.1', serverPort: 3022}
+const connection = {client: {host: '::1', port: 50_000}, server: {host: '10.0.0.1', port: 3022}}
 
 describe('what a client asks for', () => {
   test('is taken in, the last of each name', () => {

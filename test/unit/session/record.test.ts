@@ -143,19 +143,44 @@ describe('a store that takes no recording', () => {
     await session.finish(undefined, 0)
   })
 
-  it.each([
-    ['strict', false],
-    ['best_effort', undefined],
-  ] as const)('delivers nothing more in the middle of a %s session: %s', async (mode, delivered) => {
+  it('delivers nothing more in the middle of a strict session', async () => {
     const auth = fakeAuth()
-    const {record: session, failures} = record(auth, {mode})
+    const {record: session, failures} = record(auth, {mode: 'strict'})
     await session.begin(start)
+    const seen: string[] = []
+    const stdout = session.withhold?.('stdout', lent => void seen.push(lent.toString()))
+    const give = (text: string) => {
+      const chunk = Buffer.from(text)
+      return stdout?.output(chunk, chunk)
+    }
+    give('on record')
+    await vi.waitFor(() => expect(seen).toEqual(['on record']))
+    auth.storeBroken = true
+    give('in no recording')
+    await vi.waitFor(() => expect(failures).toHaveLength(1))
+    expect(give('nor that')).toBe(false)
+    session.resize({columns: 10, rows: 10})
+    await stdout?.flush()
+    await session.finish(undefined, 0)
+    expect(seen).toEqual(['on record'])
+    expect(auth.named('session.data')).toMatchObject([{fields: {tx: 9}}])
+    expect(auth.named('session.end')).toMatchObject([{fields: {recorded: false}}])
+  })
+
+  it('lets a session by best effort go on in the middle of it', async () => {
+    const auth = fakeAuth()
+    const {record: session, failures} = record(auth)
+    await session.begin(start)
+    expect(session.withhold).toBeUndefined()
     auth.storeBroken = true
     session.output(Buffer.alloc(300_000, 'x'), 'stdout')
     await vi.waitFor(() => expect(failures).toHaveLength(1))
-    expect(session.output(Buffer.from('unrecorded'), 'stdout')).toBe(delivered)
-    session.resize({columns: 10, rows: 10})
+    expect(session.output(Buffer.from('unrecorded'), 'stdout')).toBeUndefined()
     await session.finish(undefined, 0)
     expect(auth.named('session.end')).toMatchObject([{fields: {recorded: false}}])
+  })
+
+  it('withholds nothing where nothing is recorded', () => {
+    expect(record(fakeAuth(), {mode: 'strict', place: 'off'}).record.withhold).toBeUndefined()
   })
 })

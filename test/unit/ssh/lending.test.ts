@@ -1,6 +1,6 @@
 import {randomBytes} from 'node:crypto'
 import {once} from 'node:events'
-import {PassThrough} from 'node:stream'
+import {type Duplex, PassThrough} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {describe, expect, test, vi} from 'vitest'
 import {borrow, supportedCiphers, supportedMacs, writeLent} from '../../../src/lib/ssh/index.js'
@@ -18,6 +18,19 @@ function borrowed(): {take(bytes: Buffer): void; all(): Buffer} {
     },
     all: () => Buffer.concat(copies),
   }
+}
+
+/** Passes everything on in pieces of all sizes, each to be read by itself. */
+async function cutUp(from: Duplex, to: Duplex): Promise<void> {
+  let length = 1
+  for await (const chunk of from as AsyncIterable<Buffer>) {
+    for (let at = 0; at < chunk.length; at += length, length = (length * 7 + 3) % 4801) {
+      to.write(chunk.subarray(at, at + length))
+      // The reader has read when both sockets had their turn.
+      for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  to.end()
 }
 
 describe('bytes that are lent', () => {
@@ -183,6 +196,27 @@ describe('room for packets', () => {
       await server.closed
     },
   )
+
+  test.each(suites)('%s %s: packets may be cut anywhere on their way', async (cipher, mac) => {
+    const algorithms = {ciphers: [cipher], ...(mac !== 'none' && {macs: [mac]})}
+    const [near, nearEnd] = await tcpPair()
+    const [farEnd, far] = await tcpPair()
+    const cutting = [cutUp(nearEnd, farEnd), cutUp(farEnd, nearEnd)]
+    const rekey = {bytes: 60_000, milliseconds: 1e9}
+    const {client, server} = await pair({
+      streams: [near, far],
+      client: {algorithms, rekey},
+      server: {algorithms},
+    })
+    const [here, there] = await openChannel({client, server})
+    const content = randomBytes(200_000)
+    const received = drain(there)
+    here.end(content)
+    expect((await received).equals(content)).toBe(true)
+    client.disconnect()
+    await server.closed
+    await Promise.all(cutting)
+  })
 
   test.each([
     ['chacha20-poly1305@openssh.com', 'none'],

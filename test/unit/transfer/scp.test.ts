@@ -192,7 +192,57 @@ describe('scp, followed', () => {
         ['S', 'hello\0'],
         ['K', '\u0001scp: No space left\n'],
       ),
-      {bytes: 5, complete: false, error: 'No space left'},
+      {bytes: 5, complete: false, error: 'No space left', unhashed: 'not confirmed'},
+    ],
+    [
+      'the disk being full in the middle',
+      upload(
+        ...([
+          ['K', '\0'],
+          ['S', 'C0644 5 name\n'],
+          ['K', '\0'],
+          ['S', 'hel'],
+        ] as const),
+        ...([
+          ['K', '\u0002disk full\n'],
+          ['S', 'lo\0'],
+        ] as const),
+      ),
+      {bytes: 5, complete: false, error: 'disk full', unhashed: 'not confirmed'},
+    ],
+    [
+      'the disk being full in the middle, and the words about it coming at the end',
+      upload(
+        ...([
+          ['K', '\0'],
+          ['S', 'C0644 5 name\n'],
+          ['K', '\0'],
+          ['S', 'hel'],
+          ['K', '\u0001disk'],
+        ] as const),
+        ...([
+          ['S', 'lo\0'],
+          ['K', ' full\n'],
+        ] as const),
+      ),
+      {bytes: 5, complete: false, error: 'disk full', unhashed: 'not confirmed'},
+    ],
+    [
+      'the disk being full in the middle, and an end all the same',
+      upload(
+        ...([
+          ['K', '\0'],
+          ['S', 'C0644 5 name\n'],
+          ['K', '\0'],
+          ['S', 'hel'],
+        ] as const),
+        ...([
+          ['K', '\u0001disk full\n'],
+          ['S', 'lo\0'],
+          ['K', '\0'],
+        ] as const),
+      ),
+      {bytes: 5, complete: false, error: 'disk full', unhashed: 'not confirmed'},
     ],
     [
       'the source failing in the middle',
@@ -203,7 +253,7 @@ describe('scp, followed', () => {
         ['S', 'hello\u0001scp: Input/output error\n'],
         ['K', '\0'],
       ),
-      {bytes: 5, complete: false, error: 'Input/output error'},
+      {bytes: 5, complete: false, error: 'Input/output error', unhashed: 'not confirmed'},
     ],
     [
       'the connection being cut',
@@ -216,7 +266,9 @@ describe('scp, followed', () => {
       {bytes: 5, complete: false},
     ],
   ])('tells of %s', (_, passages, expected) => {
-    expect(follow('scp -t /tmp', passages).files).toMatchObject([expected])
+    const {files, losses} = follow('scp -t /tmp', passages)
+    expect(files).toMatchObject([expected])
+    expect(losses).toEqual([])
   })
 
   it('leaves a refused directory out', () => {

@@ -138,18 +138,6 @@ describe('SFTP, followed', () => {
     expect(files).toHaveLength(1)
   })
 
-  it('believes a size by path, for the file that is opened next', () => {
-    const {files} = follow(
-      session(
-        ...[sftp.path(17, 1, '/f'), sftp.attributes(1, {size: 9})],
-        ...[sftp.open(2, '/f', flags.read), sftp.handle(2, 'h')],
-        ...[sftp.read(3, 'h', 0, 9), sftp.data(3, content.subarray(0, 9))],
-        ...[sftp.close(4, 'h'), sftp.status(4, 0)],
-      ),
-    )
-    expect(files).toMatchObject([{complete: true, bytes: 9}])
-  })
-
   it.each<[string, number, Passage[], object]>([
     [
       'resumed',

@@ -9,7 +9,6 @@ import {
   findLock,
   type HostRecord,
   type Identity,
-  isHostId,
   lockReason,
   mayReach,
   namesOf,
@@ -18,6 +17,7 @@ import {
   restrictionsOf,
 } from '../../access/index.js'
 import {problem} from '../../errors/index.js'
+import {isUuid} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
 import type {AccessExplanation, Caller} from '../contract.js'
 import {userKey} from '../names.js'
@@ -133,7 +133,7 @@ async function meant(
   const {routingStrategy: strategy = 'unambiguous_match'} = settings
   const route = chooseHost(candidates, {host, port: 0}, {strategy, now: now()})
   if (route.kind === 'ambiguous') throw ambiguousHost(host, route.hosts)
-  if (isHostId(host) && route.kind !== 'host') throw noSuchHost(host)
+  if (isUuid(host) && route.kind !== 'host') throw noSuchHost(host)
   if (route.kind === 'hidden') return 'hidden'
   return route.kind === 'host' ? route.host : undefined
 }

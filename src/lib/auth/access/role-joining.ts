@@ -6,6 +6,7 @@ import {
   patternProblem,
   sessionKinds,
 } from '../../access/index.js'
+import {textWithout} from '../../config/index.js'
 import type {JoinPolicyResource, JoinRequirementResource} from '../resources/types.js'
 
 // The parts of a role that are about joining sessions, as they are written. docs/guides/watch-and-join.md has them.
@@ -23,10 +24,7 @@ const some = <Item extends z.ZodType>(item: Item, what: string) =>
 
 const policyName = z.string().regex(/^[^\p{Cc}]{1,64}$/u, 'a name is one line of at most 64 characters')
 
-const rolePattern = z.string().superRefine((pattern, context) => {
-  const message = patternProblem(pattern)
-  if (message !== undefined) context.addIssue({code: 'custom', message})
-})
+const rolePattern = textWithout(patternProblem)
 
 const kinds = some(oneOf([...sessionKinds, '*']), 'kind').optional()
 const modes = some(oneOf(joinModes), 'mode')

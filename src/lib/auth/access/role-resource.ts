@@ -1,6 +1,5 @@
 import {z} from 'zod'
 import {
-  labelNameProblem,
   maxSessionTtlSeconds,
   patternProblem,
   type Role,
@@ -8,7 +7,8 @@ import {
   type RoleOptions,
   templateProblem,
 } from '../../access/index.js'
-import {choice, duration, formatDuration, yesNo} from '../../config/index.js'
+import {choice, duration, formatDuration, textWithout, yesNo} from '../../config/index.js'
+import {labelNameProblem} from '../../names/index.js'
 import {isPrincipal} from '../../sshcert/index.js'
 import type {RoleConditionsResource, RoleOptionsResource, RoleResource} from '../resources/types.js'
 import {joinSessions, requireSessionJoin, writeJoinPolicy, writeJoinRequirement} from './role-joining.js'
@@ -18,13 +18,6 @@ const maxEntries = 256
 const maxCount = 1_000_000
 
 export const maxDescription = 512
-
-/** A text for which `why` finds nothing wrong. */
-const textWithout = (why: (text: string) => string | undefined) =>
-  z.string().superRefine((text, context) => {
-    const message = why(text)
-    if (message !== undefined) context.addIssue({code: 'custom', message})
-  })
 
 const loginProblem = (login: string): string | undefined => {
   const wrong = templateProblem(login)

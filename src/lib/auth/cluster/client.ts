@@ -2,10 +2,11 @@ import type {ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders} from 'n
 import type {Duplex} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {asProblem, problem, SallyportError} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 import type {RecordingChunk} from '../../recording/types.js'
-import type {SystemApi} from '../contract.js'
 import {errorFromWire, fromWire, linesOf, readAll, toWire} from '../http/wire.js'
-import {type Credentials, connectToAuth, type ServerAddress} from './connection.js'
+import type {SystemApi} from '../system-api.js'
+import {type Credentials, connectToAuth} from './connection.js'
 import {onBehalfHeader, userPath} from './paths.js'
 import {
   type AnonymousApi,
@@ -17,7 +18,7 @@ import {
 
 export interface ClusterClientOptions {
   /** Tried in turn, the one that answered last first. */
-  servers: readonly ServerAddress[]
+  servers: readonly Address[]
   /** Asked at each connection: certificates are renewed. */
   credentials(): Credentials
   /** Unix ms. */
@@ -179,7 +180,7 @@ function createConnection({servers, credentials, now}: ClusterClientOptions): Co
     for (let i = 0; i < servers.length; i++) {
       const at = (preferred + i) % servers.length
       try {
-        const session = await connectToAuth(servers[at] as ServerAddress, credentials())
+        const session = await connectToAuth(servers[at] as Address, credentials())
         if (closed) session.destroy()
         preferred = at
         return session

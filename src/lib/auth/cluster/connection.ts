@@ -4,12 +4,10 @@ import {type ClientHttp2Session, connect as connectHttp2} from 'node:http2'
 import {isIP} from 'node:net'
 import {type ConnectionOptions, connect as connectTls, type TLSSocket} from 'node:tls'
 import {asProblem, problem, type SallyportError} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
+import {formatAddress} from '../../names/index.js'
 import {readTlsHost} from '../../pki/index.js'
-
-export interface ServerAddress {
-  host: string
-  port: number
-}
+import {within} from '../../waiting/index.js'
 
 /** What a machine shows of itself, and what it believes. PEM. */
 export interface Credentials {
@@ -28,10 +26,7 @@ const pingMilliseconds = 15_000
  * and says `auth`. Nothing but the handshake is sent before that.
  * @throws unavailable, tls_untrusted
  */
-export async function connectToAuth(
-  server: ServerAddress,
-  credentials: Credentials,
-): Promise<ClientHttp2Session> {
+export async function connectToAuth(server: Address, credentials: Credentials): Promise<ClientHttp2Session> {
   const socket = await openTls(server, {
     ca: [...credentials.authorities],
     ...(credentials.own ? {key: credentials.own.key, cert: credentials.own.certificate} : {}),
@@ -70,7 +65,7 @@ function wrongServer(certificate: X509Certificate, clusterName: string | undefin
 }
 
 /** The certificates that a server shows, DER, the leaf first. Nothing but the handshake is sent. @throws unavailable */
-export async function shownCertificates(server: ServerAddress): Promise<Buffer[]> {
+export async function shownCertificates(server: Address): Promise<Buffer[]> {
   const socket = await openTls(server, {rejectUnauthorized: false})
   try {
     const chain: Buffer[] = []
@@ -86,24 +81,20 @@ export async function shownCertificates(server: ServerAddress): Promise<Buffer[]
   }
 }
 
-async function openTls({host, port}: ServerAddress, options: ConnectionOptions): Promise<TLSSocket> {
+async function openTls({host, port}: Address, options: ConnectionOptions): Promise<TLSSocket> {
   const socket = connectTls({
     ...options,
     ...{host, port, ALPNProtocols: ['h2'], minVersion: 'TLSv1.3'},
     ...(isIP(host) === 0 ? {servername: host} : {}),
   })
-  const timer = setTimeout(
-    () => socket.destroy(problem('timeout', 'it does not answer')),
-    connectMilliseconds,
-  )
   try {
-    await once(socket, 'secureConnect')
+    await within(connectMilliseconds, once(socket, 'secureConnect'), () => {
+      throw problem('timeout', 'it does not answer')
+    })
     return socket
   } catch (error) {
     socket.destroy()
-    throw notReached(`${host}:${port}`, error)
-  } finally {
-    clearTimeout(timer)
+    throw notReached(formatAddress({host, port}), error)
   }
 }
 

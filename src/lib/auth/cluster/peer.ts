@@ -1,14 +1,14 @@
 import type {X509Certificate} from 'node:crypto'
 import type {Duplex} from 'node:stream'
 import type {TLSSocket} from 'node:tls'
-import {hostOfAddress} from '../../access/index.js'
 import {asProblem, problem, type SallyportError} from '../../errors/index.js'
+import {type Address, hostOfAddress} from '../../names/index.js'
 import {readTlsHost} from '../../pki/index.js'
 import type {AuthService, Caller} from '../contract.js'
 import type {Carried} from './carried.js'
 
 export interface ClusterServerOptions {
-  listen: {host: string; port: number}
+  listen: Address
   service: AuthService
   /** PEM; the certificate with the authority behind it, so that a pin can be compared. */
   tls: {key: string; certificate: string; authorities: readonly string[]}

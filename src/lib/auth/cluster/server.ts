@@ -8,8 +8,8 @@ import {
 } from 'node:http2'
 import type {AddressInfo} from 'node:net'
 import type {TLSSocket} from 'node:tls'
-import {hostOfAddress} from '../../access/index.js'
 import {asProblem} from '../../errors/index.js'
+import {type Address, hostOfAddress} from '../../names/index.js'
 import {errorToWire} from '../http/wire.js'
 import {serveCall} from './calls.js'
 import {type ClusterServerOptions, isSystem, type Peer, peerOf} from './peer.js'
@@ -28,7 +28,7 @@ const maxConnections = 10_000
 const maxStreams = 1024
 
 export interface ClusterServer {
-  address: {host: string; port: number}
+  address: Address
   /** New connections are shown another certificate, and machines are believed by these authorities. */
   useCertificate(tls: ClusterServerOptions['tls']): void
   close(): Promise<void>
@@ -137,10 +137,7 @@ function serveStream(
   })
 }
 
-function listen(
-  server: Http2SecureServer,
-  {host, port}: {host: string; port: number},
-): Promise<{host: string; port: number}> {
+function listen(server: Http2SecureServer, {host, port}: Address): Promise<Address> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {

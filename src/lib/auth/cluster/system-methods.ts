@@ -1,9 +1,10 @@
 import {isIP} from 'node:net'
 import {z} from 'zod'
-import {isHostId, splitAddress} from '../../access/index.js'
 import {type EventName, eventCodes} from '../../audit/index.js'
-import type {AuthApi, SystemApi} from '../contract.js'
+import {isUuid, splitAddress} from '../../names/index.js'
+import type {AuthApi} from '../contract.js'
 import {enrolInput} from '../join/enrol-input.js'
+import type {SystemApi} from '../system-api.js'
 
 /** Bounds on what other machines send, before anything looks at the meaning. */
 const name = z.string().max(256)
@@ -14,7 +15,7 @@ const milliseconds = z.number()
 const bytes = z.custom<Buffer>(value => Buffer.isBuffer(value) && value.length <= 64 * 1024, 'expected bytes')
 const names = z.array(name).max(1024)
 const labels = z.record(name, z.string().max(1024))
-const uuid = z.string().refine(isHostId, 'expected a UUID in small letters')
+const uuid = z.string().refine(isUuid, 'expected a UUID in small letters')
 
 const peerAddress = z
   .string()

@@ -1,5 +1,6 @@
 import {z} from 'zod'
-import {lockKinds, maxLabelName, maxLabelValue} from '../../access/index.js'
+import {lockKinds} from '../../access/index.js'
+import {maxLabelName, maxLabelValue} from '../../names/index.js'
 import {enrolInput} from '../join/enrol-input.js'
 import {maxResources} from '../resources/resource.js'
 import type {RemoteMethod} from './remote-methods.js'

@@ -4,13 +4,12 @@ import {
   ambiguousHost,
   type HostRecord,
   hostHasWords,
-  isHostId,
   mayReach,
   mayUse,
   type Role,
-  splitAddress,
 } from '../../access/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
+import {isUuid, splitAddress} from '../../names/index.js'
 import {routeCurrent} from '../access/current-route.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller, HostsQuery, RegisteredHost} from '../contract.js'
@@ -143,7 +142,7 @@ function beating(given: HostRecord, lastSeen: number): StoredHost {
   const hostname = canonicalHostname(host.hostname)
   const address = host.address === undefined ? undefined : hostAddress(host.address)
   const wrong =
-    (isHostId(host.id) ? undefined : 'the id of a node is a UUID') ??
+    (isUuid(host.id) ? undefined : 'the id of a node is a UUID') ??
     hostnameProblem(hostname) ??
     labelsProblem(host.labels) ??
     (host.address !== undefined && address === undefined

@@ -1,6 +1,7 @@
-import {type HostRecord, hostOfAddress} from '../../access/index.js'
+import type {HostRecord} from '../../access/index.js'
 import type {Backend} from '../../backend/index.js'
 import {problem} from '../../errors/index.js'
+import {hostOfAddress} from '../../names/index.js'
 import {hostSchema, type Records, type StoredHost} from '../records.js'
 
 const prefix = 'hosts'

@@ -1,13 +1,8 @@
 import {isIP} from 'node:net'
 import {z} from 'zod'
-import {
-  type HostRecord,
-  isHostId,
-  labelNameProblem,
-  maxLabels,
-  maxLabelValue,
-  splitAddress,
-} from '../../access/index.js'
+import type {HostRecord} from '../../access/index.js'
+import {refusing} from '../../config/index.js'
+import {isUuid, labelNameProblem, maxLabels, maxLabelValue, splitAddress} from '../../names/index.js'
 import type {StoredHost} from '../records.js'
 import type {NodeResource} from '../resources/types.js'
 
@@ -29,7 +24,7 @@ export const maxNames = 16
 
 /** Why this cannot be the name of a host, or undefined. What is an address is one of the host, not its name. */
 export const hostnameProblem = (name: string): string | undefined => {
-  if (isHostId(name.split('.')[0] ?? '')) return 'a UUID cannot be the name of a host'
+  if (isUuid(name.split('.')[0] ?? '')) return 'a UUID cannot be the name of a host'
   if (/^[\d.]+$/.test(name)) return 'an address cannot be the name of a host: it stands in addr'
   return /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/.test(name) &&
     name.length <= 253
@@ -74,13 +69,6 @@ export function hostAddress(text: string): string | undefined {
     : undefined
 }
 
-const refusing =
-  (why: (text: string) => string | undefined) =>
-  (text: string, context: z.RefinementCtx): void => {
-    const message = why(text)
-    if (message !== undefined) context.addIssue({code: 'custom', message})
-  }
-
 // A record of zod passes over the key `__proto__`.
 const labels = z.unknown().transform((given, context): Record<string, string> => {
   const issue = (message: string, path: string[] = []): never => {
@@ -107,7 +95,7 @@ export const nodeSchema = z
         name: z
           .string()
           .toLowerCase()
-          .refine(isHostId, 'expected a UUID; leave it out, and one is made')
+          .refine(isUuid, 'expected a UUID; leave it out, and one is made')
           .optional(),
         labels: labels.optional(),
       })

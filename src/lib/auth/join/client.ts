@@ -1,13 +1,15 @@
 import {generateKeyPairSync, X509Certificate} from 'node:crypto'
 import {problem} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 import {authorityPin, pinnedAuthority, readTlsHost} from '../../pki/index.js'
 import {createClusterClient} from '../cluster/client.js'
-import {type ServerAddress, shownCertificates} from '../cluster/connection.js'
-import type {HostCertificates, JoinRequest, SystemApi} from '../contract.js'
+import {shownCertificates} from '../cluster/connection.js'
+import type {HostCertificates, JoinRequest} from '../contract.js'
+import type {SystemApi} from '../system-api.js'
 
 /** An auth service that is known by its pins alone. */
 export interface PinnedServer {
-  server: ServerAddress
+  server: Address
   /** As `parsePins` gives them. */
   pins: readonly string[]
   /** Believe whatever answers, where no pin is given. */

@@ -1,10 +1,10 @@
+import type {Address} from '../../names/index.js'
 import {parsePins} from '../../pki/index.js'
-import type {ServerAddress} from '../cluster/connection.js'
 import {askPinned} from './client.js'
 import type {Enrolment, EnrolRequest} from './enrol-types.js'
 
 export interface EnrolOptions {
-  server: ServerAddress
+  server: Address
   /** As `--ca-pin` has them, separated by commas. */
   pins: string
   insecure: boolean

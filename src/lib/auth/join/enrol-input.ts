@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {maxLabelName, maxLabelValue} from '../../access/index.js'
+import {maxLabelName, maxLabelValue} from '../../names/index.js'
 
 const name = z.string().max(256)
 

@@ -1,7 +1,8 @@
 import {randomUUID, verify} from 'node:crypto'
 import {isIP} from 'node:net'
-import {formatHostPort, type HostRecord, hostOfAddress, isHostId} from '../../access/index.js'
+import type {HostRecord} from '../../access/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
+import {formatAddress, hostOfAddress, isUuid} from '../../names/index.js'
 import {blobType, fingerprint, formatAuthorizedKey, publicKeyFromBlob} from '../../sshcert/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller} from '../contract.js'
@@ -84,7 +85,7 @@ async function permit(context: AuthContext, caller: Caller, token: string | unde
   if (!found) throw invalidToken()
   if (found.roles.includes('openssh')) return found.use
   throw problem('access_denied', `this token is for ${found.roles.join(' and ')}, not for openssh`, {
-    hint: 'ask an administrator for one: sallyport tokens add --type=openssh',
+    hint: 'ask an administrator for one: sallyport tokens add --roles=openssh',
   })
 }
 
@@ -98,7 +99,7 @@ async function understand(context: AuthContext, caller: Caller, request: EnrolRe
   const canonical = address === undefined ? undefined : hostAddress(address)
   const names = (request.names ?? []).map(canonicalName)
   const labels = request.labels ?? {}
-  if (!isHostId(id)) throw problem('invalid_input', 'a host is known by a UUID in small letters')
+  if (!isUuid(id)) throw problem('invalid_input', 'a host is known by a UUID in small letters')
   const wrong = hostnameProblem(hostname) ?? names.map(nameProblem).find(Boolean) ?? labelsProblem(labels)
   if (wrong !== undefined) throw problem('invalid_input', wrong)
   if (canonical === undefined)
@@ -127,7 +128,7 @@ function checkSignature(key: Buffer, request: EnrolRequest): void {
 /** Where an enrolling host calls from, as the transport saw it. */
 const observedAddress = (caller: Caller, port = 22): string | undefined => {
   if (caller.kind !== 'anonymous' || isIP(caller.address) === 0) return undefined
-  return formatHostPort(caller.address, port)
+  return formatAddress({host: caller.address, port})
 }
 
 interface Named {

@@ -1,6 +1,6 @@
 import {createPublicKey, type KeyObject, timingSafeEqual} from 'node:crypto'
 import {asProblem, problem, type SallyportError} from '../../errors/index.js'
-import {isUuid} from '../../pki/index.js'
+import {formatAddress, hostOfAddress, isUuid} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller, HostCertificates, JoinRequest, JoinRole} from '../contract.js'
 import {type StoredMachine, sha256Hex} from './joining.js'
@@ -54,7 +54,7 @@ export function joinMethods(
     async vouchConnection({port, address}) {
       // Of connections from its own address alone: whose they are is a proxy's word, whom they harm is not.
       const from = caller.kind === 'system' ? caller.address : undefined
-      if (from !== undefined) context.carried.note(from.replace(/:\d+$/, `:${port}`), address)
+      if (from !== undefined) context.carried.note(formatAddress({host: hostOfAddress(from), port}), address)
     },
   }
 }
@@ -72,7 +72,8 @@ export async function refusingGuesses<Result>(
 ): Promise<Result> {
   const from = remoteAddress(caller)
   // Failures of a machine count together, whichever connection they come on.
-  const address = (from['addr.remote'] ?? '').replace(caller.kind === 'system' ? /:\d+$/ : '', '')
+  const remote = from['addr.remote'] ?? ''
+  const address = caller.kind === 'system' ? hostOfAddress(remote) : remote
   try {
     joining.failures.check(address)
     return await attempt()
@@ -128,7 +129,7 @@ async function enter(
       'access_denied',
       `this token is for ${found.roles.join(' and ')}, not for ${wrong ?? 'nothing'}`,
       {
-        hint: `ask an administrator for one: sallyport tokens add --type=${wrong ?? 'node'}`,
+        hint: `ask an administrator for one: sallyport tokens add --roles=${wrong ?? 'node'}`,
       },
     )
   checkMachine(hostId, nodename)

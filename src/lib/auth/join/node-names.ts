@@ -1,11 +1,11 @@
 import {isIP} from 'node:net'
 import {problem} from '../../errors/index.js'
+import {isUuid} from '../../names/index.js'
 import type {Caller} from '../contract.js'
 
 /** A node that is taken out of the cluster is believed for no longer than this. */
 export const nodeHostTtlSeconds = 24 * 3600
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const dnsName = /^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$/
 
 /**
@@ -15,7 +15,7 @@ const dnsName = /^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$/
  */
 export function nodePrincipals(caller: Caller, nodename: string, clusterName: string): string[] {
   const hostId = caller.kind === 'system' && caller.role === 'node' ? caller.hostId : undefined
-  if (hostId === undefined || !uuid.test(hostId))
+  if (hostId === undefined || !isUuid(hostId))
     throw problem('access_denied', 'a host certificate is for nodes that have joined the cluster')
   const name = nodename.toLowerCase()
   if (!dnsName.test(name) || name === 'localhost' || isIP(name) !== 0)
@@ -23,7 +23,7 @@ export function nodePrincipals(caller: Caller, nodename: string, clusterName: st
       hint: 'choose a DNS name with --nodename',
     })
   // It would be taken for the node that has this UUID.
-  if (uuid.test(name.split('.')[0] ?? '') && name !== hostId)
+  if (isUuid(name.split('.')[0] ?? '') && name !== hostId)
     throw problem('access_denied', 'the name of a node is the UUID of another one', {
       hint: 'choose another name with --nodename',
     })

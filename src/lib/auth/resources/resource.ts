@@ -1,5 +1,12 @@
 import {z} from 'zod'
-import {checkDocument, complaints, type LocatedDocument, readDocuments} from '../../config/index.js'
+import {
+  checkDocument,
+  complaints,
+  type LocatedDocument,
+  readDocuments,
+  refusing,
+  textWithout,
+} from '../../config/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
 import {type RoleDefinition, roleNameProblem, roleSchema} from '../access/role-resource.js'
 import {type NodeDefinition, nodeSchema} from '../inventory/node-resource.js'
@@ -27,11 +34,11 @@ const userSchema = z
   .strictObject({
     kind: z.literal('user'),
     version: z.literal('v1', 'expected v1'),
-    metadata: z.strictObject({name: z.string().superRefine(refuse(userNameProblem))}),
+    metadata: z.strictObject({name: textWithout(userNameProblem)}),
     spec: z.strictObject({
-      logins: z.array(z.string()).superRefine(refuse(loginsProblem)),
+      logins: z.array(z.string()).superRefine(refusing(loginsProblem)),
       roles: z
-        .array(z.string().superRefine(refuse(roleNameProblem)))
+        .array(textWithout(roleNameProblem))
         .min(1, 'a user needs at least one role')
         .max(64, 'a user can have 64 roles at most'),
     }),
@@ -44,13 +51,6 @@ const userSchema = z
       roles: [...new Set(roles)],
     }),
   )
-
-function refuse<T>(why: (value: T) => string | undefined) {
-  return (value: T, context: z.RefinementCtx): void => {
-    const message = why(value)
-    if (message !== undefined) context.addIssue({code: 'custom', message})
-  }
-}
 
 const kindSchema = z.looseObject({
   kind: z.enum(['role', 'user', 'node', 'trusted_cluster'], {

@@ -8,6 +8,7 @@ import {
   type Role,
 } from '../../access/index.js'
 import {problem, type SallyportError} from '../../errors/index.js'
+import {isUuid} from '../../names/index.js'
 import {currentCaller} from '../access/current-user.js'
 import {watchState} from '../cluster/watch-state.js'
 import type {AuthContext} from '../context.js'
@@ -38,7 +39,7 @@ type TrackerMethods = Pick<
 export function trackerMethods(context: AuthContext, caller: Caller, roles: readonly Role[]): TrackerMethods {
   const {backend, trackers, endings, emit, joining, now} = context
   const find = async (sid: string): Promise<SessionTracker | undefined> => {
-    const stored = isSid(sid) ? await trackers.get(sid) : undefined
+    const stored = isUuid(sid) ? await trackers.get(sid) : undefined
     return stored && trackerOf(stored.value)
   }
   /** A node knows the ID of a session that a proxy in front of it holds, and could be first to claim it. */
@@ -150,8 +151,6 @@ const wrongMode = (mode: JoinMode, modes: readonly JoinMode[]): SallyportError =
   problem('access_denied', `your roles do not let you join this session as ${mode}`, {
     hint: modes.length > 0 ? `they do as ${modes.join(' and ')}` : 'ask an administrator',
   })
-
-const isSid = (sid: string): boolean => sessionTrackerSchema.shape.sid.safeParse(sid).success
 
 function checkReason(reason = ''): void {
   // It is shown in the terminal of whoever is thrown out.

@@ -1,5 +1,6 @@
-import {isOnline, splitAddress} from '../../access/index.js'
+import {isOnline} from '../../access/index.js'
 import {problem} from '../../errors/index.js'
+import {splitAddress} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller} from '../contract.js'
 import type {HolderWay} from './types.js'

@@ -1,8 +1,9 @@
 import {z} from 'zod'
 import {patternProblem, type RoleMapping} from '../../access/index.js'
-import {yesNo} from '../../config/index.js'
+import {textWithout, yesNo} from '../../config/index.js'
 import {asProblem} from '../../errors/index.js'
-import {isUuid, parsePins} from '../../pki/index.js'
+import {isUuid} from '../../names/index.js'
+import {parsePins} from '../../pki/index.js'
 import {roleNameProblem} from '../access/role-resource.js'
 import {hostAddress} from '../inventory/node-resource.js'
 import type {TrustedClusterResource} from '../resources/types.js'
@@ -30,12 +31,6 @@ export const clusterNameProblem = (name: string): string | undefined =>
   /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/.test(name) && !isUuid(name.toLowerCase())
     ? undefined
     : `${JSON.stringify(name.slice(0, 80))} cannot be the name of a cluster`
-
-const textWithout = (why: (text: string) => string | undefined) =>
-  z.string().superRefine((text, context) => {
-    const message = why(text)
-    if (message !== undefined) context.addIssue({code: 'custom', message})
-  })
 
 const pinsProblem = (text: string): string | undefined => {
   try {

@@ -3,7 +3,7 @@ import {type IdentityFlags, identityOptions} from '../identity/identity-flags.js
 import {type AuthAccess, withAuthApi} from './auth-access.js'
 import {connectAuthThroughProxy} from './auth-through-proxy.js'
 
-/** Flags of the commands that administrators and users alike look at history with. */
+/** Flags of the commands that administrators give on the auth host, and users anywhere. */
 export interface HistoryFlags extends IdentityFlags {
   config?: string | undefined
   'data-dir'?: string | undefined

@@ -2,8 +2,8 @@ import {readFile} from 'node:fs/promises'
 import type {IncomingMessage} from 'node:http'
 import {request} from 'node:https'
 import {rootCertificates} from 'node:tls'
-import {formatHostPort} from '../../access/hosts.js'
 import {problem, type SallyportError} from '../../errors/index.js'
+import {type Address, formatAddress} from '../../names/index.js'
 
 /** An answer larger than this is not from a proxy of ours. */
 export const maxResponseBytes = 1024 * 1024
@@ -12,9 +12,7 @@ const connectTimeoutMs = 10_000
 /** From there to the last byte of the answer: a login waits for its password hash, in a queue. */
 const answerTimeoutMs = 35_000
 
-export interface HttpsTarget {
-  host: string
-  port: number
+export interface HttpsTarget extends Address {
   /** Accept a certificate that nobody vouches for. */
   insecure?: boolean
   env?: NodeJS.ProcessEnv
@@ -111,7 +109,7 @@ async function extraAuthorities(env: NodeJS.ProcessEnv): Promise<string[] | unde
 const silence = ({host, port}: HttpsTarget, milliseconds: number): SallyportError =>
   problem(
     'proxy_unreachable',
-    `the proxy ${formatHostPort(host, port)} gave no answer in ${milliseconds / 1000} s`,
+    `the proxy ${formatAddress({host, port})} gave no answer in ${milliseconds / 1000} s`,
     {
       hint: checkAddress,
     },
@@ -120,7 +118,7 @@ const silence = ({host, port}: HttpsTarget, milliseconds: number): SallyportErro
 const checkAddress = 'check --proxy, and that the proxy is running'
 
 function connectionProblem(cause: NodeJS.ErrnoException, {host, port}: HttpsTarget): SallyportError {
-  const peer = formatHostPort(host, port)
+  const peer = formatAddress({host, port})
   const code = cause.code ?? ''
   const distrust = untrusted[code] ?? (/CERT|ISSUER|TLS_CERT/.test(code) ? cause.message : undefined)
   if (distrust !== undefined)

@@ -1,7 +1,7 @@
 import type {z} from 'zod'
-import {formatHostPort} from '../../access/hosts.js'
 import type {AuthorityType, Invite, IssuedCertificate, LoginRequest} from '../../auth/contract.js'
 import {isErrorCode, problem, type SallyportError} from '../../errors/index.js'
+import {formatAddress} from '../../names/index.js'
 import {type HttpsRequest, type HttpsResponse, type HttpsTarget, httpsRequest} from './https.js'
 import {
   acceptedSchema,
@@ -61,7 +61,7 @@ function json({body}: HttpsResponse): unknown {
 function refusal(response: HttpsResponse, target: HttpsTarget): SallyportError {
   const parsed = errorSchema.safeParse(json(response))
   if (!parsed.success) {
-    const peer = formatHostPort(target.host, target.port)
+    const peer = formatAddress(target)
     if (response.status < 500) return notOurs(target)
     return problem('unavailable', `${peer} answered with HTTP status ${response.status}`, {
       hint: 'try again later',
@@ -72,7 +72,7 @@ function refusal(response: HttpsResponse, target: HttpsTarget): SallyportError {
 }
 
 const notOurs = ({host, port}: HttpsTarget, cause?: unknown): SallyportError =>
-  problem('protocol_error', `${formatHostPort(host, port)} does not answer like a Sallyport proxy`, {
+  problem('protocol_error', `${formatAddress({host, port})} does not answer like a Sallyport proxy`, {
     hint: 'check that --proxy names its web port',
     cause,
   })

@@ -2,6 +2,7 @@ import {once} from 'node:events'
 import {connect as connectSocket} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {asProblem, problem} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 import {connect, type PresentedHostKey} from '../../ssh/index.js'
 import type {SshdSettings} from './sshd-config.js'
 
@@ -34,7 +35,7 @@ export async function proveHost(settings: SshdSettings, certificate: Buffer): Pr
 }
 
 /** Where sshd can be reached from this machine. */
-function listeningPlace({listening, ports}: SshdSettings): {host: string; port: number} {
+function listeningPlace({listening, ports}: SshdSettings): Address {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(listening[0] ?? '')
   const host = match?.[1] ?? match?.[2] ?? '0.0.0.0'
   const port = match ? Number(match[3]) : (ports[0] ?? 22)
@@ -42,7 +43,7 @@ function listeningPlace({listening, ports}: SshdSettings): {host: string; port: 
 }
 
 /** Nobody logs in: the host key is all that is looked at. */
-async function presented({host, port}: {host: string; port: number}): Promise<PresentedHostKey> {
+async function presented({host, port}: Address): Promise<PresentedHostKey> {
   const stream = connectSocket({host, port})
   await once(stream, 'connect')
   let shown: PresentedHostKey | undefined

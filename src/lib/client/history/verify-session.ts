@@ -4,16 +4,12 @@ import {asProblem} from '../../errors/index.js'
 import {
   againstLog,
   parseTombstone,
-  type RecordingVerdict,
-  type Tombstone,
+  type SessionVerdict,
   tombstoneAgainstLog,
   tombstoneFault,
   verifyRecording,
   vouchedBy,
 } from '../../recording/index.js'
-
-/** `removed`: the recording is gone in order, as its signed tombstone and the audit log say. */
-export type SessionVerdict = RecordingVerdict | ({result: 'removed'} & Tombstone)
 
 type Api = Pick<RemoteAuthApi, 'openRecording' | 'getTombstone' | 'listEvents'>
 
@@ -25,7 +21,8 @@ export async function verifySession(api: Api, sid: string, keys: KeyObject[]): P
   })
   if ('text' in opened) return verifyTombstone(api, sid, keys, opened.text)
   const verdict = await verifyRecording({data: opened.data, keys, sid})
-  return againstLog(verdict, await vouched(api, sid, 'session.upload'))
+  const whole = await vouched(api, sid, 'session.upload')
+  return {...againstLog(verdict, whole), vouched: whole !== undefined}
 }
 
 async function tombstoneText(api: Api, sid: string, error: unknown): Promise<string> {
@@ -43,12 +40,15 @@ async function verifyTombstone(
   text: string,
 ): Promise<SessionVerdict> {
   const fault = tombstoneFault(text, keys, sid)
-  if (fault !== undefined) return {result: 'bad', reason: fault}
+  if (fault !== undefined) return {result: 'bad', reason: fault, vouched: false}
   const tombstone = parseTombstone(text)
-  const reason =
-    tombstoneAgainstLog(tombstone, await vouched(api, sid, 'session.upload')) ??
-    tombstoneAgainstLog(tombstone, await vouched(api, sid, 'session.recording.delete'))
-  return reason === undefined ? {result: 'removed', ...tombstone} : {result: 'bad', reason}
+  const whole = await vouched(api, sid, 'session.upload')
+  const removed = await vouched(api, sid, 'session.recording.delete')
+  const reason = tombstoneAgainstLog(tombstone, whole) ?? tombstoneAgainstLog(tombstone, removed)
+  const known = {vouched: (whole ?? removed) !== undefined}
+  return reason === undefined
+    ? {result: 'removed', ...tombstone, ...known}
+    : {result: 'bad', reason, ...known}
 }
 
 async function vouched(api: Api, sid: string, event: 'session.upload' | 'session.recording.delete') {

@@ -1,5 +1,5 @@
 import {fork} from 'node:child_process'
-import {fileURLToPath} from 'node:url'
+import {programPath} from '../../children/index.js'
 import {problem} from '../../errors/index.js'
 
 /** A keychain that has not answered by then waits for a person, or for nobody. */
@@ -49,10 +49,11 @@ function inChild(
   timeoutMs: number,
   env: NodeJS.ProcessEnv,
 ): Promise<string | null> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const path = fileURLToPath(new URL(`./keychain-process.${extension}`, import.meta.url))
   return new Promise((resolve, reject) => {
-    const child = fork(path, {stdio: ['ignore', 'ignore', 'ignore', 'ipc'], env})
+    const child = fork(programPath('client/identity/keychain-process'), {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      env,
+    })
     const settle = (act: () => void) => {
       clearTimeout(timer)
       child.removeAllListeners()

@@ -2,8 +2,9 @@ import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import {rm} from 'node:fs/promises'
 import {isIPv6} from 'node:net'
 import {asProblem, problem} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 import {formatAuthorizedKey, publicKeyBlob} from '../../sshcert/index.js'
-import {formatProxyAddress, type HostPort, type ProxyAddress, parseHostPort, reachable} from '../address.js'
+import {formatProxyAddress, type ProxyAddress, parseHostPort, reachable} from '../address.js'
 import type {WebApi} from '../api/web-api.js'
 import type {WebPing} from '../api/web-schemas.js'
 import {type KeyStoreChoice, type KeyStoreContext, removeKey, storeKey} from '../identity/key-store.js'
@@ -117,7 +118,7 @@ export async function keepLogin(login: Login, options: KeepOptions): Promise<Pro
 }
 
 /** Where SSH listens: as `--proxy` says, as the proxy announces, or where it listens. */
-export function sshAddress(ping: WebPing, address: ProxyAddress): HostPort {
+export function sshAddress(ping: WebPing, address: ProxyAddress): Address {
   if (address.sshPort !== undefined) return {host: address.host, port: address.sshPort}
   const {listen_addr: listens, public_addr: announced} = ping.proxy.ssh
   const listening = parseHostPort(listens)

@@ -3,7 +3,7 @@ import {type HostRecord, isOnline} from '../../access/hosts.js'
 import type {AuthApi, HostsQuery} from '../../auth/contract.js'
 import {nodeResource} from '../../auth/inventory/node-resource.js'
 import type {NodeResource} from '../../auth/resources/types.js'
-import {problem} from '../../errors/index.js'
+import {parseLabels} from '../../names/index.js'
 
 /** A host as commands show it. Times are ISO 8601. */
 export interface HostView {
@@ -65,19 +65,6 @@ export async function findHosts(
   const fits = query === undefined ? () => true : parseHostQuery(query)
   const [{time}, found] = await Promise.all([api.ping(), api.listHosts(hostsQuery(filter, search))])
   return found.filter(fits).map(host => hostView(host, time))
-}
-
-/** `env=prod,team=db` → labels; the value `*` is any. @throws usage */
-export function parseLabels(text: string): Record<string, string> {
-  const pairs = text.split(',').map(pair => {
-    const at = pair.indexOf('=')
-    const name = pair.slice(0, Math.max(at, 0)).trim()
-    if (name !== '' && name !== '__proto__') return [name, pair.slice(at + 1).trim()] as const
-    throw problem('usage', `${JSON.stringify(pair.slice(0, 80))} is not a label`, {
-      hint: 'as in env=prod,team=db',
-    })
-  })
-  return Object.fromEntries(pairs)
 }
 
 /** Those that an administrator registered, as `create` reads them. */

@@ -1,11 +1,12 @@
 import {problem, type SallyportError} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 
 /** Where to listen, and where a connection made there is to go. */
 export interface ForwardSpec {
   /** Address to listen on; port 0 picks one. */
-  bind: {host: string; port: number}
+  bind: Address
   /** Absent for a SOCKS proxy, whose client says where to go. */
-  target?: {host: string; port: number}
+  target?: Address
 }
 
 const loopback = '127.0.0.1'

@@ -1,5 +1,6 @@
 import {createServer, type Server, type Socket, connect as tcpConnect} from 'node:net'
 import {asProblem, problem, problemLine} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../../ssh/index.js'
 import {WireReader, WireWriter} from '../../sshcert/index.js'
 import type {ChannelRouter} from './channel-router.js'
@@ -150,7 +151,7 @@ function listen(spec: ForwardSpec, serve: (socket: Socket) => void): Promise<For
 
 async function joinDirect(
   socket: Socket,
-  target: {host: string; port: number},
+  target: Address,
   {connection, onProblem}: ForwardingOptions,
   answer?: (opened: boolean) => void,
 ): Promise<void> {
@@ -167,11 +168,7 @@ async function joinDirect(
   }
 }
 
-function joinForwarded(
-  open: ChannelOpen,
-  target: {host: string; port: number},
-  onProblem: (error: unknown) => void,
-): void {
+function joinForwarded(open: ChannelOpen, target: Address, onProblem: (error: unknown) => void): void {
   const socket = tcpConnect({...target, noDelay: true, allowHalfOpen: true})
   socket.once('error', error => {
     onProblem(error)

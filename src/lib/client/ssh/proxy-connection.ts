@@ -1,8 +1,8 @@
 import {type Socket, connect as tcpConnect} from 'node:net'
 import type {Readable, Writable} from 'node:stream'
-import {formatHostPort} from '../../access/hosts.js'
 import {serveAgent, signerEntry} from '../../agent/index.js'
 import {asProblem, problem} from '../../errors/index.js'
+import {formatAddress} from '../../names/index.js'
 import {
   type Channel,
   connect,
@@ -45,7 +45,7 @@ function openSocket(host: string, port: number): Promise<Socket> {
     const socket = tcpConnect({host, port, noDelay: true})
     const fail = (why: string, cause?: unknown): void => {
       socket.destroy()
-      const name = formatHostPort(host, port)
+      const name = formatAddress({host, port})
       reject(
         problem('proxy_unreachable', `the proxy's SSH port ${name} cannot be reached: ${why}`, {
           hint: 'check that it runs and that no firewall is between',

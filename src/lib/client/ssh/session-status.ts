@@ -1,4 +1,4 @@
-import {formatHostPort} from '../../access/hosts.js'
+import {formatAddress, isUuid} from '../../names/index.js'
 
 /** The session that a program runs in, as a node of a cluster tells it in the environment. */
 export interface SessionStatus {
@@ -12,15 +12,13 @@ export interface SessionStatus {
   client?: string
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** Undefined outside of a session. What is shown is for people: nothing is decided by it, since anybody can set it. */
 export function currentSession(
   environment: Readonly<Record<string, string | undefined>>,
 ): SessionStatus | undefined {
   const of = (name: string): string => (environment[name] ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, 255)
   const id = of('SSH_SESSION_ID')
-  if (!uuid.test(id)) return undefined
+  if (!isUuid(id)) return undefined
   const [address, port] = of('SSH_CONNECTION').split(' ')
   return {
     session_id: id,
@@ -28,7 +26,7 @@ export function currentSession(
     login: of('USER'),
     cluster: of('SSH_TELEPORT_CLUSTER_NAME'),
     host_uuid: of('SSH_TELEPORT_HOST_UUID'),
-    ...(address && port && {client: formatHostPort(address, port)}),
+    ...(address && port && {client: formatAddress({host: address, port: Number(port)})}),
   }
 }
 

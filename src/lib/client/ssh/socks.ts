@@ -1,5 +1,6 @@
 import type {Socket} from 'node:net'
 import {problem} from '../../errors/index.js'
+import type {Address} from '../../names/index.js'
 
 /** SOCKS 5 without authentication, CONNECT only (RFC 1928): the listener is bound to loopback unless told otherwise. */
 const version = 5
@@ -10,7 +11,7 @@ export const socksReply = (reply: keyof typeof replies): Buffer =>
   Buffer.from([version, replies[reply], 0, 1, 0, 0, 0, 0, 0, 0])
 
 /** Reads greeting and request; resolves to where the client wants to go. @throws protocol_error */
-export function readSocksRequest(socket: Socket): Promise<{host: string; port: number}> {
+export function readSocksRequest(socket: Socket): Promise<Address> {
   return new Promise((resolve, reject) => {
     let bytes: Buffer = Buffer.alloc(0)
     let greeted = false
@@ -60,10 +61,10 @@ export function parseRequest(bytes: Buffer): SocksRequest | 'incomplete' | 'inva
   const length = start + addressLength + 2
   if (bytes.length < length) return 'incomplete'
   const address = bytes.subarray(start, start + addressLength)
-  return {host: formatAddress(type ?? 0, address), port: bytes.readUInt16BE(length - 2), length}
+  return {host: hostText(type ?? 0, address), port: bytes.readUInt16BE(length - 2), length}
 }
 
-function formatAddress(type: number, address: Buffer): string {
+function hostText(type: number, address: Buffer): string {
   if (type === 3) return address.toString('latin1')
   if (type === 1) return address.join('.')
   return (address.toString('hex').match(/.{4}/g) ?? []).join(':')

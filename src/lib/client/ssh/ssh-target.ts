@@ -1,7 +1,7 @@
 import {isIP} from 'node:net'
 import {userInfo} from 'node:os'
 import {problem} from '../../errors/index.js'
-import {parseLabels} from '../resources/hosts.js'
+import {parseLabels} from '../../names/index.js'
 
 /** Every host with these labels. */
 export interface LabelTarget {

@@ -1,4 +1,5 @@
 import {isUtf8} from 'node:buffer'
+import type {Address} from '../../names/index.js'
 import {mayPassEnvironment} from '../../session/index.js'
 import {WireReader} from '../../sshcert/index.js'
 import type {Account} from './types.js'
@@ -69,7 +70,7 @@ export interface EnvironmentFacts {
   /** The session's ID, the user of the cluster, the node's UUID, the cluster. */
   session: {id: string; user: string; hostId: string; cluster: string}
   /** Addresses without brackets. Absent where the client came through a tunnel that hides them. */
-  connection?: {clientAddress: string; clientPort: number; serverAddress: string; serverPort: number}
+  connection?: {client: Address; server: Address}
   client: Variables
   /** Of `~/.tsh/environment`, where the node permits it. */
   file?: Variables
@@ -101,13 +102,11 @@ export function processEnvironment(facts: EnvironmentFacts): Record<string, stri
 }
 
 const connectionVariables = ({
-  clientAddress,
-  clientPort,
-  serverAddress,
-  serverPort,
+  client,
+  server,
 }: NonNullable<EnvironmentFacts['connection']>): Record<string, string> => ({
-  SSH_CLIENT: `${clientAddress} ${clientPort} ${serverPort}`,
-  SSH_CONNECTION: `${clientAddress} ${clientPort} ${serverAddress} ${serverPort}`,
+  SSH_CLIENT: `${client.host} ${client.port} ${server.port}`,
+  SSH_CONNECTION: `${client.host} ${client.port} ${server.host} ${server.port}`,
 })
 
 const prefixed = (

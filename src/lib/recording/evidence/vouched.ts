@@ -8,6 +8,12 @@ export interface Vouched {
   head: string
 }
 
+/**
+ * What is to be said of the recording of one session. `removed`: it is gone in order, as its signed tombstone says.
+ * `vouched`: the audit log says how long it was; otherwise its own signature alone speaks for it.
+ */
+export type SessionVerdict = (RecordingVerdict | ({result: 'removed'} & Tombstone)) & {vouched: boolean}
+
 /** Chunks and head among the fields of an event; undefined where it says nothing of them. */
 export function vouchedBy(fields: {[field: string]: unknown}): Vouched | undefined {
   const {chunks, head} = fields

@@ -1,5 +1,6 @@
 import {readFile} from 'node:fs/promises'
 import {createRequire} from 'node:module'
+import {assetUrl} from '../../children/index.js'
 import {isMissing} from '../../durable/index.js'
 
 /** The web player that is put into exported pages: asciinema-player, Apache-2.0. */
@@ -21,7 +22,7 @@ export async function readPlayerAssets(): Promise<PlayerAssets> {
 
 async function readAsset(name: string): Promise<string> {
   try {
-    return await readFile(new URL(`../../../assets/asciinema-player/${name}`, import.meta.url), 'utf8')
+    return await readFile(assetUrl(`asciinema-player/${name}`), 'utf8')
   } catch (error) {
     if (!isMissing(error)) throw error
     return await readFile(createRequire(import.meta.url).resolve(PACKAGE + name), 'utf8')

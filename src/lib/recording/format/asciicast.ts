@@ -44,8 +44,14 @@ export interface Encoder {
   marker(timeMs: number, label: string): string
   /** Lines for bytes held back, now known not to be a character. */
   flush(timeMs: number): string
-  /** When the bytes held back came, undefined when there are none. */
-  heldSince(): number | undefined
+  /** The bytes held back, and when the first of them came; undefined when there are none. */
+  readonly held: HeldBytes | undefined
+}
+
+export interface HeldBytes {
+  bytes: Buffer
+  stream: OutputStream
+  since: number
 }
 
 /**
@@ -53,7 +59,7 @@ export interface Encoder {
  * program) is kept in its exact bytes alone: as text of a screen it would mean nothing, at ten times the work.
  */
 export function createEncoder({terminal = true}: {terminal?: boolean} = {}): Encoder {
-  let held: {bytes: Buffer; stream: OutputStream; since: number} | undefined
+  let held: HeldBytes | undefined
 
   const flush = (timeMs: number): string => {
     if (!held) return ''
@@ -64,20 +70,24 @@ export function createEncoder({terminal = true}: {terminal?: boolean} = {}): Enc
 
   return {
     flush,
-    heldSince: () => held?.since,
+    get held() {
+      return held
+    },
     output(timeMs, bytes, stream = 'stdout') {
       // Both streams share one order on the wire; holding bytes of one back past the other would change it.
       let lines = held && held.stream !== stream ? flush(timeMs) : ''
       let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      let since = held?.since ?? timeMs
       if (held) rest = Buffer.concat([held.bytes, rest])
       held = undefined
       while (rest.length > 0) {
         const piece = rest.subarray(0, EVENT_BYTES)
         const whole = piece.subarray(0, piece.length - incompleteTail(piece))
         if (whole.length === 0) {
-          held = {bytes: Buffer.from(piece), stream, since: timeMs}
+          held = {bytes: Buffer.from(piece), stream, since}
           break
         }
+        since = timeMs
         lines += outputLines(timeMs, whole, stream, terminal)
         rest = rest.subarray(whole.length)
       }

@@ -33,13 +33,18 @@ export type StoreFinding =
   | {kind: 'tombstone'; sid: string; tombstone?: Tombstone; fault?: string}
 
 /**
- * Verifies everything in the directory of a store, oldest day first. Only reads: the service may run meanwhile. Errors of
- * the disk are thrown, damage is an answer.
+ * Verifies everything in the directory of a store, or all that is there of one session, oldest day first. Only reads: the
+ * service may run meanwhile. Errors of the disk are thrown, damage is an answer.
  */
-export async function* checkStore(directory: string, keys: KeyObject[]): AsyncGenerator<StoreFinding> {
+export async function* checkStore(
+  directory: string,
+  keys: KeyObject[],
+  only?: string,
+): AsyncGenerator<StoreFinding> {
+  const counts = ({sid}: RecordingPaths): boolean => only === undefined || sid === only
   for (const day of (await listDays(directory)).reverse()) {
-    for (const {paths} of await listRemovedOf(day)) yield await checkTombstone(paths, keys)
-    for (const paths of await listRecordingsOf(day)) {
+    for (const {paths} of await listRemovedOf(day)) if (counts(paths)) yield await checkTombstone(paths, keys)
+    for (const paths of (await listRecordingsOf(day)).filter(counts)) {
       const finding = await checkRecording(paths, keys)
       // One that was removed while it was read is what its tombstone says.
       yield (await isRemoved(paths)) ? await checkTombstone(paths, keys) : finding

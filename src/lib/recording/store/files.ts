@@ -3,7 +3,8 @@ import {type FileHandle, lstat, open, readdir, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import {errnoOf, ifMissing, syncDirectory, systemErrorWords, writeFileAtomic} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
-import {isSid, requireSid} from '../meta.js'
+import {isUuid} from '../../names/index.js'
+import {requireSid} from '../meta.js'
 
 // Where the files of a directory store are, and the only ways they are opened: by names built from checked session
 // IDs, never through a symbolic link, regular files alone.
@@ -98,7 +99,7 @@ export const listHeldOf = async (day: string): Promise<Set<string>> =>
 
 const sidOf = (name: string, ending: string): string | undefined => {
   const sid = name.endsWith(ending) ? name.slice(0, -ending.length) : ''
-  return isSid(sid) ? sid : undefined
+  return isUuid(sid) ? sid : undefined
 }
 
 const exists = async (path: string): Promise<boolean> => {

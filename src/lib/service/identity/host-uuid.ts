@@ -2,8 +2,7 @@ import {randomUUID} from 'node:crypto'
 import {join} from 'node:path'
 import {isMissing, readSmallFile, writeFileAtomic} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+import {isUuid} from '../../names/index.js'
 
 /**
  * The UUID by which the cluster knows this machine, from `<data-dir>/host_uuid`: made once, kept for ever.
@@ -36,7 +35,7 @@ async function read(path: string): Promise<string | undefined> {
 
 /** A machine that quietly took a new one would be another machine to the cluster. */
 function checked(text: string): string {
-  if (uuid.test(text)) return text
+  if (isUuid(text)) return text
   throw problem('store_failed', 'host_uuid in the data directory holds no UUID', {
     hint: 'restore it from a backup, or remove it to make this machine a new one',
   })

@@ -6,7 +6,7 @@ import {
   startClusterServer,
   userOfCertificate,
 } from '../../auth/index.js'
-import {type Address, formatAddress} from '../../config/index.js'
+import {type Address, formatAddress} from '../../names/index.js'
 import {startAdminSocket} from '../admin-socket.js'
 import {type AuthRoom, openAuth} from '../auth.js'
 import {isWildcard, listening} from '../listening.js'

@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto'
 import {userInfo} from 'node:os'
-import {type Address, type Config, formatAddress} from '../../config/index.js'
+import type {Config} from '../../config/index.js'
+import {type Address, formatAddress} from '../../names/index.js'
 import {type Node, startHostNode} from '../../node/index.js'
 import type {SessionHub} from '../../session/index.js'
 import {signerFromKey} from '../../sshcert/index.js'

@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
-import {type Address, formatAddress} from '../../config/index.js'
 import {asProblem, problemLine} from '../../errors/index.js'
+import {type Address, formatAddress} from '../../names/index.js'
 import {type Proxy as SshProxy, startProxy} from '../../proxy/index.js'
 import type {SessionHub} from '../../session/index.js'
 import {proxyNames} from '../addresses.js'

@@ -1,4 +1,4 @@
-import {formatAddress} from '../../config/index.js'
+import {formatAddress} from '../../names/index.js'
 import type {Proxy as SshProxy} from '../../proxy/index.js'
 import {loadTls, startWeb, type WebServer, type WebTls} from '../../web/index.js'
 import {proxyNames, publicSshAddress, publicWebUrl} from '../addresses.js'

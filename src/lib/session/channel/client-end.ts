@@ -3,9 +3,11 @@ import type {Strictness} from '../../access/types.js'
 import {asProblem, problemLine, type SallyportError} from '../../errors/index.js'
 import type {Channel, ChannelRequest} from '../../ssh/index.js'
 import {WireWriter} from '../../sshcert/index.js'
+import {within} from '../../waiting/index.js'
 import {isTaken, type SessionRecord} from '../record.js'
 import type {TransferWatch} from '../transfers/transfers.js'
-import type {Tap} from './relay.js'
+import type {Withhold} from '../withheld/release.js'
+import type {Tap, WithholdingTap} from './relay.js'
 import {requestQueue} from './request-queue.js'
 import type {SessionExit, TerminalSize} from './requests.js'
 import {unseenTransfer} from './unseen.js'
@@ -82,8 +84,8 @@ export interface ClientEnd extends SessionHandle {
   begin(asked: Asked): Promise<boolean>
   /** Follows the files that pass from here on, where the session is for that. */
   watch(kind: 'exec' | 'subsystem', command: string | undefined): void
-  /** Sees output before it is delivered. */
-  output(stream: 'stdout' | 'stderr'): Tap
+  /** Sees output before it is delivered, and says when it may be. */
+  output(stream: Stream): Tap | {withhold: WithholdingTap}
   /** Sees what the client types before it is passed on. */
   readonly input: Tap
   /** Passes on what somebody else has typed; the promise asks them to wait. */
@@ -95,6 +97,8 @@ export interface ClientEnd extends SessionHandle {
   /** The session ends in order. */
   finish(): void
 }
+
+type Stream = 'stdout' | 'stderr'
 
 const startsProgram: ReadonlySet<string> = new Set(['shell', 'exec', 'subsystem'])
 
@@ -174,12 +178,64 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     return late
   }
   /** sftp-server has nothing to say beside its protocol. */
-  const isOffRecord = (stream?: 'stdout' | 'stderr'): boolean =>
+  const isOffRecord = (stream?: Stream): boolean =>
     !recorded && (transfer?.lost === true || stream === 'stderr')
-  const recordLate = async (chunk: Buffer, stream: 'stdout' | 'stderr'): Promise<void> => {
+  const recordLate = async (chunk: Buffer, stream: Stream): Promise<void> => {
     await recordAfterAll()
     if (!ended) await record.output(chunk, stream, chunk.length)
   }
+  const mayPass = (stream: Stream): boolean => !ended && !(unread && stream === 'stdout')
+  const follow = (chunk: Buffer, stream: Stream): ReturnType<TransferWatch['output']> | undefined =>
+    stream === 'stdout' ? transfer?.output(chunk) : undefined
+
+  const withheldOutput =
+    (withhold: Withhold, stream: Stream): WithholdingTap =>
+    to => {
+      const deliver = (lent: Buffer): void => {
+        if (mayPass(stream)) to(lent)
+      }
+      const withheld = withhold(stream, deliver)
+      let beginning: Promise<void> | undefined
+      const begin = async (own: Buffer): Promise<void> => {
+        await recordAfterAll()
+        if (!ended) await (withheld.output(own, own) || undefined)
+      }
+      return {
+        take(chunk) {
+          onActivity()
+          if (!mayPass(stream)) return false
+          const seen = follow(chunk, stream)
+          if (ended) return false
+          if (isOffRecord(stream)) {
+            beginning = begin(Buffer.from(chunk))
+            return beginning
+          }
+          if (!recorded) {
+            deliver(chunk)
+            return seen?.wait
+          }
+          const hold = withheld.output(chunk, seen?.shown ?? chunk)
+          return hold ?? seen?.wait
+        },
+        async flush() {
+          await beginning
+          await withheld.flush()
+        },
+      }
+    }
+  const output =
+    (stream: Stream): Tap =>
+    chunk => {
+      onActivity()
+      if (!mayPass(stream)) return false
+      const seen = follow(chunk, stream)
+      if (ended) return false
+      // The bytes are lent, and by then they are somebody else's.
+      if (isOffRecord(stream)) return recordLate(Buffer.from(chunk), stream)
+      const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
+      // One promise is enough: the next bytes ask again.
+      return hold ?? seen?.wait
+    }
 
   const requests = requestQueue(answer, {barrier: parameters.barrier, onFlood: end})
   channel.awaitsStatus = true
@@ -227,16 +283,8 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
       running = true
       transfer = parameters.watchTransfer(kind, command)
     },
-    output: stream => chunk => {
-      onActivity()
-      if (ended || (unread && stream === 'stdout')) return false
-      const seen = stream === 'stdout' ? transfer?.output(chunk) : undefined
-      if (ended) return false
-      if (isOffRecord(stream)) return recordLate(chunk, stream)
-      const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
-      // One promise is enough: the next bytes ask again.
-      return hold ?? seen?.wait
-    },
+    output: stream =>
+      record.withhold ? {withhold: withheldOutput(record.withhold, stream)} : output(stream),
     input(chunk) {
       onActivity()
       if (ended || parameters.holdsInput?.()) return false
@@ -268,11 +316,9 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
 }
 
 async function sayFarewell(channel: Channel, error: SallyportError): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  await new Promise<void>(resolve => {
-    timer = setTimeout(resolve, farewellMilliseconds)
+  const written = new Promise<void>(resolve => {
     channel.stderr.write(`sallyport: ${problemLine(error)}\r\n`, () => resolve())
   })
-  clearTimeout(timer)
+  await within(farewellMilliseconds, written, () => undefined)
   void channel.request('exit-status', new WireWriter().u32(failureStatus).finish(), false)
 }

@@ -7,11 +7,23 @@ import {borrow, type Channel, writeLent} from '../../ssh/index.js'
  */
 export type Tap = (chunk: Buffer) => Promise<void> | false | undefined
 
+/** Sees bytes in place of the relay, and delivers them when it is time to. They are lent, either way. */
+export type WithholdingTap = (deliver: (lent: Buffer) => void) => {
+  /** The promise holds the source back until it is settled; false: these bytes are dropped. */
+  take(chunk: Buffer): Promise<void> | false | undefined
+  /** The source has ended. Resolves when nothing more will be delivered; never rejects. */
+  flush(): Promise<void>
+}
+
 /**
  * Passes everything from `source` to `sink` with back-pressure; resolves when the source has ended and the sink has
  * taken it all, or when the sink is gone. The sink is not ended.
  */
-export function relay(source: Readable, sink: Writable, tap?: Tap): Promise<void> {
+export function relay(
+  source: Readable,
+  sink: Writable,
+  tap?: Tap | {withhold: WithholdingTap},
+): Promise<void> {
   return new Promise(resolve => {
     let unwritten = 0
     let held = 0
@@ -30,24 +42,34 @@ export function relay(source: Readable, sink: Writable, tap?: Tap): Promise<void
       held--
       flow()
     }
+    const deliver = (chunk: Buffer, write: (chunk: Buffer) => boolean): void => {
+      if (!sink.writable) return
+      unwritten++
+      if (!write(chunk)) source.pause()
+    }
+    const writeBorrowed = (lent: Buffer): boolean => writeLent(sink, lent, written)
+    const see = typeof tap === 'function' ? tap : undefined
+    const withheld = typeof tap === 'object' ? tap.withhold(lent => deliver(lent, writeBorrowed)) : undefined
     const take = (chunk: Buffer, write: (chunk: Buffer) => boolean): void => {
-      const hold = tap?.(chunk)
+      const hold = withheld ? withheld.take(chunk) : see?.(chunk)
       if (hold === false) return
       if (hold) {
         held++
         source.pause()
         hold.then(release, release)
       }
-      if (!sink.writable) return
-      unwritten++
-      if (!write(chunk)) source.pause()
+      if (!withheld) deliver(chunk, write)
     }
     source.on('data', (chunk: Buffer) => take(chunk, own => sink.write(own, written)))
-    borrow(source, chunk => take(chunk, lent => writeLent(sink, lent, written)))
+    borrow(source, chunk => take(chunk, writeBorrowed))
     sink.on('drain', flow)
-    const finish = (): void => {
+    const flushed = (): void => {
       ended = true
       settle()
+    }
+    const finish = (): void => {
+      if (withheld) void withheld.flush().then(flushed)
+      else flushed()
     }
     source.on('end', finish)
     source.on('close', finish)

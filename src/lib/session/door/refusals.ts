@@ -1,4 +1,5 @@
 import type {AuditInput} from '../../audit/event.js'
+import {hostOfAddress} from '../../names/index.js'
 
 /** So many refusals of one address are on record each by itself; what is beyond that within the minute is counted. */
 export const SINGLE_REFUSALS = 60
@@ -52,7 +53,7 @@ export function limitRefusals(report: (input: AuditInput) => void): RefusalRepor
   }
   return {
     report(input) {
-      const own = (input['addr.remote'] ?? '').replace(/:\d+$/, '')
+      const own = hostOfAddress(input['addr.remote'] ?? '')
       const address = windows.has(own) || windows.size < REFUSED_ADDRESSES ? own : OTHERS
       const window = windows.get(address) ?? open(address)
       window.count++

@@ -1,6 +1,6 @@
 import type {Server, Socket} from 'node:net'
-import {formatHostPort} from '../../access/hosts.js'
 import {problem} from '../../errors/index.js'
+import {type Address, formatAddress} from '../../names/index.js'
 import type {Log} from '../types.js'
 
 /** Both ends of a client's connection. */
@@ -18,15 +18,9 @@ export function endsOf(socket: Socket): Ends {
   const remoteIp = plain(socket.remoteAddress)
   return {
     remoteIp,
-    remoteAddress: formatHostPort(remoteIp, socket.remotePort ?? 0),
-    localAddress: formatHostPort(plain(socket.localAddress), socket.localPort ?? 0),
+    remoteAddress: formatAddress({host: remoteIp, port: socket.remotePort ?? 0}),
+    localAddress: formatAddress({host: plain(socket.localAddress), port: socket.localPort ?? 0}),
   }
-}
-
-/** Where a server listens. */
-export interface Address {
-  host: string
-  port: number
 }
 
 /** Begins to listen; port 0 picks a free one. @throws the listen error, e.g. EADDRINUSE */

@@ -1,4 +1,5 @@
 import type {SessionRecord} from '../record.js'
+import type {Withhold} from '../withheld/release.js'
 import type {Party} from './party.js'
 
 /**
@@ -18,6 +19,7 @@ export const hostedRecord = (record: SessionRecord, party: Party): SessionRecord
     if (!recording || !paused) return recording ?? paused
     return Promise.all([recording, paused]).then(() => undefined)
   },
+  ...(record.withhold && {withhold: shownToAll(record.withhold, party)}),
   resize(size) {
     record.resize(size)
     party.resize(size)
@@ -27,3 +29,22 @@ export const hostedRecord = (record: SessionRecord, party: Party): SessionRecord
     await Promise.all([record.finish(exit, received), party.close()])
   },
 })
+
+/** Who looks on sees it when the user does. */
+const shownToAll =
+  (withhold: Withhold, party: Party): Withhold =>
+  (stream, deliver) => {
+    let paused: Promise<void> | undefined
+    const withheld = withhold(stream, (lent, shown) => {
+      paused = party.output(shown)
+      deliver(lent, shown)
+    })
+    return {
+      flush: withheld.flush,
+      output(chunk, shown) {
+        const hold = withheld.output(chunk, shown)
+        if (hold === false || !party.paused || !paused) return hold
+        return hold ? Promise.all([hold, paused]).then(() => undefined) : paused
+      },
+    }
+  }

@@ -1,12 +1,14 @@
-import {type JoinMode, judgeOversight, type Oversight} from '../../access/index.js'
-import type {AuditInput} from '../../audit/event.js'
+import {judgeOversight, type Oversight} from '../../access/index.js'
 import type {AuthApi, SessionTracker} from '../../auth/contract.js'
 import {problem, type SallyportError} from '../../errors/index.js'
 import type {TerminalSize} from '../channel/requests.js'
 import type {SessionFacts, SessionStart} from '../record.js'
 import {createRecentOutput} from '../screen/recent-output.js'
-import {type Audience, createAudience, type Seat} from './audience.js'
+import {type Audience, createAudience} from './audience.js'
+import {createMembers, type Joiner, type Member} from './members.js'
+import {createSessionGate} from './session-gate.js'
 import {keepTracker} from './tracker.js'
+import {trackerFacts} from './tracker-facts.js'
 
 export type PartyAuth = Pick<AuthApi, 'emit' | 'upsertTracker' | 'removeTracker'>
 
@@ -48,17 +50,6 @@ export interface PartyOptions extends HostedSession {
   onClosed(): void
 }
 
-/** Somebody who joins. */
-export interface Joiner {
-  user: string
-  /** In force. */
-  roles: readonly string[]
-  mode: JoinMode
-  /** `ip:port`. */
-  address: string
-  seat: Seat
-}
-
 export interface Guest {
   readonly id: string
   /** What they typed. The promise asks them to wait. */
@@ -92,118 +83,62 @@ export interface Party {
   close(): Promise<void>
 }
 
-/** More than can mean anything to whose session it is. */
-const mostGuests = 32
 const ctrlC = 0x03
 const endKey = 't'.charCodeAt(0)
 
-interface Member {
-  id: string
-  joiner: Joiner
-  joined: number
-  lastActive: number
-  typed: number
-  /** Their coming is on record. */
-  here: boolean
-  gone: Promise<void> | undefined
-}
-
 export function createParty(options: PartyOptions): Party {
-  const {facts, controls, auth, oversight, now, monotonic, mayDraw, guestId, onProblem} = options
-  const members = new Set<Member>()
-  const everybody = new Set<string>()
-  const arriving = new Set<Promise<unknown>>()
+  const {facts, controls, auth, oversight, now, monotonic, mayDraw, onProblem} = options
+  const members = createMembers(options)
   let audience: Audience | undefined
   let tracker: ReturnType<typeof keepTracker> | undefined
   let started: Pick<SessionTracker, 'interactive' | 'command' | 'started'> | undefined
-  let state: SessionTracker['state'] = 'pending'
   let ended: {by: string; reason?: string} | undefined
-  let hold = latch()
 
-  const here = (): Member[] => [...members].filter(member => member.here)
-  const verdict = () =>
-    judgeOversight(
-      oversight,
-      facts.user,
-      here().map(({joiner}) => joiner),
-    )
-  const waitsFor = (): string | undefined => {
-    const judged = verdict()
-    return judged.met ? undefined : judged.missing
-  }
-  const describe = (): SessionTracker => {
-    const missing = waitsFor()
-    return {
-      ...{
-        sid: facts.sid,
-        kind: 'ssh',
-        state,
-        user: facts.user,
-        roles: [...options.roles],
-        login: facts.login,
-      },
-      ...{host: facts.server_hostname, address: facts.server_addr},
-      ...(facts.server_id !== undefined && {hostId: facts.server_id}),
-      ...{heldBy: options.heldBy, holder: options.holder},
-      ...(started ?? {interactive: false, started: now()}),
-      participants: here().map(({id, joiner, joined, lastActive}) => ({
-        ...{id, user: joiner.user, mode: joiner.mode, joined, lastActive},
-      })),
-      ...(missing === undefined ? {} : {waitsFor: missing}),
-    }
-  }
-  const emit = (event: AuditInput['event'], {id, joiner, typed}: Member) =>
-    auth.emit({
-      ...{...facts, event, user: joiner.user, 'addr.remote': joiner.address, proto: 'ssh'},
-      fields: {
-        ...{
-          participant_id: id,
-          mode: joiner.mode,
-          owner: facts.user,
-          session_recording: options.place ?? 'proxy',
-        },
-        ...(event === 'session.leave' && {typed}),
-      },
-    })
   const tellAll = (line: string): void => {
     controls.tell(line)
-    for (const {joiner} of here()) joiner.seat.tell(line)
+    for (const {joiner} of members.here()) joiner.seat.tell(line)
   }
-  /** Looks whether the session may go on as it is. */
-  const review = (): void => {
-    const judged = verdict()
-    if (state === 'terminated') return
-    if (judged.met) {
-      if (hold.closed && state === 'running') tellAll('the session goes on')
-      state = 'running'
-      hold.open()
-    } else if (state === 'running' && judged.onLeave === 'terminate') {
-      state = 'terminated'
-      controls.end(tooFew(judged.missing))
-    } else if (state === 'running' && !hold.closed) {
-      hold = latch()
-      tellAll(`the session is paused until there is ${judged.missing}`)
-    }
+  const gate = createSessionGate({
+    verdict: () =>
+      judgeOversight(
+        oversight,
+        facts.user,
+        members.here().map(({joiner}) => joiner),
+      ),
+    tellAll,
+    onTooFew: missing => controls.end(tooFew(missing)),
+  })
+  const describe = (): SessionTracker => {
+    const waitsFor = gate.waitsFor()
+    return trackerFacts(options, {
+      ...{state: gate.state, members: members.here()},
+      started: started ?? {interactive: false, started: now()},
+      ...(waitsFor !== undefined && {waitsFor}),
+    })
+  }
+  const changed = (): void => {
+    gate.review()
+    void tracker?.update()
+  }
+  const showOut = async (member: Member): Promise<void> => {
+    const {user, mode, seat} = member.joiner
+    members.remove(member)
+    audience?.remove(seat)
+    seat.close()
+    if (!gate.isOver()) tellAll(`${user}, who joined as ${mode}, has left`)
+    changed()
+    await members.recordLeave(member).then(() => undefined, onProblem)
   }
   const leave = (member: Member): Promise<void> => {
-    member.gone ??= (async () => {
-      const {user, mode, seat} = member.joiner
-      members.delete(member)
-      audience?.remove(seat)
-      seat.close()
-      if (state !== 'terminated') tellAll(`${user}, who joined as ${mode}, has left`)
-      review()
-      tracker?.update()
-      await emit('session.leave', member).then(() => undefined, onProblem)
-    })()
+    member.gone ??= showOut(member)
     return member.gone
   }
   const end = (by: string, reason?: string): void => {
-    if (ended || state === 'terminated') return
+    if (ended || gate.isOver()) return
     ended = {by, ...(reason !== undefined && {reason})}
-    state = 'terminated'
+    gate.terminate()
     const error = endedBy(by, reason)
-    for (const {joiner} of members) joiner.seat.tell(error.message)
+    for (const {joiner} of members.all()) joiner.seat.tell(error.message)
     auth
       .emit({...facts, event: 'client.disconnect', proto: 'ssh', fields: {reason: error.message, by}})
       .catch(onProblem)
@@ -213,7 +148,7 @@ export function createParty(options: PartyOptions): Party {
     member.lastActive = now()
     const {mode, user} = member.joiner
     if (mode === 'peer') {
-      if (hold.closed || state !== 'running') return undefined
+      if (gate.isClosed || !gate.isRunning()) return undefined
       member.typed += data.length
       return controls.input(data)
     }
@@ -228,22 +163,22 @@ export function createParty(options: PartyOptions): Party {
       const recent = createRecentOutput({size, monotonic, mayDraw})
       audience = createAudience({recent, size, monotonic, onProblem})
       options.onOpen(party)
-      review()
+      gate.review()
       tracker = keepTracker({auth, sid: facts.sid, describe, onProblem})
       const known = await tracker.update()
-      if (!known && hold.closed)
+      if (!known && gate.isClosed)
         throw problem('unavailable', 'nobody can be told that this session waits for them', {
           hint: 'try again in a moment',
         })
     },
     async ready() {
-      if (hold.closed) controls.tell(`the session ${facts.sid} begins when there is ${waitsFor()}`)
-      await hold.opened
-      if (state !== 'running') throw problem('cancelled', 'the session ended before it began')
+      if (gate.isClosed) controls.tell(`the session ${facts.sid} begins when there is ${gate.waitsFor()}`)
+      await gate.opened
+      if (!gate.isRunning()) throw problem('cancelled', 'the session ended before it began')
     },
     get paused() {
       // What never opens, such as a transfer of files, is nobody's to pause.
-      return started !== undefined && hold.closed
+      return started !== undefined && gate.isClosed
     },
     output(chunk) {
       try {
@@ -254,84 +189,43 @@ export function createParty(options: PartyOptions): Party {
         audience?.close()
         audience = undefined
       }
-      return hold.closed ? hold.opened : undefined
+      return gate.isClosed ? gate.opened : undefined
     },
     resize: size => audience?.resize(size),
     async join(joiner) {
       const open = audience
-      if (!open || state === 'terminated') throw over()
-      if (members.size >= mostGuests)
-        throw problem('limit_exceeded', `${mostGuests} people have joined this session already`)
-      const time = now()
-      const member: Member = {
-        ...{id: guestId(), joiner, joined: time, lastActive: time, typed: 0},
-        here: false,
-        gone: undefined,
-      }
-      members.add(member)
-      const recorded = emit('session.join', member)
-      arriving.add(recorded)
-      try {
-        await recorded
-      } catch (error) {
-        members.delete(member)
-        throw error
-      } finally {
-        arriving.delete(recorded)
-      }
-      member.here = true
-      everybody.add(joiner.user)
-      if (state === ('terminated' as SessionTracker['state'])) {
+      if (!open || gate.isOver()) throw over()
+      const member = await members.enter(joiner)
+      // It may have ended while that was put on record.
+      if (gate.isOver()) {
         await leave(member)
         throw over()
       }
       tellAll(`${joiner.user} has joined as ${joiner.mode}`)
       open.add(joiner.seat)
-      review()
-      tracker?.update()
+      changed()
       return {id: member.id, input: data => input(member, data), leave: () => leave(member)}
     },
     end,
     renew: () => void tracker?.update(),
     async disperse() {
-      state = 'terminated'
-      hold.open()
-      for (const {joiner} of here()) joiner.seat.tell('the session has ended')
-      await Promise.allSettled(arriving)
-      await Promise.all([...members].map(leave))
+      gate.release()
+      for (const {joiner} of members.here()) joiner.seat.tell('the session has ended')
+      await members.settled()
+      await Promise.all(members.all().map(leave))
     },
     endFields: () => ({
-      participants: [facts.user, ...[...everybody].filter(user => user !== facts.user)],
+      participants: [facts.user, ...members.everybody().filter(user => user !== facts.user)],
       ...(ended && {ended_by: ended.by, ...(ended.reason !== undefined && {reason: ended.reason})}),
     }),
     async close() {
-      state = 'terminated'
-      hold.open()
+      gate.release()
       audience?.close()
       options.onClosed()
       await tracker?.remove()
     },
   }
   return party
-}
-
-/** Something to wait for. */
-function latch(): {readonly closed: boolean; opened: Promise<void>; open(): void} {
-  let closed = true
-  let resolve = (): void => undefined
-  const opened = new Promise<void>(done => {
-    resolve = done
-  })
-  return {
-    get closed() {
-      return closed
-    },
-    opened,
-    open() {
-      closed = false
-      resolve()
-    },
-  }
 }
 
 const over = (): SallyportError => problem('not_found', 'the session is over')

@@ -1,4 +1,5 @@
 import type {AuditInput} from '../../audit/event.js'
+import type {Pace} from './pace.js'
 
 /** Events that are being written at once; above it the bytes have to wait. */
 const maxUnwritten = 256
@@ -12,9 +13,11 @@ export interface EventWriter {
   idle(): Promise<void>
 }
 
+/** @param pace what the log can bear of one session */
 export function eventWriter(
   emit: (input: AuditInput) => Promise<unknown>,
   onFailure: (error: unknown) => void,
+  pace: Pace,
 ): EventWriter {
   let unwritten = 0
   let waiters: {limit: number; resolve: () => void}[] = []
@@ -31,9 +34,14 @@ export function eventWriter(
   return {
     write(input) {
       unwritten++
+      pace.take()
       void emit(input).catch(onFailure).finally(settle)
     },
-    room: () => (unwritten < maxUnwritten ? undefined : below(maxUnwritten / 2)),
+    room() {
+      const durable = unwritten < maxUnwritten ? undefined : below(maxUnwritten / 2)
+      const rest = pace.rest()
+      return rest && durable ? Promise.all([rest, durable]).then(() => undefined) : (rest ?? durable)
+    },
     idle: () => (unwritten === 0 ? Promise.resolve() : below(0)),
   }
 }

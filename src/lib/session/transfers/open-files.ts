@@ -13,15 +13,17 @@ export interface OpenFiles<Facts> {
   stop(): void
 }
 
-/** @param note puts an open file on record; false where there is no room for it */
-export function watchOpenFiles<Facts>(note: (id: number, facts: Facts) => boolean): OpenFiles<Facts> {
+/** @param note puts an open file on record */
+export function watchOpenFiles<Facts>(note: (id: number, facts: Facts) => void): OpenFiles<Facts> {
   const timers = new Map<number, NodeJS.Timeout>()
   const noted = new Set<number>()
   return {
     opened(id, facts) {
       const consider = (): void => {
         timers.delete(id)
-        if (noted.size < maxNotedFiles && note(id, facts)) noted.add(id)
+        if (noted.size >= maxNotedFiles) return
+        noted.add(id)
+        note(id, facts)
       }
       timers.set(id, setTimeout(consider, noteAfterMilliseconds).unref())
     },

@@ -13,9 +13,13 @@ import {
 import {fileEvent, fileMarker, openEvent, operationEvent} from './events.js'
 import {eventWriter} from './log.js'
 import {watchOpenFiles} from './open-files.js'
+import {eventPace} from './pace.js'
 
-/** Files and other operations of one session with an event of their own; beyond it they are counted by kind. */
-export const maxTransferEvents = 10_000
+/**
+ * What changes nothing, and moves none of what is in files: operations that failed, and lists of directories. So many of
+ * a session have an event of their own; beyond it they are counted by kind, unless the session is strict.
+ */
+export const maxMinorEvents = 10_000
 
 export interface TransferOptions {
   /** What starts the session, and its command or the name of its subsystem. */
@@ -54,7 +58,7 @@ export function watchTransfer(options: TransferOptions): TransferWatch | undefin
     case 'rsync':
       return noteRsync(command, log)
     case 'scp':
-      return watch(watchScp(command, log.reports), log, () => log.tellRest(command))
+      return watch(watchScp(command, log.reports), log)
     case 'sftp': {
       const parser = watchSftp(log.reports)
       return watch(parser, log, () => log.tellSummary(parser.totals().requests))
@@ -62,7 +66,7 @@ export function watchTransfer(options: TransferOptions): TransferWatch | undefin
   }
 }
 
-function watch(parser: TransferParser, log: TransferLog, tellEnd: () => void): TransferWatch {
+function watch(parser: TransferParser, log: TransferLog, tellEnd?: () => void): TransferWatch {
   let finished: Promise<void> | undefined
   return {
     get lost() {
@@ -81,7 +85,7 @@ function watch(parser: TransferParser, log: TransferLog, tellEnd: () => void): T
     finish() {
       if (!finished) {
         parser.end()
-        tellEnd()
+        tellEnd?.()
         finished = log.idle()
       }
       return finished
@@ -133,8 +137,6 @@ interface TransferLog {
   idle(): Promise<void>
   /** The sum of an SFTP session. */
   tellSummary(requests: Record<string, number>): void
-  /** scp has no summary: only what has no event of its own. */
-  tellRest(command: TransferCommand & {protocol: 'scp'}): void
 }
 
 function transferLog(protocol: TransferCommand['protocol'], options: TransferOptions): TransferLog {
@@ -146,46 +148,38 @@ function transferLog(protocol: TransferCommand['protocol'], options: TransferOpt
     told = true
     onLost(error)
   }
-  const writer = eventWriter(options.emit, error => {
+  const failed = (error: unknown): void => {
     onProblem(error)
     const words = asProblem(error).message
     lose(problem('recording_unavailable', `the transfer cannot be put on record: ${words}`, {cause: error}))
-  })
+  }
+  const writer = eventWriter(
+    options.emit,
+    failed,
+    eventPace(() => performance.now()),
+  )
   const totals: Totals = {files_read: 0, files_written: 0, bytes_read: 0, bytes_written: 0, failed: 0}
   const unlisted = new Map<string, number>()
-  let unlistedBytes = 0
-  let left = maxTransferEvents
+  let minorLeft = mode === 'strict' ? Number.POSITIVE_INFINITY : maxMinorEvents
 
-  /** False: it has become one of many. */
-  const list = (input: AuditInput): boolean => {
-    if (left-- > 0) {
-      writer.write(input)
-      return true
-    }
-    unlisted.set(input.event, (unlisted.get(input.event) ?? 0) + 1)
-    return false
-  }
-  const open = watchOpenFiles<Parameters<typeof openEvent>[1]>((id, facts) => {
-    if (left <= 0) return false
-    // One of those that are told one by one, whatever becomes of it.
-    left--
-    writer.write(openEvent(protocol, facts, id))
-    return true
-  })
+  const open = watchOpenFiles<Parameters<typeof openEvent>[1]>((id, facts) =>
+    writer.write(openEvent(protocol, facts, id)),
+  )
+  // Of files none goes without its event: whoever wants to hide one would only have to fill the room with others.
   const file = (report: FileReport, id = 0): void => {
     const kind = report.direction === 'download' ? 'read' : 'written'
     if (report.error !== undefined) totals.failed++
     if (!report.refused) totals[`files_${kind}`]++
     totals[`bytes_${kind}`] += report.bytes
-    if (open.isNoted(id)) {
-      writer.write(fileEvent(protocol, report, id))
-      marker(fileMarker(report))
-    } else if (list(fileEvent(protocol, report))) marker(fileMarker(report))
-    else unlistedBytes += report.bytes
+    writer.write(fileEvent(protocol, report, open.isNoted(id) ? id : undefined))
+    marker(fileMarker(report))
   }
   const operation = (report: OperationReport): void => {
+    const isMinor = !report.unanswered && (report.error !== undefined || report.operation === 'opendir')
     if (report.error !== undefined) totals.failed++
-    list(operationEvent(report))
+    const event = operationEvent(report)
+    if (!isMinor || minorLeft-- > 0) writer.write(event)
+    else unlisted.set(event.event, (unlisted.get(event.event) ?? 0) + 1)
   }
   return {
     get lost() {
@@ -213,20 +207,6 @@ function transferLog(protocol: TransferCommand['protocol'], options: TransferOpt
     tellSummary(requests) {
       const rest = unlisted.size > 0 ? {not_listed: Object.fromEntries(unlisted)} : {}
       writer.write({event: 'sftp.summary', fields: {...totals, ...rest, requests}})
-    },
-    tellRest({direction, paths}) {
-      const files = unlisted.get(`scp.${direction}`)
-      if (files === undefined) return
-      writer.write({
-        event: `scp.${direction}`,
-        fields: {
-          direction,
-          action: direction,
-          path: paths.join(' '),
-          not_listed: files,
-          bytes: unlistedBytes,
-        },
-      })
     },
   }
 }

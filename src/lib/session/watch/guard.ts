@@ -1,7 +1,7 @@
 import type {Duplex} from 'node:stream'
-import {hostOfAddress} from '../../access/index.js'
 import type {Identity, Strictness} from '../../access/types.js'
 import {problem, type SallyportError} from '../../errors/index.js'
+import {hostOfAddress} from '../../names/index.js'
 import type {LockWatch} from './lock-watch.js'
 
 /** A connection to a host, by all that a lock can be against. */

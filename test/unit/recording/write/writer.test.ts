@@ -15,7 +15,11 @@ import {
   CHUNK_MS,
   LATE_MS,
   PENDING_BYTES,
+  PROMPT_CHUNKS,
+  PROMPT_LONG_MS,
+  PROMPT_MS,
 } from '../../../../src/lib/recording/limits.js'
+import {createPace} from '../../../../src/lib/recording/write/prompt.js'
 import {meta, readAll, wire} from '../support.js'
 
 let clock = 0
@@ -141,6 +145,51 @@ describe('a recording', () => {
     await vi.advanceTimersByTimeAsync(1000)
     await vi.waitFor(() => expect(sink.chunks).toHaveLength(2))
     expect(text(sink.chunks[1])).toContain('x-bytes')
+  })
+
+  it('keeps no byte of a character to itself for longer than a chunk, whenever its clock began', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
+    const pass = async (milliseconds: number): Promise<void> => {
+      clock += milliseconds
+      await vi.advanceTimersByTimeAsync(milliseconds)
+    }
+    const sink = memorySink()
+    const writer = createRecordingWriter({meta: meta(), sink, now})
+    await writer.started()
+    writer.output(Buffer.from('a'))
+    await pass(30)
+    writer.output(Buffer.from([0xf0]))
+    await pass(CHUNK_MS - 30)
+    await vi.waitFor(() => expect(writer.pending).toBe(0))
+    // More of it does not begin its time anew.
+    writer.output(Buffer.from([0x9f]))
+    await pass(29)
+    expect(sink.steps).toHaveLength(3)
+    await pass(1)
+    await vi.waitFor(() => expect(sink.chunks).toHaveLength(3))
+    expect(text(sink.chunks[2])).toContain('"x-bytes","8J8="')
+  })
+
+  it('counts the bytes of a character among what is late', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
+    const writer = createRecordingWriter({meta: meta(), sink: memorySink(), now})
+    await writer.started()
+    expect(writer.output(Buffer.from([0xe2]))).toBe(true)
+    expect(writer.ready()).toBeUndefined()
+    clock += LATE_MS + 1
+    // The process was busy with something else: its timers have not run yet.
+    const ready = writer.ready()
+    expect(ready).toBeDefined()
+    await vi.advanceTimersByTimeAsync(CHUNK_MS)
+    await ready
+  })
+
+  it('has half a character durable when it is asked to', async () => {
+    const writer = createRecordingWriter({meta: meta(), sink: memorySink(), now})
+    writer.output(Buffer.from([0x61, 0xe2, 0x82]))
+    expect(writer.durableOutput).toBe(0)
+    await writer.flush()
+    expect(writer.durableOutput).toBe(3)
   })
 
   it('closes a chunk at its size', async () => {
@@ -298,5 +347,116 @@ describe('a store that fails', () => {
     const sink = memorySink(step => (step === 'seal' ? new Error('gone') : undefined))
     const writer = createRecordingWriter({meta: meta(), sink, now})
     await expect(writer.end()).rejects.toMatchObject({code: 'recording_unavailable'})
+  })
+})
+
+describe('a recording that somebody waits for', () => {
+  /** Everything that is due now, and what it leads to. */
+  const turns = async (): Promise<void> => {
+    for (let n = 0; n < 20; n++) await new Promise(resolve => setImmediate(resolve))
+  }
+  const prompt = async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
+    const sink = memorySink()
+    const writer = createRecordingWriter({meta: meta(), sink, now, prompt: true})
+    await writer.started()
+    const durable = (bytes: number) => expect.poll(() => writer.durableOutput).toBe(bytes)
+    const pass = async (milliseconds: number): Promise<void> => {
+      clock += milliseconds
+      await vi.advanceTimersByTimeAsync(milliseconds)
+    }
+    return {sink, writer, durable, pass}
+  }
+
+  it('has output durable at once, what came in one turn together', async () => {
+    const {sink, writer} = await prompt()
+    writer.output(Buffer.from('on stdout '))
+    writer.output(Buffer.from('and stderr'), 'stderr')
+    await writer.untilDurable(20)
+    expect(sink.chunks).toHaveLength(2)
+    expect(writer.pending).toBe(0)
+  })
+
+  it('gathers what comes while a chunk is on its way into the next one', async () => {
+    const {sink, writer, pass} = await prompt()
+    const release = sink.hold()
+    writer.output(Buffer.from('first'))
+    await vi.waitFor(() => expect(sink.steps).toContain('append 1'))
+    for (let n = 0; n < 5; n++) {
+      writer.output(Buffer.from(' more'))
+      await pass(PROMPT_MS)
+    }
+    await turns()
+    expect(sink.steps).toEqual(['begin', 'append 0', 'append 1'])
+    expect(writer.durableOutput).toBe(0)
+    release()
+    await writer.untilDurable(30)
+    expect(sink.chunks).toHaveLength(3)
+  })
+
+  it('closes no chunk sooner after the last one than it may, and forgets none', async () => {
+    const {sink, writer, durable, pass} = await prompt()
+    writer.output(Buffer.from('a'))
+    await durable(1)
+    writer.output(Buffer.from('b'))
+    await pass(PROMPT_MS - 1)
+    await turns()
+    expect(sink.chunks).toHaveLength(2)
+    await pass(1)
+    await durable(2)
+    expect(sink.chunks).toHaveLength(3)
+  })
+
+  it('tells what of the output is durable, to the byte', async () => {
+    const {writer, durable, pass} = await prompt()
+    writer.output(Buffer.from('price \u20ac').subarray(0, 8))
+    await durable(6)
+    await pass(PROMPT_MS)
+    writer.output(Buffer.from([0xac]))
+    await durable(9)
+  })
+
+  it('rejects whoever waits when the store fails', async () => {
+    const sink = memorySink(step => (step === 'append 1' ? new Error('no room') : undefined))
+    const writer = createRecordingWriter({meta: meta(), sink, prompt: true})
+    await writer.started()
+    writer.output(Buffer.from('lost'))
+    await expect(writer.untilDurable(1)).rejects.toMatchObject({code: 'recording_unavailable'})
+    expect(writer.durableOutput).toBe(0)
+  })
+})
+
+describe('the pace of small chunks', () => {
+  /** Chunks within so many milliseconds of a program that always has more. */
+  const closings = (milliseconds: number, from = 0, pace = createPace()): number => {
+    let count = 0
+    for (let at = from; at < from + milliseconds; at += Math.max(1, pace.wait(at))) {
+      if (pace.wait(at) > 0) continue
+      pace.closed(at)
+      count++
+    }
+    return count
+  }
+
+  it('is quick for a while, and slow for as long as a program goes on', () => {
+    expect(closings(1000)).toBe(1000 / PROMPT_MS)
+    const hour = closings(3_600_000)
+    expect(hour).toBeGreaterThan(3_600_000 / PROMPT_LONG_MS)
+    expect(hour).toBeLessThan(3_600_000 / PROMPT_LONG_MS + PROMPT_CHUNKS + 10)
+  })
+
+  it('makes nobody wait who types, however long', () => {
+    const pace = createPace()
+    for (let at = 0; at < 1_000_000; at += PROMPT_LONG_MS) {
+      expect(pace.wait(at)).toBe(0)
+      pace.closed(at)
+    }
+  })
+
+  it('is quick again after a rest', () => {
+    const pace = createPace()
+    closings(60_000, 0, pace)
+    expect(closings(1000, 60_000, pace)).toBeLessThan(12)
+    expect(closings(1000, 61_000 + PROMPT_CHUNKS * PROMPT_LONG_MS, pace)).toBe(1000 / PROMPT_MS)
   })
 })

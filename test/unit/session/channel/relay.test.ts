@@ -57,6 +57,75 @@ describe('a relay', () => {
     expect(Buffer.concat(taken)).toHaveLength(500 * (written + 1))
   })
 
+  it('leaves it to a tap that withholds when bytes are delivered, and ends after the last of them', async () => {
+    const [source, sink] = [new PassThrough(), new PassThrough()]
+    const received = drain(sink)
+    const kept: Buffer[] = []
+    let deliver: (lent: Buffer) => void = () => undefined
+    let open: () => void = () => undefined
+    const flushed = new Promise<void>(resolve => {
+      open = resolve
+    })
+    let over = false
+    const done = relay(source, sink, {
+      withhold(to) {
+        deliver = to
+        return {
+          take(chunk) {
+            kept.push(Buffer.from(chunk))
+            return chunk.toString() === 'dropped' ? false : undefined
+          },
+          flush: () => flushed,
+        }
+      },
+    }).then(() => {
+      over = true
+    })
+    source.write('first')
+    await settle()
+    source.end('dropped')
+    await settle()
+    expect(kept.map(String)).toEqual(['first', 'dropped'])
+    expect(over).toBe(false)
+    const lent = Buffer.from('later')
+    deliver(lent)
+    lent.fill('#')
+    await settle()
+    expect(over).toBe(false)
+    open()
+    await done
+    sink.end()
+    expect((await received).toString()).toBe('later')
+  })
+
+  it('pauses the source while the sink is full of what was withheld', async () => {
+    const source = new PassThrough({highWaterMark: 1000})
+    const {sink, take} = slowSink()
+    let deliver: (lent: Buffer) => void = () => undefined
+    let taken = 0
+    const done = relay(source, sink, {
+      withhold(to) {
+        deliver = to
+        return {
+          take(chunk) {
+            taken += chunk.length
+            return undefined
+          },
+          flush: async () => undefined,
+        }
+      },
+    })
+    deliver(Buffer.alloc(5000))
+    source.write(Buffer.alloc(500))
+    await settle()
+    expect(taken).toBe(0)
+    take()
+    await settle()
+    expect(taken).toBe(500)
+    source.end()
+    await done
+  })
+
   it('waits for what the tap asks it to wait for, be it a failure', async () => {
     const [source, sink] = [new PassThrough(), new PassThrough()]
     let fail: (error: Error) => void = () => undefined

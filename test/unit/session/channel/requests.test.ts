@@ -30,9 +30,8 @@ describe('requests of a session', () => {
     expect(readPtyRequest(pty(80, 24, 'x'.repeat(1000))).term).toHaveLength(64)
   })
 
-  it('a command is bounded, and nothing follows it', () => {
+  it('a command has nothing behind it', () => {
     expect(readCommand(new WireWriter().string('ls -l').finish())).toBe('ls -l')
-    expect(() => readCommand(new WireWriter().string('x'.repeat(1_000_000)).finish())).toThrow('longer than')
     expect(() => readCommand(new WireWriter().string('ls').string('rm').finish())).toThrow(SallyportError)
   })
 
@@ -54,10 +53,6 @@ describe('requests of a session', () => {
     ['LANG\nLD_PRELOAD', false],
   ])('the variable %j may pass: %s', (name, expected) => {
     expect(mayPassEnvironment(variable(name, 'value'))).toBe(expected)
-  })
-
-  it('a huge variable may not pass', () => {
-    expect(mayPassEnvironment(variable('A', 'x'.repeat(70_000)))).toBe(false)
   })
 
   it('an end is a status or the name of a signal', () => {

@@ -250,4 +250,53 @@ describe('whoever has joined', () => {
     expect(one.seat).toMatchObject({closed: true, told: expect.arrayContaining(['the session has ended'])})
     expect(auth.trackers.size).toBe(0)
   })
+
+  test('sees what a strict session put out when its user does, and nothing that is in no recording', async () => {
+    const {auth, party} = host()
+    const shown: string[] = []
+    const output = (bytes: Buffer) => {
+      shown.push(`shown ${bytes}`)
+      return undefined
+    }
+    const {record: plain, failures} = record(auth, {mode: 'strict'})
+    const hosted = hostedRecord(plain, {...party, output})
+    await hosted.begin(start)
+    const stdout = hosted.withhold?.('stdout', lent => void shown.push(`delivered ${lent}`))
+    const give = (text: string) => {
+      const chunk = Buffer.from(text)
+      return stdout?.output(chunk, chunk)
+    }
+    give('on record')
+    expect(shown).toEqual([])
+    await expect.poll(() => shown).toEqual(['shown on record', 'delivered on record'])
+    auth.storeBroken = true
+    give('in no recording')
+    await expect.poll(() => failures.length).toBe(1)
+    await stdout?.flush()
+    expect(shown).toHaveLength(2)
+    await hosted.finish(undefined, 0)
+  })
+
+  test('holds a strict session back that was paused while its output waited', async () => {
+    const {auth, party} = host({oversight: [[requirement({onLeave: 'pause'})]]})
+    const {record: plain} = record(auth, {mode: 'strict'})
+    const hosted = hostedRecord(plain, party)
+    const beginning = hosted.begin(start)
+    await expect.poll(() => auth.trackers.size).toBe(1)
+    const guest = await party.join(joiner('ann', 'moderator'))
+    await beginning
+    let delivered = 0
+    const stdout = hosted.withhold?.('stdout', lent => {
+      delivered += lent.length
+    })
+    const chunk = Buffer.from('x')
+    expect(stdout?.output(chunk, chunk)).toBeUndefined()
+    await guest.leave()
+    await expect.poll(() => delivered).toBe(1)
+    const hold = stdout?.output(chunk, chunk)
+    expect(hold).toBeInstanceOf(Promise)
+    await party.join(joiner('ann', 'moderator'))
+    await hold
+    await hosted.finish(undefined, 0)
+  })
 })

@@ -1,7 +1,12 @@
 import {describe, expect, it, vi} from 'vitest'
 import type {AuditInput} from '../../../../src/lib/audit/event.js'
 import {problem} from '../../../../src/lib/errors/index.js'
-import {maxTransferEvents, type TransferOptions, watchTransfer} from '../../../../src/lib/session/index.js'
+import {burstOfEvents, eventsPerSecond} from '../../../../src/lib/session/transfers/pace.js'
+import {
+  maxMinorEvents,
+  type TransferOptions,
+  watchTransfer,
+} from '../../../../src/lib/session/transfers/transfers.js'
 import {flags, getFile, type Passage, putFile, sftp, sha256} from '../../transfer/fixture.js'
 
 function watching(options: Partial<TransferOptions> = {}) {
@@ -30,6 +35,17 @@ function watching(options: Partial<TransferOptions> = {}) {
 }
 
 const hello = Buffer.from('hello')
+
+/** A clock by which there is always time enough between two events. */
+function withoutPace(): {end(): void} {
+  let time = 0
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+    time += 1000
+    return time
+  })
+  return {end: () => clock.mockRestore()}
+}
+
 const named = (events: readonly AuditInput[], name: string) => events.filter(({event}) => event === name)
 
 describe('a watched transfer', () => {
@@ -116,47 +132,101 @@ describe('a watched transfer', () => {
     }
   })
 
-  it('tells of ten thousand files one by one, and of how many more there were', async () => {
-    const {watch, play, events, markers} = watching()
-    play(sftp.begin())
-    const more = 25
-    for (let i = 0; i < maxTransferEvents + more; i++) {
-      play(putFile(`/f${i}`, hello))
-      await watch.input(Buffer.alloc(0))
+  /** Takes a breath after each, as a relay does. */
+  const playSlowly = async (watch: {input(bytes: Buffer): Promise<void> | undefined}, play: () => void) => {
+    play()
+    await watch.input(Buffer.alloc(0))
+  }
+
+  it.each(['strict', 'best_effort'] as const)('hides no file behind operations that fail: %s', async mode => {
+    const pace = withoutPace()
+    try {
+      const {watch, play, events, lost} = watching({mode})
+      play(sftp.begin())
+      const noise = maxMinorEvents + 25
+      for (let i = 0; i < noise; i++)
+        await playSlowly(watch, () => play([sftp.path(13, 1, `/none${i}`), sftp.status(1, 2)]))
+      play([sftp.path(11, 1, '/etc'), sftp.handle(1, 'd'), sftp.close(2, 'd'), sftp.status(2, 0)])
+      play(getFile('/etc/shadow', hello))
+      play([sftp.open(1, '/etc/gshadow', flags.read), sftp.status(1, 3)])
+      play([sftp.two(18, 1, '/etc/passwd', '/tmp/x'), sftp.status(1, 0)])
+      play([sftp.path(13, 1, '/gone')])
+      await watch.finish()
+      expect(named(events, 'sftp.read')).toMatchObject([{fields: {path: '/etc/shadow', complete: true}}])
+      expect(named(events, 'sftp.open')).toMatchObject([{fields: {path: '/etc/gshadow'}}])
+      expect(named(events, 'sftp.rename')).toMatchObject([{fields: {path: '/etc/passwd', target: '/tmp/x'}}])
+      // Asked and never answered: it may have been done.
+      expect(named(events, 'sftp.remove').at(-1)).toMatchObject({
+        ...{success: false, error: 'no answer came', fields: {path: '/gone'}},
+      })
+      const {not_listed} = events.at(-1)?.fields ?? {}
+      const listed = named(events, 'sftp.remove').length - 1
+      expect([listed, not_listed, named(events, 'sftp.opendir').length]).toEqual(
+        mode === 'strict'
+          ? [noise, undefined, 1]
+          : [maxMinorEvents, {'sftp.remove': 25, 'sftp.opendir': 1}, 0],
+      )
+      expect(lost).not.toHaveBeenCalled()
+    } finally {
+      pace.end()
     }
-    play([sftp.path(13, 1, '/f1'), sftp.status(1, 0)])
-    await watch.finish()
-    expect(named(events, 'sftp.write')).toHaveLength(maxTransferEvents)
-    expect(markers).toHaveLength(maxTransferEvents)
-    expect(events).toHaveLength(maxTransferEvents + 1)
-    expect(events.at(-1)).toMatchObject({
-      event: 'sftp.summary',
-      fields: {
-        files_written: maxTransferEvents + more,
-        not_listed: {'sftp.write': more, 'sftp.remove': 1},
-      },
-    })
   })
 
-  it('of scp has one event more for what was not listed', async () => {
-    const {watch, play, events} = watching({kind: 'exec', command: 'scp -r -d -t /to'})
-    const said = (side: 'client' | 'host', text: string): Passage => [side, Buffer.from(text)]
-    play([said('host', '\0')])
-    for (let i = 0; i < maxTransferEvents + 3; i++) {
-      play([
-        said('client', `C0644 5 f${i}\n`),
-        said('host', '\0'),
-        said('client', 'hello\0'),
-        said('host', '\0'),
-      ])
-      await watch.input(Buffer.alloc(0))
+  it('tells of each of more files than anybody counts, by SFTP and by scp', async () => {
+    const pace = withoutPace()
+    try {
+      const count = maxMinorEvents + 100
+      const bySftp = watching()
+      bySftp.play(sftp.begin())
+      for (let i = 0; i < count; i++)
+        await playSlowly(bySftp.watch, () => bySftp.play(putFile(`/f${i}`, hello)))
+      await bySftp.watch.finish()
+      expect(new Set(named(bySftp.events, 'sftp.write').map(({fields}) => fields?.path)).size).toBe(count)
+      expect(bySftp.events.at(-1)?.fields).not.toHaveProperty('not_listed')
+
+      const byScp = watching({kind: 'exec', command: 'scp -r -d -t /to'})
+      const said = (side: 'client' | 'host', text: string): Passage => [side, Buffer.from(text)]
+      byScp.play([said('host', '\0')])
+      for (let i = 0; i < count; i++)
+        await playSlowly(byScp.watch, () =>
+          byScp.play([
+            ...[said('client', `C0644 5 f${i}\n`), said('host', '\0')],
+            ...[said('client', 'hello\0'), said('host', '\0')],
+          ]),
+        )
+      await byScp.watch.finish()
+      expect(new Set(byScp.events.map(({fields}) => fields?.path)).size).toBe(count)
+      expect(byScp.events).toHaveLength(count)
+    } finally {
+      pace.end()
     }
-    await watch.finish()
-    expect(events).toHaveLength(maxTransferEvents + 1)
-    expect(events.at(-1)).toMatchObject({
-      event: 'scp.upload',
-      fields: {path: '/to', not_listed: 3, bytes: 15},
-    })
+  })
+
+  it('that does nothing but fill the log is slowed down to what the log can bear', async () => {
+    vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'performance']})
+    try {
+      const {watch, play, events} = watching()
+      play(sftp.begin())
+      const one = (): void => void play([sftp.path(13, 1, '/none'), sftp.status(1, 2)])
+      for (let i = 0; i < burstOfEvents; i++) one()
+      await vi.advanceTimersByTimeAsync(0)
+      expect(watch.input(Buffer.alloc(0))).toBeUndefined()
+      const before = performance.now()
+      for (let i = 0; i < 3 * eventsPerSecond; i++) one()
+      const waited = vi.fn()
+      const waiting = watch.input(Buffer.alloc(0))?.then(waited)
+      await vi.advanceTimersByTimeAsync(2900)
+      expect(waited).not.toHaveBeenCalled()
+      await vi.advanceTimersByTimeAsync(200)
+      await waiting
+      expect(waited).toHaveBeenCalled()
+      expect(performance.now() - before).toBeGreaterThan(2900)
+      expect(watch.output(Buffer.alloc(0)).wait).toBeUndefined()
+      await watch.finish()
+      expect(events).toHaveLength(burstOfEvents + 3 * eventsPerSecond + 1)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('asks the relay to wait while events cannot be written', async () => {
@@ -203,6 +273,7 @@ describe('a watched transfer', () => {
     expect(play([...sftp.begin(), sftp.open(1, '/a', flags.read), shell]).toString()).toBe('root@host:~# ')
     await watch.finish()
     expect(events).toMatchObject([
+      {event: 'sftp.open', error: 'no answer came'},
       {
         event: 'session.transfer.lost',
         success: false,

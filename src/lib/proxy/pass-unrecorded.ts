@@ -7,7 +7,7 @@ import type {Channel} from '../ssh/index.js'
 import type {ProxyContext} from './context.js'
 import {passThrough} from './passage.js'
 
-export interface RelayOptions {
+export interface UnrecordedOptions {
   context: ProxyContext
   identity: Identity
   /** The certificate is good from the client's address alone. */
@@ -23,7 +23,7 @@ export interface RelayOptions {
  * Leads a client to a host and passes on bytes that nobody here can read. Which login they are for is between client and
  * host, so any login of the certificate may open the way, and a lock on any of them shuts it.
  */
-export async function relay(options: RelayOptions): Promise<void> {
+export async function passUnrecorded(options: UnrecordedOptions): Promise<void> {
   const {context, identity, target} = options
   const {auth, guard, forwarders: running, log, now} = context
   const allowed = await decide(context, identity, target)
