@@ -43,11 +43,11 @@ export default class Get extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Get)
-    const {labelText, parseResourceName, registeredHosts, withHistoryApi} = await import(
+    const {labelText, parseResourceName, registeredHosts, withAuthApi} = await import(
       '../lib/client/index.js'
     )
     const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'node', 'trusted_cluster'])
-    await withHistoryApi(flags, async api => {
+    await withAuthApi(flags, async api => {
       if (kind === 'role' && name !== undefined)
         return showOne((await api.getRole(name)).resource, flags.format)
       if (kind === 'role') return showRoles(await api.listRoles(), flags.format)

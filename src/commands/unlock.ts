@@ -11,8 +11,8 @@ export default class Unlock extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Unlock)
-    const {withHistoryApi} = await import('../lib/client/index.js')
-    await withHistoryApi(flags, api => api.removeLock(args.id))
+    const {withAuthApi} = await import('../lib/client/index.js')
+    await withAuthApi(flags, api => api.removeLock(args.id))
     this.log(safe(`lock ${args.id} has been removed`))
   }
 }

@@ -17,12 +17,12 @@ runs can be held, too. Only administrators may, and users with a role of yours t
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsHold)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {withAuthApi} = await import('../../lib/client/index.js')
     const request = {
       sid: args.session.toLowerCase(),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
-    await withHistoryApi(flags, api => api.holdRecording(request))
+    await withAuthApi(flags, api => api.holdRecording(request))
     this.log(`The recording of session ${request.sid} is held: nobody can remove it`)
   }
 }

@@ -17,12 +17,12 @@ role of yours that has the verb update on session.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsRelease)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {withAuthApi} = await import('../../lib/client/index.js')
     const request = {
       sid: args.session.toLowerCase(),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
-    await withHistoryApi(flags, api => api.releaseRecording(request))
+    await withAuthApi(flags, api => api.releaseRecording(request))
     this.log(`The recording of session ${request.sid} is no longer held`)
   }
 }

@@ -32,9 +32,9 @@ yours that has the verb delete on session.`
     const what = sids.length === 1 ? `the recording of session ${sids[0]}` : `${sids.length} recordings`
     if (!flags.yes && !(await confirm({message: `Remove ${what} for good?`, otherwise: '--yes'})))
       throw problem('cancelled', 'nothing was removed')
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {withAuthApi} = await import('../../lib/client/index.js')
     const reason = flags.reason === undefined ? {} : {reason: flags.reason}
-    const refused = await withHistoryApi(flags, async api => {
+    const refused = await withAuthApi(flags, async api => {
       const refusals: unknown[] = []
       for (const sid of sids)
         await api.removeRecording({sid, ...reason}).then(

@@ -17,9 +17,9 @@ moderator, and for one's own sessions.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SessionsEnd)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {withAuthApi} = await import('../../lib/client/index.js')
     const {reason} = flags
     const request = {sid: args.session.toLowerCase(), ...(reason !== undefined && {reason})}
-    await withHistoryApi(flags, api => api.endSession(request))
+    await withAuthApi(flags, api => api.endSession(request))
   }
 }

@@ -12,8 +12,8 @@ export default class TokensRm extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(TokensRm)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    await withHistoryApi(flags, api => api.removeToken(args.token))
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    await withAuthApi(flags, api => api.removeToken(args.token))
     this.log('The token has been removed')
   }
 }

@@ -11,8 +11,8 @@ export default class UsersRm extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersRm)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    await withHistoryApi(flags, api => api.removeUser(args.name))
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    await withAuthApi(flags, api => api.removeUser(args.name))
     this.log(safe(`User ${args.name} has been removed`))
   }
 }
