@@ -3,15 +3,8 @@ import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {type Cluster, startCluster} from '../support/cluster.js'
-import {
-  addToAgent,
-  type Event,
-  eventually,
-  type Field,
-  login,
-  startField,
-  type UserKey,
-} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {addToAgent, type Event, type Field, login, startField, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 

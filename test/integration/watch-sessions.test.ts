@@ -4,15 +4,8 @@ import {join} from 'node:path'
 import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {stringify} from 'yaml'
 import {sallyport, startSallyport} from '../support/cluster.js'
-import {
-  addToAgent,
-  type Event,
-  eventually,
-  type Field,
-  login,
-  startField,
-  type UserKey,
-} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {addToAgent, type Event, type Field, login, startField, type UserKey} from '../support/field.js'
 import {startAgent} from '../support/openssh.js'
 import {type PipedProcess, run, start} from '../support/process.js'
 import {sallyportPath} from '../support/service.js'

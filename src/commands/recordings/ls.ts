@@ -9,6 +9,7 @@ import {
   sessionFlags,
   table,
   tableWidth,
+  utcTime,
 } from '../../lib/cli/index.js'
 import type {RecordingHold, RecordingSummary} from '../../lib/recording/index.js'
 
@@ -82,7 +83,7 @@ function text(found: RecordingSummary[]): string {
     found,
     [
       {header: 'Session', value: summary => summary.sid},
-      {header: 'Start (UTC)', value: summary => iso(summary.startedAt).slice(0, 19).replace('T', ' ')},
+      {header: 'Started (UTC)', value: summary => utcTime(summary.startedAt)},
       {header: 'Duration', value: summary => duration(summary.durationMs), align: 'right'},
       {header: 'User', value: summary => summary.user},
       {header: 'Login', value: summary => summary.login},

@@ -10,6 +10,7 @@ import {
   sessionFlags,
   table,
   tableWidth,
+  utcTime,
 } from '../../lib/cli/index.js'
 
 type Answer = Awaited<ReturnType<AuthApi['searchRecordings']>>
@@ -88,12 +89,11 @@ const record = ({hits, more, cut, next, waiting, partly}: Answer) => ({
 function text({hits}: Answer): string {
   if (hits.length === 0) return 'It was on no screen that you may see.'
   const colour = paint()
-  const time = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
   return table<Hit>(
     hits,
     [
       {header: 'Session', value: ({recording}) => recording.sid},
-      {header: 'Time (UTC)', value: ({recording, ms}) => time(recording.startedAt + ms)},
+      {header: 'Time (UTC)', value: ({recording, ms}) => utcTime(recording.startedAt + ms)},
       {header: 'At', value: ({ms}) => offset(ms), align: 'right'},
       {header: 'User', value: ({recording}) => recording.user},
       {header: 'Login', value: ({recording}) => recording.login},

@@ -29,7 +29,6 @@ export type {
   RoleRecord,
   SecondFactor,
   SessionTracker,
-  SystemApi,
   UserSummary,
 } from './contract.js'
 export {createRetention, type Retention} from './history/retention.js'
@@ -49,5 +48,6 @@ export type {
 export {type AuthServiceOptions, createAuthService} from './service.js'
 export {type CompletionOptions, createCompletion, type SessionCompletion} from './sessions/completion.js'
 export {createSessionHolders} from './sessions/holders.js'
+export type {SystemApi} from './system-api.js'
 export {askRoot} from './trust/client.js'
 export {userOfCertificate} from './users/user-certificate.js'

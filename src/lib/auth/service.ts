@@ -4,6 +4,7 @@ import type {Backend} from '../backend/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
+import {createKeyedTurn} from '../waiting/index.js'
 import {currentCaller, decideCurrent, explainCurrent} from './access/current-user.js'
 import {lockMethods} from './access/locks.js'
 import {roleMethods} from './access/roles.js'
@@ -45,7 +46,6 @@ import {createTrust} from './trust/records.js'
 import {remoteClusterMethods} from './trust/remote-clusters.js'
 import {trustedClusterMethods} from './trust/trusted-clusters.js'
 import {certificateMethods} from './users/certificates.js'
-import {createTurns} from './users/in-turn.js'
 import {inviteMethods} from './users/invites.js'
 import {createLockout} from './users/lockout.js'
 import {loginMethod} from './users/login.js'
@@ -92,7 +92,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     passwords: createPasswords(),
     otp: createOneTimePasswords(createRecords(backend, 'otp', otpUseSchema), settings.clusterName, now),
     lockout: createLockout(createRecords(backend, 'failures', failuresSchema), now),
-    inTurn: createTurns(),
+    inTurn: createKeyedTurn({most: maxWaitingLogins, tooMany: tooManyLogins}),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
     joining,
@@ -106,6 +106,12 @@ function createContext(options: AuthServiceOptions): AuthContext {
     emit: input => audit.emit(input),
   }
 }
+
+/** More waiting than this for one account is no person and no reasonable script. */
+const maxWaitingLogins = 16
+
+const tooManyLogins = () =>
+  problem('rate_limited', 'too many logins of this user at once', {hint: 'try again in a moment'})
 
 const cannotReachOthers = () => problem('unavailable', 'this service cannot reach other clusters')
 

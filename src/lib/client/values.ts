@@ -12,8 +12,14 @@ export function list(text: string | undefined): string[] {
 }
 
 /** `1h`, `90m` in whole seconds. @throws usage */
-export function durationSeconds(text: string, flag: string): number {
-  const milliseconds = parseDuration(text)
+export const durationSeconds = (text: string, flag: string): number =>
+  wholeSeconds(parseDuration(text), text, flag)
+
+/** The same where a number alone has always been minutes, and stays so: `60` is `1h`. @throws usage */
+export const minutesOrDuration = (text: string, flag: string): number =>
+  wholeSeconds(parseDuration(/^\d+$/.test(text) ? `${text}m` : text), text, flag)
+
+function wholeSeconds(milliseconds: number | undefined, text: string, flag: string): number {
   if (milliseconds === undefined || milliseconds < 1000)
     throw problem('usage', `${flag} expects a duration, not ${JSON.stringify(text)}`, {
       hint: `as in ${flag}=8h or ${flag}=30m`,

@@ -1,10 +1,12 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {asProblem, isAway, problem, problemLine, type SallyportError} from '../../errors/index.js'
+import {within} from '../../waiting/index.js'
 import {routeCurrent} from '../access/current-route.js'
 import {decideCurrent} from '../access/current-user.js'
 import type {AccessState} from '../access/state.js'
-import type {Caller, ClusterState, SystemApi} from '../contract.js'
+import type {Caller, ClusterState} from '../contract.js'
 import {hostFilter} from '../inventory/hosts.js'
+import type {SystemApi} from '../system-api.js'
 import {accessStateOf} from './state.js'
 
 /**
@@ -164,17 +166,7 @@ export function withoutAuth(api: SystemApi, follower: ClusterFollower, caller: C
   }
 }
 
-async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(problem('timeout', 'the auth service did not answer in time')),
-      decisionMilliseconds,
-    )
+const inTime = <Answer>(asked: Promise<Answer>): Promise<Answer> =>
+  within(decisionMilliseconds, asked, () => {
+    throw problem('timeout', 'the auth service did not answer in time')
   })
-  try {
-    return await Promise.race([asked, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}

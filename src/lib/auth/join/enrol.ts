@@ -85,7 +85,7 @@ async function permit(context: AuthContext, caller: Caller, token: string | unde
   if (!found) throw invalidToken()
   if (found.roles.includes('openssh')) return found.use
   throw problem('access_denied', `this token is for ${found.roles.join(' and ')}, not for openssh`, {
-    hint: 'ask an administrator for one: sallyport tokens add --type=openssh',
+    hint: 'ask an administrator for one: sallyport tokens add --roles=openssh',
   })
 }
 

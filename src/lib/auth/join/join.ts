@@ -129,7 +129,7 @@ async function enter(
       'access_denied',
       `this token is for ${found.roles.join(' and ')}, not for ${wrong ?? 'nothing'}`,
       {
-        hint: `ask an administrator for one: sallyport tokens add --type=${wrong ?? 'node'}`,
+        hint: `ask an administrator for one: sallyport tokens add --roles=${wrong ?? 'node'}`,
       },
     )
   checkMachine(hostId, nodename)

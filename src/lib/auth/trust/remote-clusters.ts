@@ -58,7 +58,7 @@ async function enter(context: AuthContext, request: TrustRequest): Promise<void>
       'access_denied',
       `this token is for ${found.roles.join(' and ')}, not for another cluster`,
       {
-        hint: 'ask an administrator for one: sallyport tokens add --type=trusted_cluster',
+        hint: 'ask an administrator for one: sallyport tokens add --roles=trusted_cluster',
       },
     )
   const {clusterName} = request
