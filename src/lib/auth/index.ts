@@ -32,6 +32,7 @@ export type {
   UserSummary,
 } from './contract.js'
 export {createRetention, type Retention} from './history/retention.js'
+export {openSignedHeads} from './history/signed-heads.js'
 export {type AuthClient, createAuthClient} from './http/client.js'
 export type {RemoteAuthApi} from './http/remote-methods.js'
 export {type ApiServer, createApiServer} from './http/server.js'
