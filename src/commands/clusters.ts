@@ -4,6 +4,7 @@ export default class Clusters extends BaseCommand {
   static override summary = 'List the clusters whose hosts can be reached through the proxy'
   static override description =
     'The first is the cluster of the proxy itself; the others let its users in. One that is offline keeps no tunnel open.'
+  static override hiddenAliases = ['clusters:ls']
   static override examples = [
     '<%= config.bin %> clusters',
     '<%= config.bin %> ssh --cluster leaf.example.com root@db-1',

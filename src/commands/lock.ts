@@ -10,13 +10,17 @@ A certificate keeps its power until then at hosts that are reached without the p
   static override examples = [
     '<%= config.bin %> lock --user joe --message "laptop stolen"',
     '<%= config.bin %> lock --login root --ttl 1h',
-    '<%= config.bin %> lock --node db1.example.com --message "being rebuilt" --ttl 30m',
+    '<%= config.bin %> lock --host db1.example.com --message "being rebuilt" --ttl 30m',
   ]
   static override flags = {
     user: Flags.string({description: 'user to lock', helpValue: 'NAME'}),
     role: Flags.string({description: 'everybody who has this role', helpValue: 'NAME'}),
     login: Flags.string({description: 'this account on every host', helpValue: 'NAME'}),
-    node: Flags.string({description: 'this host, by the name or address it is asked for', helpValue: 'HOST'}),
+    host: Flags.string({
+      description: 'this host, by the name or address it is asked for; --node is the same',
+      helpValue: 'HOST',
+      aliases: ['node'],
+    }),
     message: Flags.string({description: 'why, for those who are shut out', helpValue: 'TEXT'}),
     ttl: Flags.string({description: 'how long (default: until it is taken away)', helpValue: 'DURATION'}),
     format: formatFlag(),
@@ -25,26 +29,22 @@ A certificate keeps its power until then at hosts that are reached without the p
 
   async run(): Promise<void> {
     const {flags} = await this.parse(LockCommand)
-    const {user, role, login, node} = flags
-    const targets = Object.entries({user, role, login, node}).filter(([, name]) => name !== undefined)
+    const {user, role, login, host} = flags
+    const targets = Object.entries({user, role, login, node: host}).filter(([, name]) => name !== undefined)
     const [target] = targets
     if (!target || targets.length > 1)
-      throw problem('usage', 'a lock is for one user, role, login or node', {hint: 'as in --user=joe'})
-    const {durationSeconds, withHistoryApi} = await import('../lib/client/index.js')
+      throw problem('usage', 'a lock is for one user, role, login or host', {hint: 'as in --user=joe'})
+    const {durationSeconds, lockView, withHistoryApi} = await import('../lib/client/index.js')
     const request = {
       ...{kind: target[0] as 'user' | 'role' | 'login' | 'node', name: target[1] ?? ''},
       ...(flags.message === undefined ? {} : {message: flags.message}),
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const lock = await withHistoryApi(flags, api => api.createLock(request))
-    const expires = lock.expires === undefined ? undefined : new Date(lock.expires).toISOString()
-    await render(
-      {...lock, created: new Date(lock.created).toISOString(), ...(expires && {expires})},
-      {
-        format: flags.format,
-        text: () =>
-          `The ${lock.kind} ${lock.name} is locked ${expires ? `until ${expires}` : 'until you unlock it'}: sallyport unlock ${lock.id}`,
-      },
-    )
+    const lock = lockView(await withHistoryApi(flags, api => api.createLock(request)))
+    const until = lock.expires ?? 'you unlock it'
+    await render(lock, {
+      format: flags.format,
+      text: () => `The ${lock.kind} ${lock.name} is locked until ${until}: sallyport unlock ${lock.id}`,
+    })
   }
 }

@@ -19,7 +19,7 @@ certificate. Key and certificate go into the running ssh-agent until they expire
 that speaks to an agent. Without --proxy and --user, the last login is renewed.`
   static override examples = [
     '<%= config.bin %> login --proxy=proxy.example.com --user=joe',
-    '<%= config.bin %> login --proxy=proxy.example.com:3080 --user=joe --insecure',
+    '<%= config.bin %> login --proxy=proxy.example.com:3080 --user=joe --ttl=4h --insecure',
     '<%= config.bin %> login --proxy=proxy.example.com --user=bot --password-file=- --out=identity < secret',
   ]
   static override flags = {
@@ -31,10 +31,10 @@ that speaks to an agent. Without --proxy and --user, the last login is renewed.`
       helpValue: 'FILE',
     }),
     otp: Flags.string({description: 'one-time code', helpValue: 'CODE'}),
-    ttl: Flags.integer({
-      description: 'how long the certificate is wanted for; the roles set the limit',
-      helpValue: 'MINUTES',
-      min: 1,
+    ttl: Flags.string({
+      description:
+        'how long the certificate is wanted for, a number alone in minutes; the roles set the limit',
+      helpValue: 'DURATION',
     }),
     'key-store': Flags.option({
       options: ['auto', 'keychain', 'file'] as const,
@@ -61,6 +61,7 @@ that speaks to an agent. Without --proxy and --user, the last login is renewed.`
     const client = await import('../lib/client/index.js')
     const context = client.clientContext(flags['use-local-ssh-agent'])
     const notice = (line: string) => this.logToStderr(`sallyport: ${safe(line)}`)
+    const ttl = flags.ttl === undefined ? {} : {ttlSeconds: client.minutesOrDuration(flags.ttl, '--ttl')}
     const {address, user} = await this.#who(flags)
     const {out, format, overwrite} = flags
     if (out !== undefined) await client.assertAbsent(client.identityFiles(out, format), overwrite)
@@ -74,7 +75,7 @@ that speaks to an agent. Without --proxy and --user, the last login is renewed.`
             ? askPassword({message: `Password of ${user} at ${at}`, otherwise: '--password-file'})
             : readSecret(flags['password-file']),
         otp: async () => flags.otp ?? askOtp({otherwise: '--otp'}),
-        ...(flags.ttl === undefined ? {} : {ttlSeconds: flags.ttl * 60}),
+        ...ttl,
       },
       Date.now,
     )

@@ -166,11 +166,50 @@ describe('access explain', () => {
     const ubuntu = await cluster.admin(['access', 'explain', 'joe@db1', '--login=ubuntu', '--format=json'])
     expect(ubuntu.code).toBe(0)
     expect(JSON.parse(ubuntu.stdout)).toMatchObject({
-      decision: {allowed: true, options: {idleTimeoutSeconds: 900}},
+      decision: {allowed: true, options: {idle_timeout_seconds: 900}},
       roles: [{role: 'developers', allows: {login: true, host: true}}],
     })
     expect(await cluster.admin(['access', 'explain', 'nobody@db1'])).toMatchObject({code: 34})
     expect(await cluster.admin(['access', 'explain', 'db1'])).toMatchObject({code: 2})
+  })
+})
+
+describe('what is printed for programs', () => {
+  /** Names in it that are not in snake_case, and times that are numbers. */
+  const odd = (value: unknown, at = ''): string[] =>
+    value === null || typeof value !== 'object'
+      ? []
+      : Object.entries(value).flatMap(([name, inner]) => {
+          const path = `${at}.${name}`
+          const wrong = !/^\d+$|^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name) || Number(inner) > 1e12
+          // Labels have the names that people gave them.
+          return [...(wrong ? [path] : []), ...(name === 'labels' ? [] : odd(inner, path))]
+        })
+
+  it.each([
+    ['users', 'add', 'snake', '--ttl=2h'],
+    ['users', 'reset', 'snake'],
+    ['users', 'update', 'snake', '--logins=snake,root'],
+    ['users', 'ls'],
+    ['auth', 'ls'],
+    ['tokens', 'add', '--type=node'],
+    ['tokens', 'ls'],
+    ['nodes', 'add'],
+    ['nodes', 'ls'],
+    ['lock', '--user=snake', '--ttl=1h'],
+    ['locks', 'ls'],
+    ['access', 'explain', 'joe@db1'],
+    ['sessions', 'ls'],
+    ['recordings', 'ls'],
+    ['status'],
+  ])('has names in snake_case and times in ISO 8601: %s %s', async (...args) => {
+    const {stdout} = await cluster.admin([...args, '--format=json'])
+    expect(odd(JSON.parse(stdout))).toEqual([])
+  })
+
+  it('is taken away again', async () => {
+    const [lock] = JSON.parse((await cluster.admin(['locks', 'ls', '--format=json'])).stdout)
+    expect(await cluster.admin(['unlock', lock.id])).toMatchObject({code: 0})
   })
 })
 
@@ -180,16 +219,19 @@ describe('locks', () => {
     const id = /sallyport unlock (\S+)/.exec(made.stdout)?.[1] ?? ''
     expect(made.stdout).toMatch(/^The user joe is locked until \S+Z: /)
     const listed = await cluster.admin(['locks', 'ls'])
-    expect(listed.stdout).toMatch(new RegExp(`^${id} +user joe +\\S+Z +admin +laptop stolen$`, 'm'))
+    expect(listed.stdout).toMatch(new RegExp(`^${id} +user joe +\\S+ \\S+ +admin +laptop stolen$`, 'm'))
     const explained = await cluster.admin(['access', 'explain', 'joe@db1', '--login=ubuntu'])
     expect(explained.stdout).toMatch(/because the user joe is locked until \S+: laptop stolen/)
     expect(await cluster.admin(['unlock', id])).toMatchObject({code: 0})
     expect((await cluster.admin(['locks', 'ls'])).stdout).toBe('Nothing is locked.\n')
     const other = JSON.parse((await cluster.admin(['lock', '--node=DB1', '--format=json'])).stdout)
-    expect(other).toMatchObject({kind: 'node', name: 'db1', createdBy: 'admin'})
+    expect(other).toMatchObject({kind: 'node', name: 'db1', created_by: 'admin'})
     expect(await cluster.admin(['rm', `lock/${other.id}`])).toMatchObject({code: 0})
+    const third = await cluster.admin(['lock', '--host=db1', '--ttl=1h', '--format=json'])
+    expect(JSON.parse(third.stdout)).toMatchObject({kind: 'node', name: 'db1'})
+    expect(await cluster.admin(['rm', `lock/${JSON.parse(third.stdout).id}`])).toMatchObject({code: 0})
     expect(await cluster.admin(['unlock', id])).toMatchObject({code: 34})
-    expect((await events('lock.deleted')).length).toBe(2)
+    expect((await events('lock.deleted')).length).toBe(4)
   })
 
   it('are for one thing at a time', async () => {

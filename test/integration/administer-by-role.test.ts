@@ -46,11 +46,11 @@ it('an editor adds, changes, unlocks, resets and removes users', async () => {
 
 it('an editor lists the authorities, and makes tokens for nodes', async () => {
   expect((await as('eve', 'auth', 'ls')).stdout).toMatch(/^user +SHA256:/m)
-  const made = await as('eve', 'tokens', 'add', '--type=node', '--format=json')
+  const made = await as('eve', 'tokens', 'add', '--roles=node', '--format=json')
   const {id} = JSON.parse(made.stdout)
   expect((await as('eve', 'tokens', 'ls')).stdout).toContain(id)
   expect(await as('eve', 'tokens', 'rm', id)).toMatchObject({code: 0})
-  expect((await as('eve', 'nodes', 'add')).stdout).toMatch(/^sallyport start --roles=node /)
+  expect((await as('eve', 'nodes', 'add', '--type=node')).stdout).toMatch(/^sallyport start --roles=node /)
   expect(await as('eve', 'tokens', 'add', '--type=proxy')).toMatchObject({code: 15})
 })
 

@@ -60,10 +60,14 @@ describe('a host enrolled by one command', () => {
     mkdirSync(included, {recursive: true})
     const far = await startSshd({directory, extraConfig: `Include ${included}/*.conf`})
     const made = await field.cluster.admin(['tokens', 'add', '--type=openssh', '--format=json'])
-    const {token, caPins, authServer} = JSON.parse(made.stdout) as {
+    const {
+      token,
+      ca_pins: caPins,
+      auth_server: authServer,
+    } = JSON.parse(made.stdout) as {
       token: string
-      caPins: string[]
-      authServer: string
+      ca_pins: string[]
+      auth_server: string
     }
     const words = [
       ...['join', 'openssh', `--sshd-config=${join(directory, 'sshd_config')}`, '--nodename=web-2'],

@@ -4,9 +4,9 @@ import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {stringify} from 'yaml'
 import {parseAuthorizedKey, parseCertificate, pinTo} from '../../src/lib/sshcert/index.js'
 import {sallyport} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   addToAgent,
-  eventually,
   extensionsWithout,
   type Field,
   login,
@@ -163,7 +163,7 @@ describe('a pinned certificate, where the proxy does not look inside', () => {
 
   test('leads to a node by its tunnel, where the proxy says who comes', async () => {
     const made = await admin(field, 'tokens', 'add', '--type=node', '--format=json')
-    const {token, caPins} = JSON.parse(made) as {token: string; caPins: string[]}
+    const {token, ca_pins: caPins} = JSON.parse(made) as {token: string; ca_pins: string[]}
     const {tunnel} = field.cluster.addresses as unknown as {tunnel: {port: number}}
     await startMachine({
       ...{directory: join(field.directory, 'inner'), roles: 'node'},

@@ -5,7 +5,8 @@ import {beforeAll, describe, expect, it} from 'vitest'
 import {stringify} from 'yaml'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
 import {sallyport, startSallyport} from '../support/cluster.js'
-import {eventually, login} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
@@ -97,7 +98,7 @@ describe('a node behind NAT', () => {
   const listed = async () => JSON.parse(await must(asJoe(['ls', '--format=json'])))
 
   it('joins through the tunnel port, and is listed without an address', async () => {
-    const {token, caPins} = JSON.parse(
+    const {token, ca_pins: caPins} = JSON.parse(
       await must(root.admin(['tokens', 'add', '--type=node', '--format=json'])),
     )
     node = await start([`--token=${token}`, `--ca-pin=${caPins[0]}`])
@@ -149,7 +150,7 @@ describe('a leaf cluster', () => {
   }
   const trust = async (roleMap: object[], force: string[] = []) => {
     const made = await must(root.admin(['tokens', 'add', '--type=trusted_cluster', '--format=json']))
-    const {token, caPins} = JSON.parse(made)
+    const {token, ca_pins: caPins} = JSON.parse(made)
     return leaf.admin(['create', ...force, '-f', trustFile(token, caPins[0], roleMap)])
   }
   const clusters = async () => JSON.parse(await must(asJoe(['clusters', '--format=json'])))

@@ -3,7 +3,8 @@ import {mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {stringify} from 'yaml'
 import {formatAuthorizedKey, formatPrivateKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
-import {type Event, eventually, login, type MintedAuthorities, mintAuthorities} from './field.js'
+import {eventually} from './eventually.js'
+import {type Event, login, type MintedAuthorities, mintAuthorities} from './field.js'
 import {type Machine, startMachine} from './machines.js'
 import {writePrivateFile} from './openssh.js'
 import {sallyportPath} from './service.js'
@@ -104,7 +105,7 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
   }
   const enrol = async (nodename: string, kind: 'proxy' | 'node', config: Record<string, unknown>) => {
     const made = await admin('tokens', 'add', `--type=${kind}`, '--format=json')
-    const {token, caPins} = JSON.parse(made) as {token: string; caPins: string[]}
+    const {token, ca_pins: caPins} = JSON.parse(made) as {token: string; ca_pins: string[]}
     return startMachine({
       ...{directory: join(directory, nodename), roles: kind, config},
       args: [`--token=${token}`, `--ca-pin=${caPins[0]}`],

@@ -7,9 +7,8 @@ export default class AuthLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuthLs)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const authorities = await withHistoryApi(flags, api => api.listAuthorities())
-    const value = authorities.map(({publicKey, ...authority}) => ({...authority, public_key: publicKey}))
+    const {authorityView, withHistoryApi} = await import('../../lib/client/index.js')
+    const value = (await withHistoryApi(flags, api => api.listAuthorities())).map(authorityView)
     await render(value, {
       format: flags.format,
       text: () =>

@@ -9,7 +9,7 @@ export default class AuthSign extends BaseCommand {
 names and addresses given, as sshd's HostKey and HostCertificate take them. --user makes an identity for programs.`
   static override examples = [
     '<%= config.bin %> auth sign --host=api.example.com,ssh.example.com,64.225.88.175 --format=openssh --out=api.example.com',
-    '<%= config.bin %> auth sign --user=joe --out=identity --ttl=60',
+    '<%= config.bin %> auth sign --user=joe --out=identity --ttl=1h',
   ]
   static override flags = {
     host: Flags.string({
@@ -26,7 +26,10 @@ names and addresses given, as sshd's HostKey and HostCertificate take them. --us
       options: ['file', 'openssh'] as const,
       description: 'one file, or a key and FILE-cert.pub (always so for hosts)',
     })(),
-    ttl: Flags.integer({description: 'how long the certificate is good for', helpValue: 'MINUTES', min: 1}),
+    ttl: Flags.string({
+      description: 'how long the certificate is good for, a number alone in minutes',
+      helpValue: 'DURATION',
+    }),
     overwrite: Flags.boolean({description: 'replace files that exist'}),
     ...adminFlags,
   }
@@ -40,10 +43,12 @@ names and addresses given, as sshd's HostKey and HostCertificate take them. --us
       })
     if (host !== undefined && flags.format === 'file')
       throw problem('usage', 'a host certificate is written as two files', {hint: 'use --format=openssh'})
-    const {list, signHost, signUser, withAuthApi} = await import('../../lib/client/index.js')
+    const {list, minutesOrDuration, signHost, signUser, withAuthApi} = await import(
+      '../../lib/client/index.js'
+    )
     const common = {
       ...{overwrite, now: Date.now},
-      ...(flags.ttl === undefined ? {} : {ttlSeconds: flags.ttl * 60}),
+      ...(flags.ttl === undefined ? {} : {ttlSeconds: minutesOrDuration(flags.ttl, '--ttl')}),
     }
     const principals = list(host)
     const files = await withAuthApi(flags, api =>

@@ -11,7 +11,7 @@ about the authority that lets users in, has it read that, and shakes hands with 
 the inventory with its labels. What worked before goes on working: sshd keeps its own keys, and is left as it was when it does
 not accept the new lines. Run it again, with a new token, to renew the certificate or to change names and labels.
 
-\`sallyport tokens add --type=openssh\` prints the token and what goes with it. Without --token it is the administrator of a
+\`sallyport tokens add --roles=openssh\` prints the token and what goes with it. Without --token it is the administrator of a
 service on this machine who enrols.`
   static override examples = [
     '<%= config.bin %> join openssh --token=TOKEN --ca-pin=sha256:… --auth-server=auth.example.com:3025 --labels=env=prod,team=db',
@@ -42,7 +42,7 @@ service on this machine who enrols.`
       description: 'where the proxy reaches its sshd (default: the address that this command calls from)',
       helpValue: 'HOST:PORT',
     }),
-    labels: Flags.string({description: 'labels of the host', helpValue: 'env=prod,…'}),
+    labels: Flags.string({description: 'labels of the host', helpValue: 'NAME=VALUE,…'}),
     'sshd-config': Flags.string({
       description: "sshd's configuration",
       default: '/etc/ssh/sshd_config',
@@ -57,7 +57,7 @@ service on this machine who enrols.`
     const {flags} = await this.parse(JoinOpenssh)
     const {hostname} = await import('node:os')
     const {resolve} = await import('node:path')
-    const {enrolHost, enrolWithToken, list, planEnrolment, withAuthApi} = await import(
+    const {enrolHost, enrolPathsView, enrolWithToken, list, planEnrolment, withAuthApi} = await import(
       '../../lib/client/index.js'
     )
     const {token, 'auth-server': server, 'ca-pin': pins = '', insecure} = flags
@@ -79,7 +79,7 @@ service on this machine who enrols.`
       const {paths, dropIn, request} = await planEnrolment(options)
       const {publicKey: _key, signature: _signature, token: _token, ...wish} = request
       await render(
-        {paths, dropIn, request: wish},
+        {paths: enrolPathsView(paths), drop_in: dropIn, request: wish},
         {format: flags.format, text: () => `${safe(paths.dropIn)} would be:\n\n${dropIn}`},
       )
       return
@@ -87,7 +87,7 @@ service on this machine who enrols.`
     const {enrolment, paths} = await enrolHost(options)
     const {id, hostname: name, address, principals} = enrolment
     await render(
-      {id, hostname: name, address, principals, files: paths},
+      {id, hostname: name, address, principals, files: enrolPathsView(paths)},
       {
         format: flags.format,
         text: () =>

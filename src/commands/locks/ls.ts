@@ -1,4 +1,13 @@
-import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {
+  accessFlags,
+  BaseCommand,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+  utcTime,
+} from '../../lib/cli/index.js'
 
 export default class LocksLs extends BaseCommand {
   static override summary = 'List the locks in force, oldest first'
@@ -7,14 +16,8 @@ export default class LocksLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(LocksLs)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const locks = (await withHistoryApi(flags, api => api.listLocks())).map(
-      ({created, expires, ...lock}) => ({
-        ...lock,
-        created: new Date(created).toISOString(),
-        ...(expires === undefined ? {} : {expires: new Date(expires).toISOString()}),
-      }),
-    )
+    const {lockView, withHistoryApi} = await import('../../lib/client/index.js')
+    const locks = (await withHistoryApi(flags, api => api.listLocks())).map(lockView)
     await render(locks, {
       format: flags.format,
       text: () =>
@@ -25,8 +28,11 @@ export default class LocksLs extends BaseCommand {
               [
                 {header: 'ID', value: lock => lock.id},
                 {header: 'Locked', value: lock => `${lock.kind} ${lock.name}`},
-                {header: 'Until', value: lock => lock.expires ?? 'unlocked'},
-                {header: 'By', value: lock => lock.createdBy},
+                {
+                  header: 'Until (UTC)',
+                  value: ({expires}) => (expires === undefined ? 'unlocked' : utcTime(expires)),
+                },
+                {header: 'By', value: lock => lock.created_by},
                 {header: 'Message', value: lock => lock.message ?? ''},
               ],
               {...tableWidth(), heading: text => paint().bold(text)},

@@ -12,6 +12,8 @@ export default class NodesAdd extends BaseCommand {
   ]
   static override flags = {
     roles: Flags.string({
+      char: 'r',
+      aliases: ['type'],
       description: 'what the machine may join as: node, proxy or both',
       default: 'node',
       helpValue: 'ROLE,…',
@@ -26,16 +28,16 @@ export default class NodesAdd extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(NodesAdd)
-    const {durationSeconds, joinRoles, startLine, withHistoryApi} = await import('../../lib/client/index.js')
+    const {createdTokenView, durationSeconds, joinRoles, startLine, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const roles = joinRoles(flags.roles, '--roles')
     const request = {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
     const token = await withHistoryApi(flags, api => api.createToken(request))
-    await render(
-      {...token, expires: new Date(token.expires).toISOString(), command: startLine(token, roles)},
-      {format: flags.format, text: () => startLine(token, roles)},
-    )
+    const command = startLine(token, roles)
+    await render({...createdTokenView(token), command}, {format: flags.format, text: () => command})
   }
 }

@@ -1,5 +1,14 @@
 import {Args, Flags} from '@oclif/core'
-import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {
+  accessFlags,
+  BaseCommand,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+  utcTime,
+} from '../../lib/cli/index.js'
 
 export default class NodesLs extends BaseCommand {
   static override summary = 'List the nodes and registered hosts of the cluster'
@@ -44,7 +53,10 @@ export default class NodesLs extends BaseCommand {
                 {header: 'Address', value: ({address}) => address ?? '(tunnel)'},
                 {header: 'Labels', value: ({labels}) => labelText(labels)},
                 {header: 'Status', value: ({status}) => status},
-                {header: 'Last seen', value: host => host.last_seen ?? ''},
+                {
+                  header: 'Last seen (UTC)',
+                  value: host => (host.last_seen === undefined ? '' : utcTime(host.last_seen)),
+                },
               ],
               {...tableWidth(), heading: text => paint().bold(text)},
             ),

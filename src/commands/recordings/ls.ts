@@ -9,6 +9,7 @@ import {
   sessionFlags,
   table,
   tableWidth,
+  utcTime,
 } from '../../lib/cli/index.js'
 import type {RecordingHold, RecordingSummary} from '../../lib/recording/index.js'
 
@@ -35,14 +36,14 @@ truncated when it was cut short; held means under legal hold. There are more whe
   async run(): Promise<void> {
     const {flags} = await this.parse(RecordingsLs)
     const {format, user, host, login, limit, after} = flags
-    const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
     const query = {
       limit,
       ...timeRange(flags, Date.now()),
       ...(user !== undefined && {user}),
       ...(host !== undefined && {host}),
       ...(login !== undefined && {login}),
-      ...(after !== undefined && {after: after.toLowerCase()}),
+      ...(after !== undefined && {after: sessionId(after)}),
       ...(flags.held && {held: true}),
     }
     const found = await withHistoryApi(flags, api => api.listRecordings(query))
@@ -82,7 +83,7 @@ function text(found: RecordingSummary[]): string {
     found,
     [
       {header: 'Session', value: summary => summary.sid},
-      {header: 'Start (UTC)', value: summary => iso(summary.startedAt).slice(0, 19).replace('T', ' ')},
+      {header: 'Started (UTC)', value: summary => utcTime(summary.startedAt)},
       {header: 'Duration', value: summary => duration(summary.durationMs), align: 'right'},
       {header: 'User', value: summary => summary.user},
       {header: 'Login', value: summary => summary.login},

@@ -10,6 +10,7 @@ import {
   sessionFlags,
   table,
   tableWidth,
+  utcTime,
 } from '../../lib/cli/index.js'
 
 type Answer = Awaited<ReturnType<AuthApi['searchRecordings']>>
@@ -52,15 +53,15 @@ once. Where there is more, the answer says so: --after goes on with the next ses
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsSearch)
     const {format, user, host, login, limit, regex, sid, after} = flags
-    const {timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
     const query = {
       ...{text: args.text, regex, ignoreCase: flags['ignore-case'], limit},
       ...timeRange(flags, Date.now()),
       ...(user !== undefined && {user}),
       ...(host !== undefined && {host}),
       ...(login !== undefined && {login}),
-      ...(sid !== undefined && {sid: sid.toLowerCase()}),
-      ...(after !== undefined && {after: after.toLowerCase()}),
+      ...(sid !== undefined && {sid: sessionId(sid)}),
+      ...(after !== undefined && {after: sessionId(after)}),
     }
     const answer = await withHistoryApi(flags, api => api.searchRecordings(query))
     await render(record(answer), {format, text: () => text(answer)})
@@ -88,12 +89,11 @@ const record = ({hits, more, cut, next, waiting, partly}: Answer) => ({
 function text({hits}: Answer): string {
   if (hits.length === 0) return 'It was on no screen that you may see.'
   const colour = paint()
-  const time = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
   return table<Hit>(
     hits,
     [
       {header: 'Session', value: ({recording}) => recording.sid},
-      {header: 'Time (UTC)', value: ({recording, ms}) => time(recording.startedAt + ms)},
+      {header: 'Time (UTC)', value: ({recording, ms}) => utcTime(recording.startedAt + ms)},
       {header: 'At', value: ({ms}) => offset(ms), align: 'right'},
       {header: 'User', value: ({recording}) => recording.user},
       {header: 'Login', value: ({recording}) => recording.login},

@@ -8,6 +8,7 @@ import {
   safe,
   table,
   tableWidth,
+  utcTime,
 } from '../../lib/cli/index.js'
 
 export default class SessionsLs extends BaseCommand {
@@ -47,7 +48,7 @@ function text(found: SessionTracker[]): string {
     found,
     [
       {header: 'Session', value: ({sid}) => sid},
-      {header: 'Started (UTC)', value: ({started}) => iso(started).slice(0, 19).replace('T', ' ')},
+      {header: 'Started (UTC)', value: ({started}) => utcTime(started)},
       {header: 'User', value: ({user}) => user},
       {header: 'Login', value: ({login}) => login},
       {header: 'Host', value: ({host}) => host},

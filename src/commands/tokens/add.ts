@@ -8,15 +8,18 @@ export default class TokensAdd extends BaseCommand {
 the machine knows the auth service before it says anything to it. With a token for a trusted_cluster another cluster
 comes to let users of this one in.`
   static override examples = [
-    '<%= config.bin %> tokens add --type=node',
-    '<%= config.bin %> tokens add --type=node,proxy --ttl=2h',
-    '<%= config.bin %> tokens add --type=openssh',
-    '<%= config.bin %> tokens add --type=proxy --format json',
-    '<%= config.bin %> tokens add --type=trusted_cluster',
+    '<%= config.bin %> tokens add --roles=node',
+    '<%= config.bin %> tokens add --roles=node,proxy --ttl=2h',
+    '<%= config.bin %> tokens add --roles=openssh',
+    '<%= config.bin %> tokens add --roles=proxy --format json',
+    '<%= config.bin %> tokens add --roles=trusted_cluster',
   ]
   static override flags = {
-    type: Flags.string({
-      description: 'what the machine may join as: node, proxy or both, or openssh; or trusted_cluster',
+    roles: Flags.string({
+      char: 'r',
+      aliases: ['type'],
+      description:
+        'what the machine may join as: node, proxy or both, or openssh; or trusted_cluster; --type is the same',
       required: true,
       helpValue: 'ROLE,…',
     }),
@@ -34,19 +37,19 @@ comes to let users of this one in.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
+    const {createdTokenView, durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
       '../../lib/client/index.js'
     )
-    const roles = tokenRoles(flags.type, '--type')
+    const roles = tokenRoles(flags.roles, '--roles')
     const request = {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
       ...(flags.value === undefined ? {} : {value: flags.value}),
     }
     const token = await withHistoryApi(flags, api => api.createToken(request))
-    await render(
-      {...token, expires: new Date(token.expires).toISOString()},
-      {format: flags.format, text: () => tokenLines(token, Date.now())},
-    )
+    await render(createdTokenView(token), {
+      format: flags.format,
+      text: () => tokenLines(token, Date.now()),
+    })
   }
 }

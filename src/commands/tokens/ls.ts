@@ -1,4 +1,13 @@
-import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {
+  accessFlags,
+  BaseCommand,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+  utcTime,
+} from '../../lib/cli/index.js'
 
 export default class TokensLs extends BaseCommand {
   static override summary = 'List the tokens that machines can join with'
@@ -9,23 +18,24 @@ export default class TokensLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensLs)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const tokens = (await withHistoryApi(flags, api => api.listTokens())).map(({expires, ...token}) => ({
-      ...token,
-      ...(expires === undefined ? {} : {expires: new Date(expires).toISOString()}),
-    }))
+    const {tokenView, withHistoryApi} = await import('../../lib/client/index.js')
+    const tokens = (await withHistoryApi(flags, api => api.listTokens())).map(tokenView)
     await render(tokens, {
       format: flags.format,
       text: () =>
         tokens.length === 0
-          ? 'There are no join tokens. Make one: sallyport tokens add --type=node'
+          ? 'There are no join tokens. Make one: sallyport tokens add --roles=node'
           : table(
               tokens,
               [
                 {header: 'ID', value: token => token.id ?? '-'},
-                {header: 'Type', value: token => token.roles.join(',')},
-                {header: 'Good until', value: token => token.expires ?? 'taken out of the configuration'},
-                {header: 'By', value: token => token.createdBy},
+                {header: 'Roles', value: token => token.roles.join(',')},
+                {
+                  header: 'Good until (UTC)',
+                  value: ({expires}) =>
+                    expires === undefined ? 'taken out of the configuration' : utcTime(expires),
+                },
+                {header: 'By', value: token => token.created_by},
               ],
               {...tableWidth(), heading: text => paint().bold(text)},
             ),

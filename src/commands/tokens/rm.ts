@@ -3,7 +3,7 @@ import {accessFlags, BaseCommand} from '../../lib/cli/index.js'
 
 export default class TokensRm extends BaseCommand {
   static override summary = 'Take a join token back'
-  static override description = 'Machines that have joined with it stay: shut one out with `lock --node`.'
+  static override description = 'Machines that have joined with it stay: shut one out with `lock --host`.'
   static override examples = ['<%= config.bin %> tokens rm 5c0e77a1']
   static override args = {
     token: Args.string({description: 'ID of the token, or the token itself', required: true}),

@@ -23,7 +23,9 @@ export default class UsersAdd extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersAdd)
-    const {durationSeconds, inviteLines, list, withHistoryApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, inviteLines, inviteView, list, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const logins = [...list(args.logins), ...list(flags.logins)]
     const request = {
       ...{name: args.name, logins: logins.length === 0 ? [args.name] : [...new Set(logins)]},
@@ -32,6 +34,9 @@ export default class UsersAdd extends BaseCommand {
     }
     const invite = await withHistoryApi(flags, api => api.createUser(request))
     const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`
-    await render(invite, {format: flags.format, text: () => inviteLines(done, invite, Date.now())})
+    await render(inviteView(invite), {
+      format: flags.format,
+      text: () => inviteLines(done, invite, Date.now()),
+    })
   }
 }

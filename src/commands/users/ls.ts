@@ -1,4 +1,13 @@
-import {accessFlags, BaseCommand, formatFlag, paint, render, table, tableWidth} from '../../lib/cli/index.js'
+import {
+  accessFlags,
+  BaseCommand,
+  formatFlag,
+  paint,
+  render,
+  table,
+  tableWidth,
+  utcTime,
+} from '../../lib/cli/index.js'
 
 export default class UsersLs extends BaseCommand {
   static override summary = 'List the users'
@@ -9,14 +18,9 @@ export default class UsersLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(UsersLs)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const users = await withHistoryApi(flags, api => api.listUsers())
+    const {userView, withHistoryApi} = await import('../../lib/client/index.js')
     const colour = paint()
-    const value = users.map(({created, lockedUntil, ...user}) => ({
-      ...user,
-      created: new Date(created).toISOString(),
-      ...(lockedUntil === undefined ? {} : {locked_until: new Date(lockedUntil).toISOString()}),
-    }))
+    const value = (await withHistoryApi(flags, api => api.listUsers())).map(userView)
     await render(value, {
       format: flags.format,
       text: () =>
@@ -30,7 +34,8 @@ export default class UsersLs extends BaseCommand {
                 {header: 'Roles', value: user => user.roles.join(', ')},
                 {
                   header: 'State',
-                  value: user => (user.locked_until ? `locked until ${user.locked_until}` : user.state),
+                  value: user =>
+                    user.locked_until ? `locked until ${utcTime(user.locked_until)} (UTC)` : user.state,
                   paint: (text, user) => (user.state === 'locked' ? colour.red(text) : text),
                 },
               ],

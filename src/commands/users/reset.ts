@@ -18,10 +18,15 @@ export default class UsersReset extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersReset)
-    const {durationSeconds, inviteLines, withHistoryApi} = await import('../../lib/client/index.js')
+    const {durationSeconds, inviteLines, inviteView, withHistoryApi} = await import(
+      '../../lib/client/index.js'
+    )
     const ttl = flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}
     const invite = await withHistoryApi(flags, api => api.resetUser({name: args.name, ...ttl}))
     const done = `User ${invite.user} has been reset.`
-    await render(invite, {format: flags.format, text: () => inviteLines(done, invite, Date.now())})
+    await render(inviteView(invite), {
+      format: flags.format,
+      text: () => inviteLines(done, invite, Date.now()),
+    })
   }
 }

@@ -20,7 +20,7 @@ export default class UsersUpdate extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersUpdate)
-    const {list, withHistoryApi} = await import('../../lib/client/index.js')
+    const {list, userView, withHistoryApi} = await import('../../lib/client/index.js')
     if (flags.logins === undefined && flags.roles === undefined)
       throw problem('usage', 'nothing to change', {hint: 'add --logins or --roles'})
     const request = {
@@ -29,13 +29,10 @@ export default class UsersUpdate extends BaseCommand {
       ...(flags.roles === undefined ? {} : {roles: list(flags.roles)}),
     }
     const user = await withHistoryApi(flags, api => api.updateUser(request))
-    await render(
-      {...user, created: new Date(user.created).toISOString()},
-      {
-        format: flags.format,
-        text: () =>
-          `User ${user.name} may log in as ${user.logins.join(', ')}, with the roles ${user.roles.join(', ')}`,
-      },
-    )
+    await render(userView(user), {
+      format: flags.format,
+      text: () =>
+        `User ${user.name} may log in as ${user.logins.join(', ')}, with the roles ${user.roles.join(', ')}`,
+    })
   }
 }

@@ -4,12 +4,14 @@ import type {Backend} from '../backend/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
+import {createKeyedTurn} from '../waiting/index.js'
 import {currentCaller, decideCurrent, explainCurrent} from './access/current-user.js'
 import {lockMethods} from './access/locks.js'
 import {roleMethods} from './access/roles.js'
 import {createStoredLocks} from './access/stored-locks.js'
 import {createStoredRoles} from './access/stored-roles.js'
 import {type Carried, createCarried} from './cluster/carried.js'
+import {proxyWordMethods} from './cluster/proxy-word.js'
 import {clusterStateMethods} from './cluster/state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
@@ -45,7 +47,6 @@ import {createTrust} from './trust/records.js'
 import {remoteClusterMethods} from './trust/remote-clusters.js'
 import {trustedClusterMethods} from './trust/trusted-clusters.js'
 import {certificateMethods} from './users/certificates.js'
-import {createTurns} from './users/in-turn.js'
 import {inviteMethods} from './users/invites.js'
 import {createLockout} from './users/lockout.js'
 import {loginMethod} from './users/login.js'
@@ -92,7 +93,7 @@ function createContext(options: AuthServiceOptions): AuthContext {
     passwords: createPasswords(),
     otp: createOneTimePasswords(createRecords(backend, 'otp', otpUseSchema), settings.clusterName, now),
     lockout: createLockout(createRecords(backend, 'failures', failuresSchema), now),
-    inTurn: createTurns(),
+    inTurn: createKeyedTurn({most: maxWaitingLogins, tooMany: tooManyLogins}),
     roles: createStoredRoles(createRecords(backend, 'roles', storedRoleSchema)),
     locks: createStoredLocks(backend, createRecords(backend, 'locks', lockSchema)),
     joining,
@@ -106,6 +107,12 @@ function createContext(options: AuthServiceOptions): AuthContext {
     emit: input => audit.emit(input),
   }
 }
+
+/** More waiting than this for one account is no person and no reasonable script. */
+const maxWaitingLogins = 16
+
+const tooManyLogins = () =>
+  problem('rate_limited', 'too many logins of this user at once', {hint: 'try again in a moment'})
 
 const cannotReachOthers = () => problem('unavailable', 'this service cannot reach other clusters')
 
@@ -142,6 +149,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, caller, actor),
     ...joinMethods(context, caller),
+    ...proxyWordMethods(context, caller),
     ...clusterStateMethods(context, caller),
     ...sessionMfaMethods(context, caller),
     ...trackerMethods(context, caller, roles),

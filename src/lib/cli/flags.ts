@@ -21,7 +21,7 @@ const timeFlags = {
     helpValue: 'TIME',
   }),
   to: Flags.string({description: 'before this time', helpValue: 'TIME'}),
-  last: Flags.string({description: 'of the last hours or days', helpValue: '24h', exclusive: ['from']}),
+  last: Flags.string({description: 'of the last hours or days', helpValue: 'DURATION', exclusive: ['from']}),
 }
 
 /** Narrows recorded sessions. */

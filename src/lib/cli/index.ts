@@ -16,5 +16,5 @@ export {type Format, formats, jsonLine, jsonText, render, renderAll, tableWidth,
 export {answerAtTerminal, askNewPassword, askOtp, askPassword, confirm, readSecret} from './prompt.js'
 export {atDashes} from './remote-argv.js'
 export {type Column, table} from './table.js'
-export {safe, safeLines} from './text.js'
+export {safe, safeLines, utcTime} from './text.js'
 export {type WriteOutOptions, writeOut} from './write-out.js'

@@ -29,6 +29,10 @@ export function safeLines(text: string, colour: boolean): string {
   return result + safe(text.slice(from))
 }
 
+/** A time for people, under a heading that says UTC: `2025-11-21 14:30:00`. From Unix ms or ISO 8601. */
+export const utcTime = (time: number | string): string =>
+  new Date(time).toISOString().slice(0, 19).replace('T', ' ')
+
 // East Asian wide and emoji blocks: two cells. A table that is a cell off is a blemish, so blocks will do.
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u

@@ -39,6 +39,17 @@ export {findHosts, labelText, registeredHosts} from './resources/hosts.js'
 export {joinRoles, startLine, tokenLines, tokenRoles} from './resources/join-token.js'
 export {parseNodeText, parseRoleText, readResourceFile} from './resources/resource-files.js'
 export {parseResourceName} from './resources/resource-name.js'
+export {
+  authorityView,
+  createdTokenView,
+  enrolPathsView,
+  explanationView,
+  inviteView,
+  lockView,
+  remoteClusterView,
+  tokenView,
+  userView,
+} from './resources/views.js'
 export {createChannelRouter} from './ssh/channel-router.js'
 export {escapeFilter, escapeHelp} from './ssh/escape-filter.js'
 export {openForwardings, readForwardings} from './ssh/forwarding.js'
@@ -52,4 +63,4 @@ export {sshConfig} from './ssh/ssh-config.js'
 export {parseLabelTarget, parseSshTarget} from './ssh/ssh-target.js'
 export {connectToTarget} from './ssh/target-connection.js'
 export {openTerminal, type RawTerminal, type TerminalSize} from './ssh/terminal.js'
-export {durationSeconds, list} from './values.js'
+export {durationSeconds, list, minutesOrDuration, sessionId} from './values.js'

@@ -1,6 +1,7 @@
 import type {Duplex} from 'node:stream'
 import {problem} from '../errors/index.js'
 import type {SshConnection} from '../ssh/index.js'
+import {within} from '../waiting/index.js'
 import type {Ingress} from './types.js'
 
 /** Time for a session to come and offer its agent, when a port is asked for first. */
@@ -40,9 +41,7 @@ export function agentSource(ingress: Ingress, client: SshConnection): AgentSourc
     },
     settle,
     async settled() {
-      const timer = setTimeout(settle, patienceMilliseconds)
-      await Promise.race([settled, client.closed])
-      clearTimeout(timer)
+      await within(patienceMilliseconds, Promise.race([settled, client.closed]), settle)
     },
   }
 }

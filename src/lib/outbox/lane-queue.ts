@@ -1,11 +1,11 @@
 import {isFull, systemErrorWords} from '../durable/index.js'
 import {asProblem, problem, SallyportError} from '../errors/index.js'
+import type {Turn} from '../waiting/index.js'
 import {FRAME_BYTES} from './frames.js'
 import {keptCount, type LaneFiles} from './lane-files.js'
 import {advance, countStep} from './lane-state.js'
 import type {LaneWriter} from './lane-writer.js'
 import {encodeRecord} from './records.js'
-import type {Turn} from './turn.js'
 import type {Count, LaneState, Step} from './types.js'
 
 /** Most that is written at once. */

@@ -1,5 +1,6 @@
 import {isMissing} from '../durable/index.js'
 import {SallyportError} from '../errors/index.js'
+import {createTurn} from '../waiting/index.js'
 import type {Budget} from './budget.js'
 import {keptCount, type LaneFiles, sizeOf, toldCount} from './lane-files.js'
 import {createLaneQueue} from './lane-queue.js'
@@ -8,7 +9,6 @@ import {emptyState, noCount} from './lane-state.js'
 import {createTrim} from './lane-trim.js'
 import {createLaneWriter, type LaneWriter} from './lane-writer.js'
 import {findPosition, scanLane} from './scan.js'
-import {createTurn} from './turn.js'
 import type {Count, Damage, LaneState, Step} from './types.js'
 
 export interface LaneOptions {

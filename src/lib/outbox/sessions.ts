@@ -1,7 +1,7 @@
 import type {Retries} from '../durable/index.js'
 import type {SallyportError} from '../errors/index.js'
+import {createTurn, type Turn} from '../waiting/index.js'
 import {type Lane, type LaneOptions, openLane} from './lane.js'
-import {createTurn, type Turn} from './turn.js'
 import type {Damage, Step} from './types.js'
 import {createWaiters, type Waiters} from './waiters.js'
 

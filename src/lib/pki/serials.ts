@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto'
 import type {Backend} from '../backend/index.js'
 import {problem} from '../errors/index.js'
+import {createTurn} from '../waiting/index.js'
 
 /** Serials to come out in one millisecond, on average, before they run ahead of the clock. */
 const perMillisecondBits = 22n
@@ -32,7 +33,7 @@ export function createSerials(
 ): Serials {
   let last = 0n
   let reserved = 0n
-  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = createTurn()
 
   const fromClock = (): bigint =>
     (BigInt(Math.max(0, Math.floor(now()))) << perMillisecondBits) |
@@ -67,13 +68,7 @@ export function createSerials(
     return last
   }
 
-  return {
-    next() {
-      const mine = turn.then(take)
-      turn = mine.catch(() => undefined)
-      return mine
-    },
-  }
+  return {next: () => inTurn(take)}
 }
 
 function readMark(value: Buffer): bigint {

@@ -2,6 +2,7 @@ import type {Duplex} from 'node:stream'
 import type {SallyportError} from '../errors/index.js'
 import {relay, type ServedClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
+import {within} from '../waiting/index.js'
 
 export interface CarryOptions {
   /** Everything that a proxy on its way out waits for. */
@@ -49,12 +50,7 @@ const farewellMilliseconds = 1000
 
 async function lastWordsTaken(channel: Channel): Promise<void> {
   if (channel.isClosed) return
-  let timer: NodeJS.Timeout | undefined
-  await new Promise<void>(resolve => {
-    timer = setTimeout(resolve, farewellMilliseconds)
-    channel.once('close', resolve)
-  })
-  clearTimeout(timer)
+  await within(farewellMilliseconds, new Promise(resolve => channel.once('close', resolve)), () => undefined)
   channel.close()
 }
 

@@ -2,6 +2,7 @@ import {isIP} from 'node:net'
 import type {AuthApi} from '../auth/contract.js'
 import {problem} from '../errors/index.js'
 import {splitAddress} from '../names/index.js'
+import {mapParallel, within} from '../waiting/index.js'
 import {type DialSettings, resolveTarget} from './dial.js'
 
 /** Hosts that were registered since are known after that. */
@@ -48,13 +49,10 @@ export function createNamedHosts(options: NamedHostsOptions): NamedHosts {
   }
   const refresh = async (): Promise<void> => {
     const begun = monotonic()
-    const names = namesOf(await auth.listHosts({}))
-    const found = new Map<string, Place>()
-    const lookAtNext = async (): Promise<void> => {
-      for (let name = names.pop(); name !== undefined; name = names.pop()) found.set(name, await lookAt(name))
-    }
-    await Promise.all(Array.from({length: lookupsAtOnce}, lookAtNext))
-    known = found
+    const names = namesToLookUp(await auth.listHosts({}))
+    known = new Map(
+      await mapParallel(names, lookupsAtOnce, async name => [name, await lookAt(name)] as const),
+    )
     listed = begun
   }
   const current = async (): Promise<ReadonlyMap<string, Place>> => {
@@ -86,7 +84,7 @@ interface Place {
   at: number
 }
 
-const namesOf = (hosts: Awaited<ReturnType<AuthApi['listHosts']>>): string[] => {
+const namesToLookUp = (hosts: Awaited<ReturnType<AuthApi['listHosts']>>): string[] => {
   const places = hosts.flatMap(({subKind, address = ''}) =>
     subKind === 'openssh' ? (splitAddress(address)?.host ?? []) : [],
   )
@@ -100,15 +98,9 @@ const notYet = () =>
 
 /** Why it failed; undefined when it did not, or takes too long. Never rejects. */
 async function withPatience(work: Promise<void>): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>(resolve => {
-    timer = setTimeout(() => resolve(undefined), patienceMilliseconds)
-  })
   const failed = work.then(
     () => undefined,
     (error: unknown) => error,
   )
-  const answer = await Promise.race([failed, late])
-  clearTimeout(timer)
-  return answer
+  return await within(patienceMilliseconds, failed, () => undefined)
 }

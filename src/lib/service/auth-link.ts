@@ -8,6 +8,7 @@ import {problem} from '../errors/index.js'
 import type {Address} from '../names/index.js'
 import type {ServeApi} from '../proxy/index.js'
 import type {HostKeyStore} from '../ssh/index.js'
+import {within} from '../waiting/index.js'
 import type {AuthRoom} from './auth.js'
 import {isWildcard} from './listening.js'
 import type {Part} from './parts/part.js'
@@ -67,13 +68,13 @@ export async function dial({host, port}: Address): Promise<Socket> {
   const socket = connect({host, port, noDelay: true})
   // For good: a reset before anybody uses the connection must not end the process.
   socket.on('error', () => socket.destroy())
-  const timer = setTimeout(() => socket.destroy(new Error('no answer')), connectMilliseconds)
   try {
-    await once(socket, 'connect')
+    await within(connectMilliseconds, once(socket, 'connect'), () => {
+      throw problem('timeout', 'no answer')
+    })
     return socket
   } catch (cause) {
+    socket.destroy()
     throw problem('unavailable', 'the auth service cannot be reached', {cause})
-  } finally {
-    clearTimeout(timer)
   }
 }

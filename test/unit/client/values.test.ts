@@ -4,7 +4,7 @@ import {describe, expect, it} from 'vitest'
 import {parseInviteUrl} from '../../../src/lib/client/login/invite-url.js'
 import {formatRemaining} from '../../../src/lib/client/login/status.js'
 import {selfCommand} from '../../../src/lib/client/ssh/self-command.js'
-import {durationSeconds, list} from '../../../src/lib/client/values.js'
+import {durationSeconds, list, minutesOrDuration} from '../../../src/lib/client/values.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 
 describe('an invite link', () => {
@@ -45,6 +45,13 @@ describe('flag values', () => {
     expect([durationSeconds('1h', '--ttl'), durationSeconds('90s', '--ttl')]).toEqual([3600, 90])
     for (const text of ['', '1', '1w', '-1h', '10ms'])
       expect(() => durationSeconds(text, '--ttl')).toThrow(expect.objectContaining({code: 'usage'}))
+  })
+
+  it('are minutes without a unit, where they have always been', () => {
+    const seconds = ['60', '1', '1h', '90s', '1h30m'].map(text => minutesOrDuration(text, '--ttl'))
+    expect(seconds).toEqual([3600, 60, 3600, 90, 5400])
+    for (const text of ['', '0', '-1', '1.5', '1w', '1e3', '99999999999999999', '10ms'])
+      expect(() => minutesOrDuration(text, '--ttl')).toThrow(expect.objectContaining({code: 'usage'}))
   })
 })
 

@@ -1,5 +1,4 @@
 import {beforeEach, describe, expect, it} from 'vitest'
-import {createTurn} from '../../../src/lib/outbox/turn.js'
 import {createWaiters, type Waiters} from '../../../src/lib/outbox/waiters.js'
 
 let waiters: Waiters
@@ -37,22 +36,4 @@ describe('whoever waits until auth has what was given', () => {
     await later
     expect(said).toEqual(['1 gone', '2 gone', '3 reached'])
   })
-})
-
-it('jobs of one turn run one after the other, also behind one that fails', async () => {
-  const turn = createTurn()
-  const steps: string[] = []
-  const job =
-    (name: string, fails: boolean) =>
-    async (...given: unknown[]): Promise<string> => {
-      expect(given).toEqual([])
-      steps.push(`${name} begins`)
-      await Promise.resolve()
-      steps.push(`${name} ends`)
-      if (fails) throw new Error(name)
-      return name
-    }
-  const results = await Promise.allSettled([turn(job('a', true)), turn(job('b', false))])
-  expect(steps).toEqual(['a begins', 'a ends', 'b begins', 'b ends'])
-  expect(results).toMatchObject([{status: 'rejected'}, {status: 'fulfilled', value: 'b'}])
 })

@@ -5,7 +5,9 @@ import {isIP} from 'node:net'
 import {type ConnectionOptions, connect as connectTls, type TLSSocket} from 'node:tls'
 import {asProblem, problem, type SallyportError} from '../../errors/index.js'
 import type {Address} from '../../names/index.js'
+import {formatAddress} from '../../names/index.js'
 import {readTlsHost} from '../../pki/index.js'
+import {within} from '../../waiting/index.js'
 
 /** What a machine shows of itself, and what it believes. PEM. */
 export interface Credentials {
@@ -85,18 +87,14 @@ async function openTls({host, port}: Address, options: ConnectionOptions): Promi
     ...{host, port, ALPNProtocols: ['h2'], minVersion: 'TLSv1.3'},
     ...(isIP(host) === 0 ? {servername: host} : {}),
   })
-  const timer = setTimeout(
-    () => socket.destroy(problem('timeout', 'it does not answer')),
-    connectMilliseconds,
-  )
   try {
-    await once(socket, 'secureConnect')
+    await within(connectMilliseconds, once(socket, 'secureConnect'), () => {
+      throw problem('timeout', 'it does not answer')
+    })
     return socket
   } catch (error) {
     socket.destroy()
-    throw notReached(`${host}:${port}`, error)
-  } finally {
-    clearTimeout(timer)
+    throw notReached(formatAddress({host, port}), error)
   }
 }
 

@@ -20,8 +20,8 @@ import type {StoredHost} from '../records.js'
 import {defaultHostTtlSeconds} from '../users/certificates.js'
 import {readPublicKey} from '../users/login.js'
 import {type EnrolRequest, enrolmentBytes} from './enrol-types.js'
-import {findToken, invalidToken, refusingGuesses} from './join.js'
 import {isReserved, namesOfCluster} from './names-of-cluster.js'
+import {findToken, invalidToken, refusingGuesses} from './token-use.js'
 
 /** What a request comes to before anything is written. */
 interface Wish {
@@ -85,7 +85,7 @@ async function permit(context: AuthContext, caller: Caller, token: string | unde
   if (!found) throw invalidToken()
   if (found.roles.includes('openssh')) return found.use
   throw problem('access_denied', `this token is for ${found.roles.join(' and ')}, not for openssh`, {
-    hint: 'ask an administrator for one: sallyport tokens add --type=openssh',
+    hint: 'ask an administrator for one: sallyport tokens add --roles=openssh',
   })
 }
 

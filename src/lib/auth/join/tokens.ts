@@ -81,7 +81,7 @@ const isStatic = ({settings}: AuthContext, token: string): boolean =>
 function checkRoles(wished: readonly TokenRole[]): TokenRole[] {
   if (wished.length > 0) return [...new Set(wished)].sort()
   throw problem('invalid_input', 'a token is for proxies, for nodes, for both, or for other clusters', {
-    hint: 'as in --type=node, --type=node,proxy or --type=trusted_cluster',
+    hint: 'as in --roles=node, --roles=node,proxy or --roles=trusted_cluster',
   })
 }
 

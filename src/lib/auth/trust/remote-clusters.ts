@@ -2,7 +2,7 @@ import {problem, type SallyportError} from '../../errors/index.js'
 import {parseAuthorizedKey} from '../../sshcert/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller, RemoteCluster, TrustRequest} from '../contract.js'
-import {findToken, invalidToken, refusingGuesses} from '../join/join.js'
+import {findToken, invalidToken, refusingGuesses} from '../join/token-use.js'
 import {clusterNameProblem} from './resource.js'
 
 type RemoteClusterMethods = Pick<AuthApi, 'establishTrust' | 'listRemoteClusters' | 'removeRemoteCluster'>
@@ -58,7 +58,7 @@ async function enter(context: AuthContext, request: TrustRequest): Promise<void>
       'access_denied',
       `this token is for ${found.roles.join(' and ')}, not for another cluster`,
       {
-        hint: 'ask an administrator for one: sallyport tokens add --type=trusted_cluster',
+        hint: 'ask an administrator for one: sallyport tokens add --roles=trusted_cluster',
       },
     )
   const {clusterName} = request

@@ -3,7 +3,7 @@ import {problem} from '../../errors/index.js'
 import {formatRemaining} from '../login/status.js'
 import {list} from '../values.js'
 
-/** `node,proxy` as `--type` and `--roles` take it. @throws usage */
+/** `node,proxy` as `--roles` takes it. @throws usage */
 export function joinRoles(text: string, flag: string): JoinRole[] {
   const roles = list(text).map(word => (word === 'ssh' ? 'node' : word))
   if (roles.length > 0 && roles.every(role => role === 'node' || role === 'proxy'))
@@ -13,7 +13,7 @@ export function joinRoles(text: string, flag: string): JoinRole[] {
   })
 }
 
-/** `node`, `proxy`, `node,proxy`, `openssh` or `trusted_cluster`, as `tokens add --type` takes them. @throws usage */
+/** `node`, `proxy`, `node,proxy`, `openssh` or `trusted_cluster`, as `tokens add --roles` takes them. @throws usage */
 export function tokenRoles(text: string, flag: string): TokenRole[] {
   const word = list(text).join()
   return word === 'trusted_cluster' || word === 'openssh' ? [word] : joinRoles(text, flag)

@@ -1,6 +1,7 @@
 import {Readable, Writable} from 'node:stream'
 import {type HostRecord, isOnline} from '../../access/hosts.js'
 import {asProblem, problem, problemLine} from '../../errors/index.js'
+import {mapParallel} from '../../waiting/index.js'
 import {connectAuthThroughProxy} from '../api/auth-through-proxy.js'
 import type {Identity, IdentityOptions} from '../identity/identity.js'
 import {labelText} from '../resources/hosts.js'
@@ -57,16 +58,7 @@ export async function hostsWithLabels(
  * @returns the first exit status that is not 0, in the order of the hosts; 255 for a host that was not reached
  */
 export async function runOnMany(options: ManyHosts): Promise<number> {
-  const {hosts} = options
-  const statuses: number[] = []
-  let next = 0
-  const work = async (): Promise<void> => {
-    for (let at = next++; at < hosts.length; at = next++) {
-      const host = hosts[at]
-      if (host) statuses[at] = await runOnOne(options, host)
-    }
-  }
-  await Promise.all(Array.from({length: Math.min(maxParallel, hosts.length)}, work))
+  const statuses = await mapParallel(options.hosts, maxParallel, host => runOnOne(options, host))
   return statuses.find(status => status !== 0) ?? 0
 }
 

@@ -1,6 +1,7 @@
 import {rm} from 'node:fs/promises'
 import {constants} from 'node:os'
 import {SallyportError} from '../../errors/index.js'
+import {createTurn} from '../../waiting/index.js'
 import {type Helper, startHelper} from '../helper.js'
 import {appendSearchEntry, readSearchFile, rewriteSearchFile, type SearchEntry} from '../search/file.js'
 import type {Catalogue} from '../store/catalogue.js'
@@ -46,14 +47,8 @@ export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexe
   let working: Promise<void> | undefined
   let sweeping: Promise<void> | undefined
   let closed = false
-  let last: Promise<unknown> = Promise.resolve()
-
   /** One writer of search files at a time. */
-  const inTurn = (write: () => Promise<void>): Promise<void> => {
-    const mine = last.then(write)
-    last = mine.catch(() => undefined)
-    return mine
-  }
+  const inTurn = createTurn()
 
   const read = async ({paths, bytes}: Task): Promise<SearchEntry> => {
     const {sid, data, screen} = paths

@@ -1,5 +1,6 @@
 import {constants} from 'node:os'
 import {problem} from '../../errors/index.js'
+import {createAtMost} from '../../waiting/index.js'
 import {type Helper, startHelper} from '../helper.js'
 import {isTimeout, type ScreenIndexer} from '../screen/indexer.js'
 import type {Catalogue, Listed} from '../store/catalogue.js'
@@ -37,7 +38,7 @@ const AT_ONCE = 2
 const MOST_WAITING = 8
 
 export function createRecordingSearch(options: RecordingSearchOptions): RecordingSearch {
-  const takeTurn = createTurns()
+  const takeTurn = createAtMost({running: AT_ONCE, waiting: MOST_WAITING, tooMany: tooManySearches})
   return {
     async search(query) {
       requirePattern(query)
@@ -146,22 +147,5 @@ const tooLong = (searchMs: number, cause: unknown): Error =>
     cause,
   })
 
-/** Lets a few searches run, a few more wait, and refuses the rest. */
-function createTurns() {
-  let running = 0
-  const waiting: (() => void)[] = []
-  return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (running >= AT_ONCE) {
-      if (waiting.length >= MOST_WAITING)
-        throw problem('unavailable', 'too many searches are waiting', {hint: 'try again in a moment'})
-      await new Promise<void>(resolve => waiting.push(resolve))
-    } else running += 1
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else running -= 1
-    }
-  }
-}
+const tooManySearches = () =>
+  problem('unavailable', 'too many searches are waiting', {hint: 'try again in a moment'})

@@ -1,7 +1,7 @@
 import {lstat} from 'node:fs/promises'
 import {basename} from 'node:path'
 import {isMissing} from '../../durable/index.js'
-import {mapParallel} from '../parallel.js'
+import {mapParallel} from '../../waiting/index.js'
 import type {RecordingSummary} from '../types.js'
 import {type CatalogueEntry, readCatalogueFile, writeCatalogueFile} from './catalogue-file.js'
 import {listRecordingsOf, type RecordingPaths} from './files.js'

@@ -1,6 +1,6 @@
 import {basename} from 'node:path'
 import {problem} from '../../errors/index.js'
-import {mapParallel} from '../parallel.js'
+import {mapParallel} from '../../waiting/index.js'
 import type {RecordingSummary} from '../types.js'
 import {type Catalogue, type Listed, newestFirst} from './catalogue.js'
 import {findRecording, listDays, listHeldOf, type RecordingPaths} from './files.js'

@@ -3,6 +3,7 @@ import {basename} from 'node:path'
 import {isDeepStrictEqual} from 'node:util'
 import {ensurePrivateDirectory, syncDirectory} from '../../durable/index.js'
 import {asProblem, problem} from '../../errors/index.js'
+import {createKeyedTurn, type KeyedTurn} from '../../waiting/index.js'
 import {sealDigest} from '../evidence/signature.js'
 import type {Tombstone} from '../evidence/tombstone.js'
 import {formatFirstLine, type RecordingIndex} from '../format/index-file.js'
@@ -112,7 +113,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   const live = new Map<string, LiveRecording>()
   /** Recordings begun here, by when they began, until they have their end. */
   const unsealed = new Map<string, number>()
-  const inOrder = createQueues()
+  const inOrder = createSessionTurns()
   const catalogue = createCatalogue({now, onDamage})
   const isLive = (sid: string): boolean => live.has(sid)
   const indexer = createScreenIndexer({directory, catalogue, isLive, onDamage})
@@ -301,21 +302,11 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
 
 const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))
 
-/** Runs the steps of each session one after the other, whatever order their promises settle in. */
-function createQueues() {
-  const tails = new Map<string, Promise<unknown>>()
-  return async <T>(sid: string, step: () => Promise<T>): Promise<T> => {
+/** Runs the steps of each session one after the other. */
+function createSessionTurns(): KeyedTurn {
+  const inTurn = createKeyedTurn()
+  return async (sid, step) => {
     requireSid(sid)
-    const before = tails.get(sid)
-    const mine = storeStep(async () => {
-      await before?.catch(() => undefined)
-      return await step()
-    })
-    tails.set(sid, mine)
-    try {
-      return await mine
-    } finally {
-      if (tails.get(sid) === mine) tails.delete(sid)
-    }
+    return await inTurn(sid, () => storeStep(step))
   }
 }

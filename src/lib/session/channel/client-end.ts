@@ -3,6 +3,7 @@ import type {Strictness} from '../../access/types.js'
 import {asProblem, problemLine, type SallyportError} from '../../errors/index.js'
 import type {Channel, ChannelRequest} from '../../ssh/index.js'
 import {WireWriter} from '../../sshcert/index.js'
+import {within} from '../../waiting/index.js'
 import {isTaken, type SessionRecord} from '../record.js'
 import type {TransferWatch} from '../transfers/transfers.js'
 import type {Withhold} from '../withheld/release.js'
@@ -315,11 +316,9 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
 }
 
 async function sayFarewell(channel: Channel, error: SallyportError): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  await new Promise<void>(resolve => {
-    timer = setTimeout(resolve, farewellMilliseconds)
+  const written = new Promise<void>(resolve => {
     channel.stderr.write(`sallyport: ${problemLine(error)}\r\n`, () => resolve())
   })
-  clearTimeout(timer)
+  await within(farewellMilliseconds, written, () => undefined)
   void channel.request('exit-status', new WireWriter().u32(failureStatus).finish(), false)
 }

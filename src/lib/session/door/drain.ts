@@ -1,3 +1,4 @@
+import {within} from '../../waiting/index.js'
 export interface Draining {
   /** Resolves when nobody is left. */
   done(): Promise<unknown>
@@ -9,12 +10,7 @@ export interface Draining {
 
 /** Waits until nobody is left: those who stay beyond their time are ended. */
 export async function drain({done, milliseconds, end}: Draining): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const patience = new Promise(resolve => {
-    timer = setTimeout(resolve, milliseconds)
-  })
-  await Promise.race([done(), patience])
-  clearTimeout(timer)
+  await within(milliseconds, done(), () => undefined)
   end()
   await done()
 }

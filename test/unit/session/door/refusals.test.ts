@@ -46,7 +46,7 @@ describe('refusals of one address', () => {
   it('are counted to the last one when the service ends', () => {
     for (let i = 0; i < SINGLE_REFUSALS + 5; i++) refused('[2001:db8::1]:22')
     refusals.flush()
-    expect(written.at(-1)).toMatchObject({'addr.remote': '[2001:db8::1]', fields: {count: 5}})
+    expect(written.at(-1)).toMatchObject({'addr.remote': '2001:db8::1', fields: {count: 5}})
     refusals.flush()
     expect(written).toHaveLength(SINGLE_REFUSALS + 1)
   })
