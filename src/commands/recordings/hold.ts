@@ -17,9 +17,9 @@ runs can be held, too. Only administrators may, and users with a role of yours t
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsHold)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, withHistoryApi} = await import('../../lib/client/index.js')
     const request = {
-      sid: args.session.toLowerCase(),
+      sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
     await withHistoryApi(flags, api => api.holdRecording(request))

@@ -73,7 +73,7 @@ export async function openFakeAuth(directory: string): Promise<FakeAuth> {
     ...{log, store, trail, fault: () => undefined, calls: []},
     of: sid => trail().flatMap(record => (record.sid === sid ? [record.event] : [])),
     ping: () => call('ping', async () => undefined),
-    emit: input => call('emit', () => log.emit(input)),
+    emit: input => call('emit', async () => void (await log.emit(input))),
     emitAll: inputs =>
       call('emitAll', async () => {
         await Promise.all(inputs.map(input => log.emit(input)))
