@@ -17,9 +17,9 @@ runs can be held, too. Only administrators may, and users with a role of yours t
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsHold)
-    const {withAuthApi} = await import('../../lib/client/index.js')
+    const {sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const request = {
-      sid: args.session.toLowerCase(),
+      sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
     await withAuthApi(flags, api => api.holdRecording(request))

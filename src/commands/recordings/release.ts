@@ -17,9 +17,9 @@ role of yours that has the verb update on session.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsRelease)
-    const {withAuthApi} = await import('../../lib/client/index.js')
+    const {sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const request = {
-      sid: args.session.toLowerCase(),
+      sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
     await withAuthApi(flags, api => api.releaseRecording(request))
