@@ -23,7 +23,7 @@ export default class UsersReset extends BaseCommand {
     )
     const ttl = flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}
     const invite = await withHistoryApi(flags, api => api.resetUser({name: args.name, ...ttl}))
-    const done = `User ${invite.user} has been reset.`
+    const done = `User ${invite.user} has been reset`
     await render(inviteView(invite), {
       format: flags.format,
       text: () => inviteLines(done, invite, Date.now()),
