@@ -24,7 +24,7 @@ your own proxy leads there; you need no login on it. See also: sessions ls, sess
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Join)
-    const {withJoinedSession} = await import('../lib/client/index.js')
-    await withJoinedSession(flags, {sid: args.session.toLowerCase(), mode: flags.mode})
+    const {sessionId, withJoinedSession} = await import('../lib/client/index.js')
+    await withJoinedSession(flags, {sid: sessionId(args.session), mode: flags.mode})
   }
 }

@@ -1,9 +1,10 @@
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {startTarget, trail} from '../support/apart.js'
+import {joiningWords, startAuth, startTarget, trail} from '../support/apart.js'
 import {sallyport, startSallyport, type TextResult} from '../support/cluster.js'
-import {type Event, eventually, login} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {type Event, login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
@@ -37,18 +38,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 
   const directory = temporaryDirectory()
   const passwordFile = join(directory, 'password')
   writeFileSync(passwordFile, 'correct horse battery\n')
-  const startAuth = (port: number): Promise<Machine> =>
-    startMachine({
-      ...{directory: join(directory, 'auth'), roles: 'auth'},
-      config: {
-        teleport: {nodename: 'auth-1'},
-        auth_service: {
-          ...{cluster_name: 'test.example', listen_addr: `127.0.0.1:${port}`, session_recording: recording},
-          authentication: {type: 'local', second_factor: 'off'},
-        },
-      },
-    })
-  const auth = await startAuth(0)
+  const auth = await startAuth(directory, recording)
   const authPort = auth.addresses.auth?.port ?? 0
   const startProxy = (args: readonly string[], ports: {ssh: number; web: number}): Promise<Machine> =>
     startMachine({
@@ -63,11 +53,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 
         },
       },
     })
-  const joining = async (role: string): Promise<string[]> => {
-    const invited = await auth.admin(['nodes', 'add', `--roles=${role}`])
-    return /--token=\S+ --ca-pin=\S+/.exec(invited.stdout)?.[0].split(' ') ?? []
-  }
-  const proxy = await startProxy(await joining('proxy'), {ssh: 0, web: 0})
+  const proxy = await startProxy(await joiningWords(auth, 'proxy'), {ssh: 0, web: 0})
   const ports = {ssh: proxy.addresses.ssh?.port ?? 0, web: proxy.addresses.web?.port ?? 0}
 
   const added = await auth.admin(['users', 'add', 'joe', `joe,${login}`])
@@ -91,7 +77,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 
         ssh_service: {enabled: 'yes', listen_addr: '127.0.0.1:0'},
       },
     })
-  const node = recording.startsWith('node') ? await startNode(await joining('node')) : undefined
+  const node = recording.startsWith('node') ? await startNode(await joiningWords(auth, 'node')) : undefined
   const host = node
     ? [`${login}@far1`]
     : ['-p', String((await startTarget(directory, auth)).port), `${login}@127.0.0.1`]
@@ -102,7 +88,7 @@ async function place(recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync' = 
     ...{directory, auth, proxy, events, ...(node && {node})},
     ssh: command => sallyport(['ssh', ...host, command], {env}),
     async startAuth() {
-      here.auth = await startAuth(authPort)
+      here.auth = await startAuth(directory, recording, authPort)
     },
     async startProxy() {
       here.proxy = await startProxy([], ports)

@@ -1,18 +1,13 @@
-import {randomBytes, randomInt} from 'node:crypto'
+import {randomBytes} from 'node:crypto'
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
+import {chance} from '../support/chance.js'
 import {type Cluster, startCluster} from '../support/cluster.js'
-import {
-  addToAgent,
-  type Event,
-  eventually,
-  type Field,
-  login,
-  startField,
-  type UserKey,
-} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {addToAgent, type Event, type Field, login, startField, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
+import {type Received, receive} from '../support/received.js'
 import type {Sshd} from '../support/sshd.js'
 
 /**
@@ -42,29 +37,11 @@ const restart = async (): Promise<void> => {
 }
 const named = (sid: string, event: string): Event[] =>
   field.events().filter(record => record.sid === sid && record.event === event)
-const wait = (milliseconds: number): Promise<void> =>
-  new Promise(resolve => setTimeout(resolve, milliseconds))
-
-interface Seen {
-  text: string
-  /** When the byte at `offset` had come, Unix ms. */
-  at(offset: number): number
-}
 
 /** A session that prints numbered lines until it is gone. */
-async function countingSession(words: string[]): Promise<{sid: string; seen: Seen; ended: Promise<unknown>}> {
+async function countingSession(words: string[]): Promise<{sid: string; seen: Received}> {
   const before = field.events().length
-  const child = start('ssh', [...words, ...way(), countLines], {env: field.agent.env})
-  const arrivals: {end: number; time: number}[] = []
-  const seen = {
-    text: '',
-    at: (offset: number) => arrivals.find(({end}) => end > offset)?.time ?? Infinity,
-  }
-  child.stdout.setEncoding('latin1').on('data', (chunk: string) => {
-    seen.text += chunk
-    arrivals.push({end: seen.text.length, time: Date.now()})
-  })
-  const ended = new Promise(resolve => child.once('close', resolve))
+  const seen = receive(start('ssh', [...words, ...way(), countLines], {env: field.agent.env}))
   const begun = await eventually(
     () =>
       field
@@ -73,24 +50,26 @@ async function countingSession(words: string[]): Promise<{sid: string; seen: See
         .find(({event}) => event === 'session.start'),
     'the session starts',
   )
-  await eventually(() => seen.text.includes('line 1'), 'it prints')
-  return {sid: String(begun.sid), seen, ended}
+  await seen.lines(1)
+  return {sid: String(begun.sid), seen}
 }
 
-const countLines = 'i=0; while :; do i=$((i+1)); echo "line $i of a session"; sleep 0.01; done'
+/** Now and then half a character is the last that came for a while. */
+const countLines =
+  'i=0; while :; do i=$((i+1)); printf "line $i of a session: \\303\\244 \\342\\202"; sleep 0.01; printf "\\254 \\360\\237\\230\\200\\n"; done'
 
 describe('kill -9 of the service', () => {
   it('loses at most a second of what the user saw, and the restart completes the rest', async () => {
     const sids: string[] = []
+    const {between, about} = chance()
     for (let round = 0; round < 5; round++) {
-      const delay = randomInt(0, 2500)
-      const where = `round ${round}, killed after ${delay} ms`
-      const {sid, seen, ended} = await countingSession(round % 2 === 0 ? [] : ['-tt'])
+      const enough = between(1, 250)
+      const where = `killed after ${enough} lines, in round ${round} of ${about}`
+      const {sid, seen} = await countingSession(round % 2 === 0 ? [] : ['-tt'])
       sids.push(sid)
-      await wait(delay)
-      const killed = Date.now()
+      await seen.lines(enough)
       await cluster.stop('SIGKILL')
-      await ended
+      await seen.ended
       await restart()
       const end = await eventually(() => named(sid, 'session.end')[0], 'the session ends')
 
@@ -100,7 +79,8 @@ describe('kill -9 of the service', () => {
       const kept = raw.bytes.toString('latin1')
       const common = Math.min(kept.length, seen.text.length)
       expect(kept.slice(0, common) === seen.text.slice(0, common), where).toBe(true)
-      if (seen.text.length > common) expect(killed - seen.at(common), where).toBeLessThanOrEqual(1000)
+      const lost = seen.text.length > common ? seen.at(seen.text.length - 1) - seen.at(common) : 0
+      expect(lost, where).toBeLessThanOrEqual(1000)
 
       expect(end).toMatchObject({
         ...{user: 'joe', login, server_hostname: '127.0.0.1', code: 'T2004I', participants: ['joe']},
@@ -153,13 +133,29 @@ describe('kill -9 of the service', () => {
 
   it('leaves no start, recording or upload without its end, whatever it interrupts', async () => {
     const before = field.recordings().length
-    for (let round = 0; round < 6; round++) {
-      const child = start('ssh', [...way(), 'echo here; sleep 0.2; echo done'], {env: field.agent.env})
-      const ended = new Promise(resolve => child.once('close', resolve))
-      await wait(randomInt(100, 1000))
+    const more = (count: () => number): (() => boolean) => {
+      const had = count()
+      return () => count() > had
+    }
+    const events = (name: string) => () => field.events().filter(({event}) => event === name).length
+    /** What the service is at when it is killed. */
+    const moments: [what: string, come: (seen: Received) => () => boolean][] = [
+      ['the recording begins', () => more(() => field.recordings().length)],
+      ['the session starts', () => more(events('session.start'))],
+      ['the program says something', seen => () => seen.text.includes('here')],
+      ['the program has ended', seen => () => seen.text.includes('done')],
+      ['the recording is sealed', () => more(events('session.upload'))],
+      ['the session ends', () => more(events('session.end'))],
+    ]
+    for (const [what, come] of moments) {
+      const command = 'echo here; sleep 0.2; echo done'
+      const seen = receive(start('ssh', [...way(), command], {env: field.agent.env}))
+      const hasCome = come(seen)
+      await eventually(hasCome, what, 5)
       await cluster.stop('SIGKILL')
-      await ended
+      await seen.ended
       await restart()
+      await eventually(() => field.recordings().every(({sealed}) => sealed), `all is complete when ${what}`)
     }
     await eventually(() => field.recordings().every(({sealed}) => sealed), 'every recording is completed')
     await cluster.stop('SIGTERM')
@@ -180,10 +176,13 @@ describe('kill -9 of the service', () => {
 
   it('completes a recording while another one is damaged, and reports that one once', async () => {
     const [damaged, sound] = [await countingSession([]), await countingSession([])]
-    await wait(1000)
+    const pathOf = (wanted: string): string => field.recordings().find(({sid}) => sid === wanted)?.path ?? ''
+    const chunks = (sid: string): number =>
+      readFileSync(pathOf(sid).replace('.cast.gz', '.index.jsonl'), 'utf8').split('\n').length - 2
+    await eventually(() => chunks(damaged.sid) > 1 && chunks(sound.sid) > 1, 'both are partly on disk')
     await cluster.stop('SIGKILL')
-    await Promise.all([damaged.ended, sound.ended])
-    const {path = ''} = field.recordings().find(({sid}) => sid === damaged.sid) ?? {}
+    await Promise.all([damaged.seen.ended, sound.seen.ended])
+    const path = pathOf(damaged.sid)
     const data = readFileSync(path)
     data.writeUInt8(data.readUInt8(40) ^ 1, 40)
     writeFileSync(path, data)

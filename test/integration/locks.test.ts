@@ -2,15 +2,8 @@ import {once} from 'node:events'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {afterEach, beforeAll, describe, expect, it} from 'vitest'
-import {
-  addToAgent,
-  eventually,
-  type Field,
-  login,
-  sshText,
-  startField,
-  type UserKey,
-} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {addToAgent, type Field, login, sshText, startField, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 

@@ -1,9 +1,7 @@
-import {execFileSync} from 'node:child_process'
 import {createHash, randomBytes} from 'node:crypto'
 import {existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {userInfo} from 'node:os'
 import {join} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {parse as parseYaml} from 'yaml'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
@@ -12,6 +10,7 @@ import {type Agent, ssh, sshAdd, sshKeygen, startAgent} from '../support/openssh
 import {run} from '../support/process.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
+import {startTmux} from '../support/tmux.js'
 
 /**
  * The main job from end to end on a real sshd, ssh and ssh-agent: each step stands on those before it, as for a person
@@ -299,42 +298,17 @@ function findRecording(root: string, sid: string): string {
   return join(root, name)
 }
 
-/** Types into a real terminal (tmux) like a person and returns what the screen showed. */
+/** Types into a real terminal like a person and returns what the screen showed. */
 async function terminalSession(command: string, env: Record<string, string>): Promise<string> {
-  const socket = join(temporaryDirectory(), 'tmux')
-  const tmux = (...args: string[]): string =>
-    execFileSync('tmux', ['-S', socket, '-f', '/dev/null', ...args], {
-      encoding: 'utf8',
-      env: {
-        PATH: process.env.PATH,
-        HOME: process.env.HOME,
-        LC_ALL: 'C.UTF-8',
-        TERM: 'xterm-256color',
-        ...env,
-      },
-    })
-  const screen = (): string => tmux('capture-pane', '-p', '-S', '-', '-t', 'main')
-  const until = async (pattern: RegExp): Promise<void> => {
-    for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
-      if (pattern.test(screen())) return
-      await sleep(100)
-    }
-    throw new Error(`the terminal never showed ${pattern}:\n${screen()}`)
-  }
-  tmux('new-session', '-d', '-s', 'main', '-x', '80', '-y', '24', 'sh')
-  const type = (line: string): string => tmux('send-keys', '-t', 'main', line, 'Enter')
-  try {
-    type(`${command}; echo "exit status $?"`)
-    await until(/[#$%>]$/m)
-    type('PS1="ready\\$ "; stty size | tr " " x | sed "s/^\\(.*\\)x\\(.*\\)$/\\2x\\1/"')
-    await until(/^80x24$/m)
-    tmux('resize-window', '-t', 'main', '-x', '100', '-y', '30')
-    type('stty size | sed "s/^\\(.*\\) \\(.*\\)$/\\2x\\1/"')
-    await until(/^100x30$/m)
-    type('exit 3')
-    await until(/^exit status 3$/m)
-    return screen()
-  } finally {
-    tmux('kill-server')
-  }
+  const tmux = startTmux(env)
+  tmux.type(`${command}; echo "exit status $?"`)
+  await tmux.until(/[#$%>]$/m)
+  tmux.type('PS1="ready\\$ "; stty size | tr " " x | sed "s/^\\(.*\\)x\\(.*\\)$/\\2x\\1/"')
+  await tmux.until(/^80x24$/m)
+  tmux.resize(100, 30)
+  tmux.type('stty size | sed "s/^\\(.*\\) \\(.*\\)$/\\2x\\1/"')
+  await tmux.until(/^100x30$/m)
+  tmux.type('exit 3')
+  await tmux.until(/^exit status 3$/m)
+  return tmux.screen().join('\n')
 }

@@ -4,10 +4,10 @@ import {join} from 'node:path'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {type Cluster, startCluster} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   descriptors,
   type Event,
-  eventually,
   type Field,
   login,
   sshText,

@@ -4,11 +4,11 @@ import {connect, createServer, type Socket} from 'node:net'
 import {join} from 'node:path'
 import {afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {type SharedConnection, shareConnection} from '../support/control-master.js'
+import {eventually} from '../support/eventually.js'
 import {
   addToAgent,
   descriptors,
   type Event,
-  eventually,
   type Field,
   login,
   peakMemory,

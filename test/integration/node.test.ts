@@ -7,9 +7,9 @@ import {join} from 'node:path'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {sallyport} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   type Event,
-  eventually,
   extensionsWithout,
   type Field,
   login,

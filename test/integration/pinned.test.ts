@@ -4,9 +4,9 @@ import {beforeAll, describe, expect, test, vi} from 'vitest'
 import {stringify} from 'yaml'
 import {parseAuthorizedKey, parseCertificate, pinTo} from '../../src/lib/sshcert/index.js'
 import {sallyport} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   addToAgent,
-  eventually,
   extensionsWithout,
   type Field,
   login,

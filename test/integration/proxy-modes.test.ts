@@ -6,10 +6,10 @@ import {beforeAll, describe, expect, it} from 'vitest'
 import {formatIdentity} from '../../src/lib/client/identity/identity-file.js'
 import {atEnd} from '../support/cleanup.js'
 import {sallyport, startCluster} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   addToAgent,
   descriptors,
-  eventually,
   type Field,
   login,
   sshText,

@@ -7,10 +7,10 @@ import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it, vi} from 'vitest'
 import {atEnd} from '../support/cleanup.js'
 import {shareConnection} from '../support/control-master.js'
+import {eventually} from '../support/eventually.js'
 import {
   descriptors,
   type Event,
-  eventually,
   type Field,
   login,
   peakMemory,

@@ -8,11 +8,11 @@ import {catalogue} from '../../src/lib/errors/catalogue.js'
 import {formatPrivateKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {atEnd} from '../support/cleanup.js'
 import {sallyport} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   addToAgent,
   descriptors,
   type Event,
-  eventually,
   extensionsWithout,
   type Field,
   login,

@@ -5,7 +5,8 @@ import {join} from 'node:path'
 import {connect} from 'node:tls'
 import {beforeAll, describe, expect, it} from 'vitest'
 import {parse, stringify} from 'yaml'
-import {addToAgent, eventually, type Field, login, sshText, startField} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {addToAgent, type Field, login, sshText, startField} from '../support/field.js'
 import {start} from '../support/process.js'
 
 let field: Field

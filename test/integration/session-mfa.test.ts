@@ -7,9 +7,9 @@ import {stringify} from 'yaml'
 import {webApi} from '../../src/lib/client/api/web-api.js'
 import {formatIdentity} from '../../src/lib/client/identity/identity-file.js'
 import {sallyport} from '../support/cluster.js'
+import {eventually} from '../support/eventually.js'
 import {
   addToAgent,
-  eventually,
   extensionsWithout,
   type Field,
   login,

@@ -1,11 +1,11 @@
 import {once} from 'node:events'
 import {mkdirSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 import {beforeAll, describe, expect, test} from 'vitest'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
 import {sallyport, startSallyport} from '../support/cluster.js'
-import {eventually, login} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {login} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Sshd, startSshd} from '../support/sshd.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
@@ -206,18 +206,19 @@ describe('while the auth service is away', () => {
       .map(({event}) => event)
       .reverse()
   }
-  const recordedAs = async (output: string): Promise<string> => {
-    for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
-      const {stdout} = await auth.admin(['recordings', 'ls', '--format=json'])
-      for (const {sid, state} of JSON.parse(stdout) as {sid: string; state: string}[]) {
-        if (state !== 'sealed') continue
-        const played = await auth.admin(['play', sid, '--format=raw'])
-        if (played.stdout === output) return sid
-      }
-      await sleep(300)
-    }
-    throw new Error(`no recording of ${JSON.stringify(output)}`)
-  }
+  const recordedAs = (output: string): Promise<string> =>
+    eventually(
+      async () => {
+        const {stdout} = await auth.admin(['recordings', 'ls', '--format=json'])
+        for (const {sid, state} of JSON.parse(stdout) as {sid: string; state: string}[]) {
+          if (state !== 'sealed') continue
+          const played = await auth.admin(['play', sid, '--format=raw'])
+          if (played.stdout === output) return sid
+        }
+        return undefined
+      },
+      `there is a recording of ${JSON.stringify(output)}`,
+    )
   const whole = ['session.start', 'session.upload', 'exec', 'session.data', 'session.end']
 
   test('those with a certificate still get in, sessions go on, and everything is on record afterwards, once', async () => {

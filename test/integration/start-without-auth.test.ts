@@ -1,8 +1,9 @@
 import {readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {startTarget, trail} from '../support/apart.js'
-import {eventually, login, text} from '../support/field.js'
+import {joiningWords, startAuth, startTarget, trail} from '../support/apart.js'
+import {eventually} from '../support/eventually.js'
+import {login, text} from '../support/field.js'
 import {type Machine, startMachine} from '../support/machines.js'
 import {type Agent, ssh, sshAdd, startAgent} from '../support/openssh.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
@@ -34,23 +35,8 @@ interface Ports {
 /** @param behindNat nobody connects to the node, which keeps a tunnel open to the proxy */
 async function place(recording: 'proxy' | 'node', behindNat = false): Promise<Place> {
   const directory = temporaryDirectory()
-  const startAuth = (port: number): Promise<Machine> =>
-    startMachine({
-      ...{directory: join(directory, 'auth'), roles: 'auth'},
-      config: {
-        teleport: {nodename: 'auth-1'},
-        auth_service: {
-          ...{cluster_name: clusterName, listen_addr: `127.0.0.1:${port}`, session_recording: recording},
-          authentication: {type: 'local', second_factor: 'off'},
-        },
-      },
-    })
-  const auth = await startAuth(0)
+  const auth = await startAuth(directory, recording)
   const authPort = auth.addresses.auth?.port ?? 0
-  const joining = async (role: string): Promise<string[]> => {
-    const invited = await auth.admin(['nodes', 'add', `--roles=${role}`])
-    return /--token=\S+ --ca-pin=\S+/.exec(invited.stdout)?.[0].split(' ') ?? []
-  }
   let tunnel = ''
   const elsewhere = {auth_servers: [`127.0.0.1:${authPort}`], advertise_ip: '127.0.0.1'}
   const startProxy = (args: readonly string[], ports: Ports): Promise<Machine> =>
@@ -75,18 +61,18 @@ async function place(recording: 'proxy' | 'node', behindNat = false): Promise<Pl
         ssh_service: {enabled: 'yes', listen_addr: `127.0.0.1:${port}`},
       },
     })
-  const proxy = await startProxy(await joining('proxy'), {ssh: 0, web: 0, tunnel: 0})
+  const proxy = await startProxy(await joiningWords(auth, 'proxy'), {ssh: 0, web: 0, tunnel: 0})
   const {ssh, web, tunnel: tunnels} = proxy.addresses
   const ports = {ssh: ssh?.port ?? 0, web: web?.port ?? 0, tunnel: tunnels?.port ?? 0}
   tunnel = `127.0.0.1:${ports.tunnel}`
-  const node = await startNode(await joining('node'), 0)
+  const node = await startNode(await joiningWords(auth, 'node'), 0)
   const target = await startTarget(directory, auth)
   const client = await stockClient(directory, auth, ports.ssh)
   const nodePort = String(node.addresses.node?.port)
   const here: Place = {
     ...{directory, auth, proxy, node},
     async startAuth() {
-      here.auth = await startAuth(authPort)
+      here.auth = await startAuth(directory, recording, authPort)
     },
     async startProxy() {
       here.proxy = await startProxy([], ports)

@@ -2,15 +2,9 @@ import {createHash, randomBytes} from 'node:crypto'
 import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, it} from 'vitest'
+import {eventually} from '../support/eventually.js'
 import type {UserKey} from '../support/field.js'
-import {
-  addToAgent,
-  type Event,
-  eventually,
-  type Field,
-  login,
-  startFieldWithTarget,
-} from '../support/field.js'
+import {addToAgent, type Event, type Field, login, startFieldWithTarget} from '../support/field.js'
 import {run} from '../support/process.js'
 import {type RawSftp, rawSftp} from '../support/raw-sftp.js'
 import type {Sshd} from '../support/sshd.js'

@@ -4,9 +4,9 @@ import {join} from 'node:path'
 import {pipeline} from 'node:stream/promises'
 import {gunzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, it} from 'vitest'
+import {eventually} from '../support/eventually.js'
 import {
   type Event,
-  eventually,
   type Field,
   login,
   peakMemory,

@@ -2,7 +2,7 @@ import {existsSync, mkdirSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {parseAuthorizedKey, parsePrivateKey} from '../../src/lib/sshcert/index.js'
 import type {Event} from './field.js'
-import type {Machine} from './machines.js'
+import {type Machine, startMachine} from './machines.js'
 import {type Sshd, startSshd} from './sshd.js'
 
 // What tests of a cluster look at whose auth service is a machine of its own.
@@ -36,4 +36,29 @@ export async function startTarget(directory: string, auth: Machine): Promise<Ssh
     hostCertificate: parseAuthorizedKey(readFileSync(`${out}-cert.pub`, 'utf8')).blob,
     trustedUserCa: parseAuthorizedKey(userCa).blob,
   })
+}
+
+/** The auth service of a cluster, in `auth` below the directory: at a port of its choice, or where it was before. */
+export const startAuth = (
+  directory: string,
+  recording: 'proxy' | 'proxy-sync' | 'node' | 'node-sync',
+  port = 0,
+): Promise<Machine> =>
+  startMachine({
+    ...{directory: join(directory, 'auth'), roles: 'auth'},
+    config: {
+      teleport: {nodename: 'auth-1'},
+      auth_service: {
+        ...{cluster_name: 'test.example', listen_addr: `127.0.0.1:${port}`, session_recording: recording},
+        authentication: {type: 'local', second_factor: 'off'},
+      },
+    },
+  })
+
+/** The arguments with which a machine joins the cluster in this role. */
+export async function joiningWords(auth: Machine, role: 'node' | 'proxy'): Promise<string[]> {
+  const {stdout} = await auth.admin(['nodes', 'add', `--roles=${role}`])
+  const words = /--token=\S+ --ca-pin=\S+/.exec(stdout)?.[0]
+  if (words === undefined) throw new Error(stdout)
+  return words.split(' ')
 }

@@ -1,6 +1,6 @@
 import {once} from 'node:events'
 import {existsSync} from 'node:fs'
-import {eventually} from './field.js'
+import {eventually} from './eventually.js'
 import {type RunOptions, run, start} from './process.js'
 
 /** A connection of a stock client that others open their sessions on. */

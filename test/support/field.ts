@@ -264,19 +264,6 @@ export async function startFieldWithTarget(
 export const sshText = async (args: readonly string[], options: RunOptions = {}) =>
   text(await ssh(args, options))
 
-/** Waits until `look` finds something, by looking again a few times a second. */
-export async function eventually<Found>(
-  look: () => Found | undefined | false | Promise<Found | undefined | false>,
-  what: string,
-): Promise<Found> {
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
-    const found = await look()
-    if (found) return found
-    await sleep(50)
-  }
-  throw new Error(`it never came to pass that ${what}`)
-}
-
 /** Waits until a count stays the same for a fifth of a second. */
 async function settled(count: () => number): Promise<void> {
   for (let last = -1, now = count(); last !== now; now = count()) {

@@ -1,7 +1,7 @@
 import {execFileSync} from 'node:child_process'
 import {join} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 import {atEnd} from './cleanup.js'
+import {eventually} from './eventually.js'
 import {temporaryDirectory} from './temporary-directory.js'
 
 /** A real terminal with a shell in it. */
@@ -12,7 +12,7 @@ export interface Tmux {
   press(...keys: string[]): void
   /** The lines on the screen. */
   screen(): string[]
-  /** Resolves when the screen shows it. @throws after 15 s, with the screen */
+  /** Resolves when the screen shows it. @throws with the screen when it never does */
   until(pattern: RegExp): Promise<void>
   resize(columns: number, rows: number): void
 }
@@ -51,11 +51,9 @@ export function startTmux(env: Record<string, string> = {}, size = {columns: 80,
     resize: (columns, rows) =>
       void tmux('resize-window', '-t', 'main', '-x', String(columns), '-y', String(rows)),
     async until(pattern) {
-      for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
-        if (pattern.test(screen().join('\n'))) return
-        await sleep(100)
-      }
-      throw new Error(`the terminal never showed ${pattern}:\n${screen().join('\n')}`)
+      const shown = (): string => screen().join('\n')
+      const what = (): string => `the terminal shows ${pattern}:\n${shown()}`
+      await eventually(() => pattern.test(shown()), what, 100)
     },
   }
 }

@@ -3,12 +3,14 @@ import {dirname, join, relative, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {describe, expect, test} from 'vitest'
 
+/** What those who may be in another process than the auth service may import of it. */
+const contract = ['auth/contract', 'auth/system-api']
+
 /** What every room may import. */
 const everywhere = ['errors', 'names', 'waiting']
 
 /**
- * Room → rooms it may import, besides these. `auth/contract` allows the contract alone: the service may be in another
- * process. So does `ssh/algorithms` the names of algorithms.
+ * Room → rooms it may import, besides these. `ssh/algorithms` allows the names of algorithms alone.
  */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
@@ -26,9 +28,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   children: ['durable'],
   recording: ['durable', 'children'],
   transfer: [],
-  session: ['ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', 'auth/contract'],
-  outbox: ['durable', 'audit', 'recording', 'auth/contract'],
-  forward: ['ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', 'auth/contract'],
+  session: ['ssh', 'sshcert', 'recording', 'transfer', 'audit', 'access', ...contract],
+  outbox: ['durable', 'audit', 'recording', ...contract],
+  forward: ['ssh', 'agent', 'sshcert', 'recording', 'audit', 'access', 'session', ...contract],
   tunnel: ['ssh', 'sshcert', 'session'],
   node: [
     'children',
@@ -41,7 +43,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'access',
     'config',
     'session',
-    'auth/contract',
+    ...contract,
   ],
   auth: ['durable', 'sshcert', 'backend', 'pki', 'access', 'audit', 'recording', 'config'],
   proxy: [
@@ -56,9 +58,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'audit',
     'config',
     'recording',
-    'auth/contract',
+    ...contract,
   ],
-  web: ['auth/contract', 'config', 'sshcert', 'durable', 'pki'],
+  web: [...contract, 'config', 'sshcert', 'durable', 'pki'],
   evidence: ['durable', 'audit', 'recording', 'config'],
   client: [
     'children',

@@ -19,9 +19,9 @@ runs can be held, too. Only administrators may, and users whose role grants \`up
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsHold)
-    const {holdView, withHistoryApi} = await import('../../lib/client/index.js')
+    const {holdView, sessionId, withHistoryApi} = await import('../../lib/client/index.js')
     const request = {
-      sid: args.session.toLowerCase(),
+      sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
     const {sid, hold} = await withHistoryApi(flags, api => api.holdRecording(request))

@@ -36,14 +36,14 @@ truncated when it was cut short; held means under legal hold. There are more whe
   async run(): Promise<void> {
     const {flags} = await this.parse(RecordingsLs)
     const {format, user, host, login, limit, after} = flags
-    const {recordingView, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const {recordingView, sessionId, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
     const query = {
       limit,
       ...timeRange(flags, Date.now()),
       ...(user !== undefined && {user}),
       ...(host !== undefined && {host}),
       ...(login !== undefined && {login}),
-      ...(after !== undefined && {after: after.toLowerCase()}),
+      ...(after !== undefined && {after: sessionId(after)}),
       ...(flags.held && {held: true}),
     }
     const found = await withHistoryApi(flags, api => api.listRecordings(query))

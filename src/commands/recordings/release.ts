@@ -19,9 +19,9 @@ whose role grants \`update\` on \`session\`.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsRelease)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, withHistoryApi} = await import('../../lib/client/index.js')
     const request = {
-      sid: args.session.toLowerCase(),
+      sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
     await withHistoryApi(flags, api => api.releaseRecording(request))

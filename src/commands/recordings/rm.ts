@@ -1,7 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {accessFlags, BaseCommand, confirm, formatFlag, render, safe} from '../../lib/cli/index.js'
 import {asProblem, problem, problemLine} from '../../lib/errors/index.js'
-import {isUuid} from '../../lib/names/index.js'
 
 export default class RecordingsRm extends BaseCommand {
   static override summary = 'Remove recordings for good'
@@ -24,16 +23,11 @@ role grants \`delete\` on \`session\`. What was removed cannot be had back, so i
 
   async run(): Promise<void> {
     const {argv, flags} = await this.parse(RecordingsRm)
-    const sids = [...new Set((argv as string[]).map(word => word.toLowerCase()))]
-    const wrong = sids.find(sid => !isUuid(sid))
-    if (wrong !== undefined)
-      throw problem('usage', `${JSON.stringify(safe(wrong))} is not a session ID`, {
-        hint: 'name sessions as `sallyport recordings ls` shows them',
-      })
+    const {sessionId, withHistoryApi} = await import('../../lib/client/index.js')
+    const sids = [...new Set((argv as string[]).map(sessionId))]
     const what = sids.length === 1 ? `the recording of session ${sids[0]}` : `${sids.length} recordings`
     if (!flags.yes && !(await confirm({message: `Remove ${what} for good?`, otherwise: '--yes'})))
       throw problem('cancelled', 'nothing was removed')
-    const {withHistoryApi} = await import('../../lib/client/index.js')
     const reason = flags.reason === undefined ? {} : {reason: flags.reason}
     const removed: {sid: string; outcome: 'removed'}[] = []
     const refused = await withHistoryApi(flags, async api => {

@@ -15,7 +15,8 @@ export {
   eventCodes,
 } from './event.js'
 export type {ChainHead} from './head.js'
-export {type AuditLog, type AuditLogOptions, openAuditLog} from './log.js'
+export type {HeadGap, SignedHeads} from './head-check.js'
+export {type AuditLog, type AuditLogOptions, type HeadSigning, openAuditLog} from './log.js'
 export {lostTransfer, maxNotedFiles, transferNumber} from './lost-transfer.js'
 export {type AuditScan, scanLog} from './query.js'
 export {type AuditVerdict, type BadRecord, verifyAuditLog} from './verify.js'

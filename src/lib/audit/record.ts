@@ -49,7 +49,7 @@ function boundedObject(value: object, depth: number): unknown {
 }
 
 /** An event that is older than this when it comes to the log is late, and says when it came. */
-const LATE_MS = 60_000
+export const LATE_MS = 60_000
 
 export interface RecordFacts {
   seq: number

@@ -1,8 +1,10 @@
 import type {KeyObject} from 'node:crypto'
 import {asProblem} from '../errors/index.js'
 import {readAnchor, verifyAnchor} from './anchor.js'
+import type {AuditEvent} from './event.js'
 import {listLogFiles, readLines, recordHash} from './files.js'
-import {type ChainHead, genesis} from './head.js'
+import {type ChainHead, follows, genesis} from './head.js'
+import {createHeadCheck, type SignedHeads} from './head-check.js'
 import {prunedFiles} from './prune.js'
 import {parseRecord} from './record.js'
 
@@ -16,6 +18,12 @@ export type AuditVerdict =
       checkpoint: 'none' | 'found' | 'pruned'
       /** What was pruned in order from the beginning, up to this record. */
       pruned?: ChainHead & {time: string; signature: 'verified' | 'unchecked'}
+      signed: SignedHeads
+      /**
+       * Records up to this one are those that were written: a signed head that was verified or the checkpoint says so. 0:
+       * nobody does, and whoever can write the files may have made any of them, or all.
+       */
+      vouched: number
     }
   | {ok: false; bad: BadRecord}
 
@@ -30,31 +38,39 @@ export interface BadRecord {
 }
 
 /**
- * Follows the chain from the first record to the last. Without a checkpoint (a head noted earlier and kept elsewhere)
- * it cannot notice that records are missing at the end or that the very last one was changed; with one it does. With keys,
- * a log that was pruned must say so by the signature of one of them.
+ * Follows the chain from the first record to the last. It alone shows what was changed by somebody who did not hash again
+ * what follows. Up to where a checkpoint (a head noted earlier and kept elsewhere) or a signed head stands behind the log,
+ * nothing else can have been done either; behind that, anything can.
+ * @param keys of the recording authority: that the log was pruned must be signed by one of them, and so must its heads
+ * @param headKeys for the signed heads alone
  */
 export async function verifyAuditLog(
   directory: string,
   checkpoint?: ChainHead,
   keys?: readonly KeyObject[],
+  headKeys = keys,
 ): Promise<AuditVerdict> {
   const beginning = await findBeginning(directory, keys)
   if ('reason' in beginning) return {ok: false, bad: beginning}
   const {anchor, pruned} = beginning
+  const heads = createHeadCheck(headKeys)
   let head: ChainHead = anchor
   let previous: Place | undefined
   const wasPruned = checkpoint !== undefined && checkpoint.sequence < anchor.sequence
   let met = checkpoint === undefined || wasPruned || isSame(head, checkpoint)
   const places = readPlaces(directory, anchor)
   for await (const place of places) {
+    const {record} = place
     const found = fault(place, head)
-    if (found === 'not chained') {
-      const trusted = checkpoint?.sequence === head.sequence
-      return {ok: false, bad: await blame(trusted ? undefined : previous, place, head, places)}
+    if (!record || found) return {ok: false, bad: {...where(place, head.sequence + 1), reason: found ?? ''}}
+    if (!follows(record, head)) {
+      const isTrusted = [checkpoint?.sequence, heads.vouched].includes(head.sequence)
+      return {ok: false, bad: await blame(isTrusted ? undefined : previous, place, head, places)}
     }
-    if (found) return {ok: false, bad: {...where(place, head.sequence + 1), reason: found}}
-    head = {sequence: head.sequence + 1, hash: recordHash(place.bytes)}
+    const wrong = heads.follow(record, place.bytes)
+    if (wrong) return {ok: false, bad: {...where(place, record.seq), reason: wrong}}
+    if (record.event === 'audit.altered') return {ok: false, bad: alteredBefore(record)}
+    head = {sequence: record.seq, hash: recordHash(place.bytes)}
     previous = place
     if (checkpoint?.sequence !== head.sequence) continue
     if (!isSame(head, checkpoint)) {
@@ -71,11 +87,19 @@ export async function verifyAuditLog(
       head,
       checkpoint: found,
       ...(pruned && {pruned}),
+      signed: heads.result(),
+      vouched: Math.max(heads.vouched, found === 'found' && checkpoint ? checkpoint.sequence : 0),
     }
   }
   const reason = `the log ends at record ${head.sequence}, the checkpoint names record ${checkpoint?.sequence}`
   return {ok: false, bad: {record: head.sequence + 1, reason}}
 }
+
+/** What the service found itself is as certain as what `verify` finds. */
+const alteredBefore = ({seq, time, record}: AuditEvent): BadRecord => ({
+  record: typeof record === 'number' ? record : seq,
+  reason: `it was not there any more as it was when the service was started on ${time}: the log was rewritten or rolled back before record ${seq}`,
+})
 
 /** Where the chain begins: before the first record, or where it was pruned in order. */
 async function findBeginning(
@@ -106,6 +130,7 @@ interface Place {
   line: number
   bytes: Buffer
   whole: boolean
+  record: AuditEvent | undefined
 }
 
 async function* readPlaces(directory: string, anchor: ChainHead): AsyncGenerator<Place> {
@@ -118,7 +143,7 @@ async function* readPlaces(directory: string, anchor: ChainHead): AsyncGenerator
     let line = 0
     for await (const {bytes, whole} of readLines(path)) {
       line += 1
-      yield {file, line, bytes, whole}
+      yield {file, line, bytes, whole, record: whole ? parseRecord(bytes) : undefined}
     }
   }
 }
@@ -127,12 +152,10 @@ const isSame = (a: ChainHead, b: ChainHead): boolean => a.sequence === b.sequenc
 
 const where = ({file, line}: Place, record: number) => ({record, file, line})
 
-function fault({bytes, whole}: Place, head: ChainHead): string | undefined {
+function fault({whole, record}: Place, head: ChainHead): string | undefined {
   if (!whole) return 'the line is cut off: by a crash, or the log is being written'
-  const record = parseRecord(bytes)
   if (!record) return 'it is not a record'
-  if (record.seq !== head.sequence + 1) return `record ${record.seq} is in its place`
-  return record.prev === head.hash ? undefined : 'not chained'
+  return record.seq === head.sequence + 1 ? undefined : `record ${record.seq} is in its place`
 }
 
 /**
@@ -149,7 +172,7 @@ async function blame(
   const own = {...where(place, record), reason: `it does not name record ${head.sequence}`}
   if (!previous) return own
   const after = await rest.next()
-  const vouched = !after.done && parseRecord(after.value.bytes)?.prev === recordHash(place.bytes)
+  const vouched = !after.done && after.value.record?.prev === recordHash(place.bytes)
   if (vouched)
     return {
       ...where(previous, head.sequence),

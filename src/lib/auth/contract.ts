@@ -1,16 +1,25 @@
 import type {HostRecord} from '../access/hosts.js'
 import type {Lock, LockKind} from '../access/locks.js'
 import type {Route} from '../access/route.js'
-import type {AccessDecision, AccessRequest, Explanation, Identity} from '../access/types.js'
+import type {AccessDecision, AccessRequest, Identity} from '../access/types.js'
 import type {AuditCheckpoint} from '../audit/checkpoint.js'
 import type {AuditEvent, AuditInput, AuditQuery} from '../audit/event.js'
 import type {Tombstone} from '../recording/evidence/tombstone.js'
 import type {RecordingSearchAnswer} from '../recording/search/types.js'
 import type {RecordingChunk, RecordingEnd, RecordingMeta, RecordingSummary} from '../recording/types.js'
+import type {AccessExplanation, RoleRecord} from './access/types.js'
 import type {ClusterState} from './cluster/state-types.js'
+import type {RecordingsQuery, RecordingsSearch} from './history/types.js'
+import type {HostRouteRequest, HostsQuery, RegisteredHost} from './inventory/types.js'
 import type {Enrolment, EnrolRequest} from './join/enrol-types.js'
 import type {CreatedToken, HostCertificates, JoinRequest, JoinTokenSummary, TokenRole} from './join/types.js'
-import type {NodeResource, Resource, RoleResource, TrustedClusterResource} from './resources/types.js'
+import type {
+  NodeResource,
+  Resource,
+  ResourceOutcome,
+  RoleResource,
+  TrustedClusterResource,
+} from './resources/types.js'
 import type {
   JoinPermit,
   ParticipantMode,
@@ -26,34 +35,26 @@ import type {
   TrustedCluster,
   TrustRequest,
 } from './trust/types.js'
+import type {
+  Authority,
+  AuthorityType,
+  CreatedInvite,
+  Invite,
+  IssuedCertificate,
+  LoginRequest,
+  SecondFactor,
+  UserSummary,
+} from './users/types.js'
 
-export type {ClusterState} from './cluster/state-types.js'
-export type {
-  CreatedToken,
-  HostCertificates,
-  JoinRequest,
-  JoinRole,
-  JoinTokenSummary,
-  SystemRole,
-  TokenRole,
-} from './join/types.js'
-export type {
-  HolderWay,
-  JoinPermit,
-  Participant,
-  ParticipantMode,
-  SessionEnding,
-  SessionMfa,
-  SessionTracker,
-} from './sessions/types.js'
-export type {
-  ForeignAdmission,
-  ForeignRequest,
-  RemoteCluster,
-  TrustAnswer,
-  TrustedCluster,
-  TrustRequest,
-} from './trust/types.js'
+export type * from './access/types.js'
+export type * from './cluster/state-types.js'
+export type * from './history/types.js'
+export type * from './inventory/types.js'
+export type * from './join/types.js'
+export type * from './resources/types.js'
+export type * from './sessions/types.js'
+export type * from './trust/types.js'
+export type * from './users/types.js'
 
 /** Who is asking. Decided once, by the transport that let them in; the service never guesses. */
 export type Caller =
@@ -80,9 +81,6 @@ export type Caller =
   /** Nobody yet: sign-up and login. */
   | {kind: 'anonymous'; address: string}
 
-export type SecondFactor = 'off' | 'otp'
-export type AuthorityType = 'user' | 'host' | 'openssh' | 'tls-host' | 'tls-user' | 'recording'
-
 export interface Ping {
   clusterName: string
   version: string
@@ -92,143 +90,10 @@ export interface Ping {
   time: number
 }
 
-export interface LoginRequest {
-  user: string
-  password: string
-  otp?: string
-  /** authorized_keys line of the fresh key. */
-  publicKey: string
-  /** Wished for; clamped to the roles' limit. Default 12 h. */
-  ttlSeconds?: number
-}
-
-export interface IssuedCertificate {
-  user: string
-  clusterName: string
-  /** `ssh-ed25519-cert-v01@openssh.com AAAA… user` */
-  certificate: string
-  /** authorized_keys lines of every host CA key in force. */
-  hostAuthorities: string[]
-  /** Unix ms. */
-  validBefore: number
-}
-
-export interface Invite {
-  user: string
-  kind: 'invite' | 'reset'
-  clusterName: string
-  secondFactor: SecondFactor
-  /** Present when a second factor has to be set up: show as QR, and as text for those who type. */
-  otp?: {secret: string; uri: string}
-  /** Unix ms. */
-  expires: number
-}
-
-export interface CreatedInvite {
-  user: string
-  url: string
-  expires: number
-}
-
-export interface UserSummary {
-  name: string
-  logins: string[]
-  roles: string[]
-  /** invited: no password yet. locked: too many failures. */
-  state: 'active' | 'invited' | 'locked'
-  lockedUntil?: number
-  created: number
-}
-
-export interface Authority {
-  type: AuthorityType
-  /** SHA256:… of the public key. */
-  fingerprint: string
-  /** authorized_keys line. */
-  publicKey: string
-}
-
-export interface RecordingsQuery {
-  user?: string
-  host?: string
-  login?: string
-  /** Start of the session: from inclusive, to exclusive. */
-  from?: Date
-  to?: Date
-  /** Session ID of the last recording of the page before; `not_found` when this query does not find it. */
-  after?: string
-  /** Newest first, at most this many, never more than 1000. Default 200. */
-  limit?: number
-  /** Only those under legal hold. */
-  held?: boolean
-}
-
-export interface RecordingsSearch extends Omit<RecordingsQuery, 'limit' | 'held'> {
-  /** Only this session; then up to `limit` lines of it come, of any other at most 20. */
-  sid?: string
-  /** What stood in one line of the screen, at most 256 characters. */
-  text: string
-  /** The text is a regular expression: ECMAScript, with `u`. */
-  regex?: boolean
-  ignoreCase?: boolean
-  /** Lines at most, never more than 1000. Default 100. */
-  limit?: number
-}
-
-/** A role and which version of it this is. */
-export interface RoleRecord {
-  resource: RoleResource
-  /** Belongs to every cluster and cannot be changed. */
-  preset: boolean
-  revision: number
-}
-
-export interface ResourceOutcome {
-  kind: Resource['kind']
-  name: string
-  outcome: 'created' | 'updated' | 'unchanged'
-}
-
-/** What the proxy would answer to a certificate that the user would get now, and how that comes about. */
-export interface AccessExplanation extends Explanation {
-  user: string
-  login: string
-  host: string
-  /** UUID and name of the host that it is in the inventory. */
-  hostId?: string
-  hostname?: string
-  /** Roles that the user has by name and that do not exist. */
-  missingRoles: string[]
-}
-
-export interface HostsQuery {
-  /** Words, each of which is in the UUID, name, address or a `label=value`; in any case of letters. */
-  search?: string
-  /** Each label with this value; `*` is any. */
-  labels?: Record<string, string>
-}
-
-/** A registered host and which version of it this is. */
-export interface RegisteredHost {
-  resource: NodeResource
-  revision: number
-}
-
-/** What somebody asked the proxy for; see `RouteRequest`. */
-export interface HostRouteRequest {
-  /** Who is to be led there, by the certificate of the connection. */
-  identity: Identity
-  /** Canonical. */
-  host: string
-  /** 0: whichever the host has. */
-  port: number
-  /** What the name resolves to. */
-  addresses?: string[]
-}
-
 /**
- * Everything the auth service does for anybody. One interface, two implementations: the service itself and the
- * HTTP client. Every method throws SallyportError; `access_denied` when the caller may not.
+ * Everything the auth service does for anybody. One interface, three implementations: the service itself, the client
+ * of people (HTTP) and the client of machines (HTTP/2 over mTLS). Every method throws SallyportError; `access_denied` when
+ * the caller may not.
  */
 export interface AuthApi {
   // anybody
@@ -309,15 +174,15 @@ export interface AuthApi {
   listEvents(query: AuditQuery): Promise<AuditEvent[]>
   listRecordings(query: RecordingsQuery): Promise<RecordingSummary[]>
   /**
-   * What was on the screens of sessions. The search, and each session that lines are shown of, is audited. Throws
-   * `invalid_input`, `timeout`, `not_found` for `after`, and `unavailable` while too many others search.
+   * What was on the screens of sessions. The search, and each session that lines are shown of, is audited.
+   * @throws invalid_input, timeout, not_found for `after`, unavailable while too many others search
    */
   searchRecordings(query: RecordingsSearch): Promise<RecordingSearchAnswer>
   /** Bytes of the recording, gzip members; the look is audited. */
   openRecording(sid: string): Promise<{summary: RecordingSummary; data: AsyncIterable<Uint8Array>}>
 
   // what is kept of it
-  /** For good, but for a tombstone. Throws `access_denied` while it is held, `unavailable` while it has no end. */
+  /** For good, but for a tombstone. @throws access_denied while it is held, unavailable while it has no end */
   removeRecording(request: {sid: string; reason?: string}): Promise<Tombstone>
   /** What stayed of a recording that was removed, as text for `tombstoneFault`; for those who could have seen it. */
   getTombstone(sid: string): Promise<string>
@@ -329,7 +194,7 @@ export interface AuthApi {
   // sessions that run now
   /** The oldest first: one's own, those that one may join, and all of them with the right to list sessions. */
   listTrackers(): Promise<SessionTracker[]>
-  /** Has whoever holds the session end it. Throws `not_found`; `access_denied` for who may not moderate it. */
+  /** Has whoever holds the session end it. @throws not_found, access_denied for who may not moderate it */
   endSession(request: {sid: string; reason?: string}): Promise<void>
 
   // system roles only
@@ -340,7 +205,7 @@ export interface AuthApi {
   dropTrackers(heldBy: string): Promise<void>
   /**
    * Whether a user may join a session in this mode; a refusal is audited. A node asks for the sessions that it holds.
-   * Throws `not_found` also where the user may not know of the session, `access_denied` for the mode.
+   * @throws not_found also where the user may not know of the session, access_denied for the mode
    */
   permitJoin(request: {identity: Identity; sid: string; mode: ParticipantMode}): Promise<JoinPermit>
   /** Sessions to be ended: all of the last minutes at once, and again after each change, until the signal. */
@@ -384,49 +249,13 @@ export interface AuthApi {
   /** What the cluster is, whole, at once and again after changes, until the signal. At most one a second. */
   watchCluster(request: {signal: AbortSignal}): Promise<AsyncIterable<ClusterState>>
   /** Resolves when the event cannot be lost any more. */
-  emit(input: AuditInput): Promise<unknown>
+  emit(input: AuditInput): Promise<void>
   /** Several at once, in this order. Each has a uid: when it fails, some may be on record, and all are told again. */
   emitAll(inputs: readonly AuditInput[]): Promise<void>
   beginRecording(meta: RecordingMeta): Promise<void>
   appendRecording(sid: string, chunk: RecordingChunk): Promise<void>
   sealRecording(sid: string, end: RecordingEnd): Promise<void>
 }
-
-/** What the roles of the cluster ask, in the process of the auth service and on other machines. */
-export type SystemApi = Pick<
-  AuthApi,
-  | 'ping'
-  | 'join'
-  | 'enrolHost'
-  | 'establishTrust'
-  | 'listRemoteClusters'
-  | 'admitForeign'
-  | 'watchTrustedClusters'
-  | 'trustedAuthorities'
-  | 'issueProxyHostCertificate'
-  | 'issueNodeHostCertificate'
-  | 'renewHostCertificates'
-  | 'heartbeat'
-  | 'listHosts'
-  | 'routeHost'
-  | 'announceProxy'
-  | 'vouchConnection'
-  | 'placeProxy'
-  | 'decide'
-  | 'checkSessionMfa'
-  | 'upsertTracker'
-  | 'removeTracker'
-  | 'dropTrackers'
-  | 'permitJoin'
-  | 'watchEndings'
-  | 'watchLocks'
-  | 'watchCluster'
-  | 'emit'
-  | 'emitAll'
-  | 'beginRecording'
-  | 'appendRecording'
-  | 'sealRecording'
->
 
 /** Gives a caller its view of the service. */
 export type AuthService = {as(caller: Caller): AuthApi}

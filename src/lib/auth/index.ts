@@ -5,10 +5,11 @@
 export {type Carried, createCarried} from './cluster/carried.js'
 export {type ClusterClient, createClusterClient} from './cluster/client.js'
 export type {Credentials} from './cluster/connection.js'
-export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster/follower.js'
+export {blindMilliseconds, type ClusterFollower, followCluster} from './cluster/follower.js'
 export {readClusterState} from './cluster/kept-state.js'
 export {type ClusterServer, startClusterServer} from './cluster/server.js'
 export type {AnonymousApi} from './cluster/system-methods.js'
+export {withoutAuth} from './cluster/without-auth.js'
 export type {AuthSettings} from './context.js'
 export type {
   AccessExplanation,
@@ -29,10 +30,10 @@ export type {
   RoleRecord,
   SecondFactor,
   SessionTracker,
-  SystemApi,
   UserSummary,
 } from './contract.js'
 export {createRetention, type Retention} from './history/retention.js'
+export {openSignedHeads} from './history/signed-heads.js'
 export {type AuthClient, createAuthClient} from './http/client.js'
 export type {RemoteAuthApi} from './http/remote-methods.js'
 export {type ApiServer, createApiServer} from './http/server.js'
@@ -49,5 +50,6 @@ export type {
 export {type AuthServiceOptions, createAuthService} from './service.js'
 export {type CompletionOptions, createCompletion, type SessionCompletion} from './sessions/completion.js'
 export {createSessionHolders} from './sessions/holders.js'
+export type {SystemApi} from './system-api.js'
 export {askRoot} from './trust/client.js'
 export {userOfCertificate} from './users/user-certificate.js'

@@ -19,8 +19,10 @@ export interface AuditVerification {
   directory?: string | undefined
   /** File with a checkpoint: the end of the chain as it was once, signed or not. */
   checkpoint?: string | undefined
-  /** Public keys of the recording authority: the checkpoint, and word of what was pruned, must be signed by one of them. */
+  /** Public keys of the recording authority: the checkpoint, the heads and word of what was pruned must be signed by one. */
   keys?: readonly KeyObject[] | undefined
+  /** For the heads alone, where there are no others. */
+  headKeys?: readonly KeyObject[] | undefined
 }
 
 /** What is known of who made the checkpoint. `absent`: it is the bare end of a chain, which nobody signed. */
@@ -30,11 +32,12 @@ export type AuditFilesVerdict = AuditVerdict & {signature?: CheckpointSignature}
 
 /** Verifies the files of an audit log; no service need be running. Throws `not_found`, `invalid_input`. */
 export async function verifyAuditFiles(options: AuditVerification): Promise<AuditFilesVerdict> {
+  const {keys, headKeys = keys} = options
   const directory = options.directory ?? join(await findDataDir(options), 'audit')
   const checkpoint = options.checkpoint === undefined ? undefined : await readCheckpoint(options.checkpoint)
   const signature = checkpoint && judgeSignature(checkpoint, options)
   try {
-    const verdict = await verifyAuditLog(directory, checkpoint, options.keys)
+    const verdict = await verifyAuditLog(directory, checkpoint, keys, headKeys)
     return {...verdict, ...(signature && {signature})}
   } catch (cause) {
     throw problem('not_found', `the audit log in ${directory} cannot be read: ${systemErrorWords(cause)}`, {

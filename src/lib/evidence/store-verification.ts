@@ -77,7 +77,10 @@ async function withLog<T>(options: StoreVerification, judge: (held: Held) => Pro
   const {keys, now, checkpoint, checkSignature} = options
   const root = options.directory ?? (await findDataDir(options))
   const log = join(root, 'audit')
-  const audit = await verifyAuditFiles({directory: log, checkpoint, ...(checkSignature && {keys})})
+  const audit = await verifyAuditFiles({
+    ...{directory: log, checkpoint, headKeys: keys},
+    ...(checkSignature && {keys}),
+  })
   try {
     // The log first: whatever it knows of is in the store by then.
     const records = await readRecordedSessions(scanLog(log, SESSION_EVENTS))

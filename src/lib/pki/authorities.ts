@@ -59,7 +59,7 @@ export interface Authorities {
    * `sallyport-recording-v1 LF sid LF head LF`, which `verifyRecordingHead` of the recording room checks.
    */
   signRecordingHead(sid: string, head: string): string
-  /** Base64 of the Ed25519 signature of the recording authority over a checkpoint or an anchor of the audit log. */
+  /** Base64 of the Ed25519 signature of the recording authority over a checkpoint, an anchor or a head of the audit log. */
   signAuditStatement(message: Buffer): string
   /** SSH public key blobs to check such signatures with. */
   recordingPublicKeys(): Buffer[]
@@ -130,8 +130,8 @@ export async function openAuthorities(options: AuthoritiesOptions): Promise<Auth
         signing('recording').privateKey,
       ).toString('base64'),
     signAuditStatement: message => {
-      if (!/^sallyport-audit-(checkpoint|anchor)-v1\n/.test(message.toString('latin1')))
-        throw problem('internal', 'only a checkpoint or an anchor of the audit log is signed as one')
+      if (!/^sallyport-audit-(checkpoint|anchor|head)-v1\n/.test(message.toString('latin1')))
+        throw problem('internal', 'only a checkpoint, an anchor or a head of the audit log is signed as one')
       return sign(null, message, signing('recording').privateKey).toString('base64')
     },
     recordingPublicKeys: () => blobs('recording'),

@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
-import type {Caller, Ping, SystemApi} from '../auth/contract.js'
+import type {Caller, Ping} from '../auth/contract.js'
+import type {SystemApi} from '../auth/system-api.js'
 import type {ForwardSettings} from '../forward/index.js'
 import type {ConnectionGuard, LockWatch, Log, ServedClient, SessionHub} from '../session/index.js'
 import type {Tunnels} from '../tunnel/index.js'

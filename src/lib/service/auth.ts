@@ -13,6 +13,7 @@ import {
   createCompletion,
   createRetention,
   createSessionHolders,
+  openSignedHeads,
   type Retention,
   type SessionCompletion,
 } from '../auth/index.js'
@@ -93,10 +94,14 @@ async function openService(
   const backend = await openSqliteBackend({path: join(dataDir, 'state.db'), now})
   opened('state', backend.close)
   const authorities = await openAuthorities({backend, clusterName, now})
+  const heads = await openSignedHeads({backend, sign: authorities.signAuditStatement, log: logger})
+  // Before the state and after the log.
+  opened('signed heads', heads.close)
   const audit = await openAuditLog({
     directory: join(dataDir, 'audit'),
     clusterName,
     now,
+    signing: heads.signing,
     onDamage: (file, offset) => logger.error({file, offset}, 'a line of the audit log is no record'),
   })
   opened('audit log', audit.close)

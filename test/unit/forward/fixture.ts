@@ -1,5 +1,5 @@
 import type {SessionOptions} from '../../../src/lib/access/types.js'
-import type {AuditEvent, AuditInput} from '../../../src/lib/audit/event.js'
+import type {AuditInput} from '../../../src/lib/audit/event.js'
 import type {SessionTracker} from '../../../src/lib/auth/contract.js'
 import {problem} from '../../../src/lib/errors/index.js'
 import type {ForwardAuth, ForwardSettings} from '../../../src/lib/forward/index.js'
@@ -46,7 +46,6 @@ export function fakeAuth(): FakeAuth {
       await auth.gate
       if (auth.losing.has(input.event)) throw problem('store_failed', `${input.event} cannot be written`)
       auth.events.push(input)
-      return input as unknown as AuditEvent
     },
     async upsertTracker(tracker) {
       await auth.gate

@@ -5,6 +5,7 @@ import {beforeEach, describe, expect, it} from 'vitest'
 import {encodeFrame, seed} from '../../../src/lib/outbox/frames.js'
 import {decodeRecord, encodeRecord} from '../../../src/lib/outbox/records.js'
 import {scanLane} from '../../../src/lib/outbox/scan.js'
+import {eventually} from '../../support/eventually.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 import {
   away,
@@ -18,7 +19,6 @@ import {
   session,
   spoolFiles,
   type TestOutbox,
-  until,
   wholeTrail,
 } from './fixture.js'
 
@@ -61,7 +61,7 @@ it('a file that was made and not written yet when the process ended is cleared a
   writeFileSync(fileOf(session().sid), '')
   writeFileSync(fileOf(one.sid, 2), '')
   await reopened()
-  await until(() => spoolFiles(directory).length === 0)
+  await eventually(() => spoolFiles(directory).length === 0)
   expect(auth.trail().filter(({event}) => event === 'spool.damaged')).toEqual([])
 })
 
@@ -96,7 +96,7 @@ describe('a damaged file', () => {
         bytes: size,
       },
     })
-    await until(() => spoolFiles(directory).length === 1)
+    await eventually(() => spoolFiles(directory).length === 1)
     expect(spoolFiles(directory)).toEqual([`${bad.sid}.00000001.spool.damaged`])
     expect(statSync(join(directory, spoolFiles(directory)[0] ?? '')).size).toBe(size)
     const again = auth.trail().length
@@ -137,7 +137,7 @@ describe('a damaged file', () => {
     for (const chunk of one.chunks.slice(1, 4)) await outbox.appendRecording(one.sid, chunk)
     flip(fileOf(one.sid), size + 60)
     auth.fault = () => undefined
-    await until(() => auth.of(one.sid).includes('spool.damaged'))
+    await eventually(() => auth.of(one.sid).includes('spool.damaged'))
     await expect(outbox.appendRecording(one.sid, one.chunks[4] as never)).rejects.toMatchObject({
       code: 'store_failed',
     })

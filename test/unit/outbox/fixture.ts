@@ -21,6 +21,7 @@ import {
   signRecordingHead,
 } from '../../../src/lib/recording/index.js'
 import {atEnd} from '../../support/cleanup.js'
+import {eventually} from '../../support/eventually.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 
 const {privateKey} = generateKeyPairSync('ed25519')
@@ -72,7 +73,7 @@ export async function openFakeAuth(directory: string): Promise<FakeAuth> {
     ...{log, store, trail, fault: () => undefined, calls: []},
     of: sid => trail().flatMap(record => (record.sid === sid ? [record.event] : [])),
     ping: () => call('ping', async () => undefined),
-    emit: input => call('emit', () => log.emit(input)),
+    emit: input => call('emit', async () => void (await log.emit(input))),
     emitAll: inputs =>
       call('emitAll', async () => {
         await Promise.all(inputs.map(input => log.emit(input)))
@@ -110,18 +111,10 @@ export async function openOutbox(
 
 /** Resolves when auth has everything. */
 export async function delivered(outbox: Outbox): Promise<void> {
-  await until(() => {
+  await eventually(() => {
     const {events, recordings} = outbox.status()
     return events === 0 && recordings === 0
   })
-}
-
-export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 60_000
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error('it did not come to that')
-    await new Promise(resolve => setTimeout(resolve, 2))
-  }
 }
 
 export interface Session {

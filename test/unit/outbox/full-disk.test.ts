@@ -1,19 +1,10 @@
 import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
+import {eventually} from '../../support/eventually.js'
 import {mountSmallDisk, noSmallDisk} from '../../support/small-disk.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
-import {
-  away,
-  delivered,
-  openFakeAuth,
-  openOutbox,
-  play,
-  recorded,
-  session,
-  until,
-  wholeTrail,
-} from './fixture.js'
+import {away, delivered, openFakeAuth, openOutbox, play, recorded, session, wholeTrail} from './fixture.js'
 
 const lack = noSmallDisk()
 if (lack) console.warn(`a full disk under the outbox is not tried: ${lack}`)
@@ -48,7 +39,7 @@ describe.skipIf(lack !== undefined)('when the disk of the outbox is full', {meta
 
     disk.free()
     auth.fault = () => undefined
-    await until(() => auth.of(one.sid).length === 3)
+    await eventually(() => auth.of(one.sid).length === 3)
     await delivered(outbox)
     expect(auth.of(one.sid).sort()).toEqual(['session.end', 'session.start', 'session.upload'])
     expect(await recorded(auth, one.sid)).toMatchObject({state: 'truncated', lines: ['line 1']})

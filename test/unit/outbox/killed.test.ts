@@ -7,8 +7,9 @@ import {expect, it} from 'vitest'
 import {problem} from '../../../src/lib/errors/index.js'
 import type {OutboxAuth} from '../../../src/lib/outbox/index.js'
 import {atEnd} from '../../support/cleanup.js'
+import {eventually} from '../../support/eventually.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
-import {delivered, type FakeAuth, openFakeAuth, openOutbox, recorded, spoolFiles, until} from './fixture.js'
+import {delivered, type FakeAuth, openFakeAuth, openOutbox, recorded, spoolFiles} from './fixture.js'
 
 const script = fileURLToPath(new URL('../../support/outbox-writer.ts', import.meta.url))
 
@@ -63,7 +64,7 @@ it('kill -9 at any moment loses nothing that was acknowledged, makes nothing twi
   auth.fault = () => undefined
   const outbox = await openOutbox({directory, auth})
   await delivered(outbox)
-  await until(() => spoolFiles(directory).length === 0)
+  await eventually(() => spoolFiles(directory).length === 0)
   expect(outbox.logged.filter(line => line.includes('damaged') || line.includes('does not take'))).toEqual([])
 
   const trail = auth.trail()

@@ -1,5 +1,6 @@
 import {beforeEach, describe, expect, it} from 'vitest'
 import {problem} from '../../../src/lib/errors/index.js'
+import {eventually} from '../../support/eventually.js'
 import {
   away,
   delivered,
@@ -10,7 +11,6 @@ import {
   recorded,
   session,
   spoolFiles,
-  until,
   wholeTrail,
 } from './fixture.js'
 
@@ -31,7 +31,7 @@ describe('while auth is there', () => {
       expect(auth.of(sid)).toEqual(wholeTrail)
       expect(await recorded(auth, sid)).toMatchObject({state: 'sealed', lines: ['line 1', 'line 2']})
     }
-    await until(() => spoolFiles(directory).length === 0)
+    await eventually(() => spoolFiles(directory).length === 0)
     expect(outbox.status()).toEqual({events: 0, recordings: 0, bytes: 0})
     expect(outbox.logged).toEqual([])
   })
@@ -59,14 +59,14 @@ describe('while auth is away', () => {
     expect(outbox.status()).toMatchObject({
       ...{events: 4, recordings: 1, away: 'the auth service cannot be reached'},
     })
-    await until(() => auth.calls.length > 3)
+    await eventually(() => auth.calls.length > 3)
     auth.fault = () => undefined
     await delivered(outbox)
     expect(auth.of(one.sid)).toEqual(wholeTrail)
     const [start] = auth.trail()
     expect(Date.parse(start?.received ?? '') - Date.parse(start?.time ?? '')).toBeGreaterThan(3_500_000)
     expect(await recorded(auth, one.sid)).toMatchObject({state: 'sealed'})
-    await until(() => outbox.logged.length >= 3)
+    await eventually(() => outbox.logged.length >= 3)
     expect(outbox.logged.map(line => line.replace(/ \{.*/, ''))).toEqual([
       'the auth service cannot be told: events and recordings are kept until it can',
       'the auth service is back: what was kept is being delivered',
@@ -79,7 +79,7 @@ describe('while auth is away', () => {
     auth.fault = away
     const outbox = await openOutbox({directory, auth, retry: {firstMs: 3_600_000, longestMs: 3_600_000}})
     await outbox.emit({event: 'port'})
-    await until(() => outbox.status().away !== undefined)
+    await eventually(() => outbox.status().away !== undefined)
     auth.fault = () => undefined
     outbox.wake()
     await delivered(outbox)
@@ -121,7 +121,7 @@ describe('while auth is away', () => {
     })
     await play(outbox, bad)
     await play(outbox, good)
-    await until(() => outbox.status().events === 4)
+    await eventually(() => outbox.status().events === 4)
     expect(auth.of(good.sid)).toEqual(wholeTrail)
     expect(outbox.status()).toMatchObject({events: 4, recordings: 1})
     expect(tries).toBeLessThan(6)
@@ -142,7 +142,7 @@ describe('while auth is away', () => {
     await outbox.beginRecording(one.meta)
     for (const chunk of one.chunks) await outbox.appendRecording(one.sid, chunk)
     await outbox.emit(one.event('session.start'))
-    await until(() =>
+    await eventually(() =>
       outbox.logged.some(line => line.startsWith('the auth service does not take a recording')),
     )
     await expect(outbox.sealRecording(one.sid, one.end)).rejects.toMatchObject({code: 'store_failed'})
@@ -214,7 +214,7 @@ describe('where auth denies', () => {
     const outbox = await openOutbox({directory, auth})
     const one = session()
     await play(outbox, one)
-    await until(() => outbox.status().away !== undefined)
+    await eventually(() => outbox.status().away !== undefined)
     expect(outbox.status()).toMatchObject({events: 4, recordings: 1, away: 'locked: stolen'})
     auth.fault = () => undefined
     await delivered(outbox)
@@ -235,7 +235,7 @@ describe('where auth denies', () => {
       },
     })
     await outbox.emit({event: 'port'})
-    await until(() => asked > 2)
+    await eventually(() => asked > 2)
     expect(outbox.status()).toMatchObject({events: 1, away: 'cut'})
   })
 })
@@ -253,7 +253,7 @@ describe('after a process that was killed', () => {
     await killed.close(0)
     auth.fault = () => undefined
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(open.sid).includes('session.end'))
+    await eventually(() => auth.of(open.sid).includes('session.end'))
     await delivered(outbox)
     expect(auth.of(whole.sid)).toEqual(wholeTrail)
     expect(auth.of(open.sid)).toEqual(['session.start', 'session.upload', 'session.end'])
@@ -262,7 +262,7 @@ describe('after a process that was killed', () => {
       ...{interactive: true, participants: ['joe'], reason: 'the service ended before the session did'},
     })
     expect(await recorded(auth, open.sid)).toMatchObject({state: 'truncated', lines: ['line 1']})
-    await until(() => spoolFiles(directory).length === 0)
+    await eventually(() => spoolFiles(directory).length === 0)
   })
 
   it('a session of which auth had everything so far is told its end alone', async () => {
@@ -275,7 +275,7 @@ describe('after a process that was killed', () => {
     await killed.close(1000)
     auth.calls.length = 0
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(one.sid).includes('session.end'))
+    await eventually(() => auth.of(one.sid).includes('session.end'))
     await delivered(outbox)
     expect(auth.calls.filter(call => !call.startsWith('emit'))).toEqual(['seal'])
     expect(auth.of(one.sid)).toEqual(['session.start', 'session.upload', 'session.end'])
@@ -341,7 +341,7 @@ describe('where the cluster records in sync', () => {
     await outbox.emit(one.event('session.end', {recorded: false}))
     auth.fault = () => undefined
     await delivered(outbox)
-    await until(() => auth.of(one.sid).includes('session.upload'))
+    await eventually(() => auth.of(one.sid).includes('session.upload'))
     expect(auth.of(one.sid).sort()).toEqual(['session.end', 'session.start', 'session.upload'])
     expect(await recorded(auth, one.sid)).toMatchObject({state: 'truncated', lines: ['line 1']})
   })

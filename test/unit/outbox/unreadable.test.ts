@@ -1,5 +1,6 @@
 import type {FileHandle} from 'node:fs/promises'
 import {beforeEach, describe, expect, it, vi} from 'vitest'
+import {eventually} from '../../support/eventually.js'
 import {
   away,
   delivered,
@@ -10,7 +11,6 @@ import {
   recorded,
   session,
   spoolFiles,
-  until,
   wholeTrail,
 } from './fixture.js'
 
@@ -60,14 +60,14 @@ describe('a file that the disk does not give', () => {
     await kept(bad, good)
     disk.bad = `${bad.sid}.00000001`
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(good.sid).length === wholeTrail.length)
-    await until(() => damage().length === 1)
+    await eventually(() => auth.of(good.sid).length === wholeTrail.length)
+    await eventually(() => damage().length === 1)
     await delivered(outbox)
     expect(auth.of(good.sid)).toEqual(wholeTrail)
     expect(damage()).toMatchObject([
       {sid: bad.sid, success: false, error: 'it cannot be read: i/o error', good: 0},
     ])
-    await until(() => spoolFiles(directory).length === 1)
+    await eventually(() => spoolFiles(directory).length === 1)
     expect(spoolFiles(directory)).toEqual([`${bad.sid}.00000001.spool.damaged`])
     expect(outbox.logged.filter(line => line.includes('cannot be read'))).toHaveLength(2)
     expect(disk.asked).toBeGreaterThanOrEqual(10)
@@ -82,7 +82,7 @@ describe('a file that the disk does not give', () => {
     await kept(one)
     Object.assign(disk, {bad: `${one.sid}.00000001`, attempts: 9})
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(one.sid).length === wholeTrail.length)
+    await eventually(() => auth.of(one.sid).length === wholeTrail.length)
     await delivered(outbox)
     expect(disk.asked).toBe(9)
     expect(auth.of(one.sid)).toEqual(wholeTrail)
@@ -94,7 +94,7 @@ describe('a file that the disk does not give', () => {
     await kept(one)
     Object.assign(disk, {bad: `${one.sid}.00000001`, from: 300 * 1024})
     const outbox = await openOutbox({directory, auth})
-    await until(() => damage().length === 1)
+    await eventually(() => damage().length === 1)
     await delivered(outbox)
     expect(auth.of(one.sid).sort()).toEqual([
       'session.end',
@@ -103,7 +103,7 @@ describe('a file that the disk does not give', () => {
       'spool.damaged',
     ])
     expect(await recorded(auth, one.sid)).toMatchObject({state: 'truncated'})
-    await until(() => spoolFiles(directory).length === 1)
+    await eventually(() => spoolFiles(directory).length === 1)
   })
 
   it('while its session runs costs the session its recording, and says nothing of the connection', async () => {
@@ -114,11 +114,11 @@ describe('a file that the disk does not give', () => {
     await outbox.beginRecording(bad.meta)
     await outbox.emit(bad.event('session.start'))
     disk.bad = `${bad.sid}.00000001`
-    await until(() => damage().length === 1 || disk.asked >= 10)
+    await eventually(() => damage().length === 1 || disk.asked >= 10)
     expect(outbox.logged.some(line => line.includes('is back'))).toBe(false)
     auth.fault = () => undefined
-    await until(() => damage().length === 1)
-    await until(() => auth.of(good.sid).length === wholeTrail.length)
+    await eventually(() => damage().length === 1)
+    await eventually(() => auth.of(good.sid).length === wholeTrail.length)
     await expect(outbox.appendRecording(bad.sid, bad.chunks[0] as never)).rejects.toMatchObject({
       code: 'store_failed',
     })
@@ -143,11 +143,11 @@ describe('the end that a session gets after a process that was killed', () => {
     await killed.emit(one.event('sftp.read', {path: '/2', complete: true, transfer: 2}))
     await killed.close(1000)
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(one.sid).includes('session.end'))
-    await until(() => auth.of(alone.sid).includes('sftp.write'))
+    await eventually(() => auth.of(one.sid).includes('session.end'))
+    await eventually(() => auth.of(alone.sid).includes('sftp.write'))
     await delivered(outbox)
     expect(auth.of(alone.sid)).toEqual(['session.transfer.open', 'sftp.write'])
-    await until(() => spoolFiles(directory).length === 0)
+    await eventually(() => spoolFiles(directory).length === 0)
     const lost = auth.trail().filter(({success, sid}) => !success && sid === one.sid)
     const common = {
       ...{sid: one.sid, user: 'joe', login: 'root', direction: 'upload', complete: false},
@@ -176,7 +176,7 @@ describe('the end that a session gets after a process that was killed', () => {
     await killed.emit(one.event('port'))
     await killed.close(1000)
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(one.sid).includes('session.end'))
+    await eventually(() => auth.of(one.sid).includes('session.end'))
     await delivered(outbox)
     expect(auth.of(one.sid).filter(event => event === 'sftp.read').length).toBeGreaterThan(2)
   })
@@ -189,7 +189,7 @@ describe('the end that a session gets after a process that was killed', () => {
       await killed.emit({...one.event('session.join'), user, success: user !== 'bob'})
     await killed.close(1000)
     const outbox = await openOutbox({directory, auth})
-    await until(() => auth.of(one.sid).includes('session.end'))
+    await eventually(() => auth.of(one.sid).includes('session.end'))
     await delivered(outbox)
     const end = auth.trail().find(({event}) => event === 'session.end')
     expect(end?.participants).toEqual(['joe', 'ann'])

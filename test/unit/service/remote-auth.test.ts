@@ -14,6 +14,7 @@ import type {Part} from '../../../src/lib/service/parts/part.js'
 import {openRemoteAuth} from '../../../src/lib/service/remote-auth.js'
 import {createResources} from '../../../src/lib/service/resources.js'
 import {atEnd} from '../../support/cleanup.js'
+import {eventually} from '../../support/eventually.js'
 import {temporaryDirectory} from '../../support/temporary-directory.js'
 import {serveCluster} from '../auth/cluster/cluster-fixture.js'
 import {type Auth, failure, openAuth, signUp} from '../auth/fixture.js'
@@ -120,8 +121,7 @@ describe('a machine that starts while the auth service is away', () => {
     const running = await start(machine)
     await auth.admin.createLock({kind: 'node', name: hostId, message: 'stolen'})
     const file = join(machine.dataDir, 'proxy.cluster')
-    while (!readFileSync(file, 'utf8').includes('stolen'))
-      await new Promise(resolve => setTimeout(resolve, 5))
+    await eventually(() => readFileSync(file, 'utf8').includes('stolen'))
     await running.stop()
     await server.close()
     expect(await failure(start(machine))).toMatchObject({
@@ -183,7 +183,7 @@ describe('a machine with roles of a cluster elsewhere', () => {
     expect(kept(machine.dataDir)).toEqual(before)
     const late = await start({...machine, roles: 'proxy,node', ahead: 31 * day})
     const renewed = () => late.lines.filter(({msg}) => msg === 'the certificate of this machine was renewed')
-    while (renewed().length < 2) await new Promise(resolve => setTimeout(resolve, 5))
+    await eventually(() => renewed().length >= 2)
     const after = kept(machine.dataDir)
     expect(after.key).toBe(before.key)
     for (const role of ['proxy', 'node'] as const)
@@ -204,7 +204,7 @@ describe('a machine with roles of a cluster elsewhere', () => {
     const authorities = [...before.authorities, ...other.authorities.tlsHostAuthorities()]
     writeFileSync(join(machine.dataDir, 'identity.json'), JSON.stringify({...before, authorities}))
     await (await start(machine)).stop()
-    while (kept(machine.dataDir).authorities.length > 1) await new Promise(resolve => setTimeout(resolve, 5))
+    await eventually(() => kept(machine.dataDir).authorities.length === 1)
     expect(kept(machine.dataDir)).toEqual(before)
     expect(before.authorities).toEqual(auth.authorities.tlsHostAuthorities())
   })

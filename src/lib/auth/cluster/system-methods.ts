@@ -2,8 +2,9 @@ import {isIP} from 'node:net'
 import {z} from 'zod'
 import {type EventName, eventCodes} from '../../audit/index.js'
 import {isUuid, splitAddress} from '../../names/index.js'
-import type {AuthApi, SystemApi} from '../contract.js'
+import type {AuthApi} from '../contract.js'
 import {enrolInput} from '../join/enrol-input.js'
+import type {SystemApi} from '../system-api.js'
 
 /** Bounds on what other machines send, before anything looks at the meaning. */
 const name = z.string().max(256)

@@ -111,7 +111,7 @@ const reportedHere = ({
     // Of a transfer of files there is no start.
     if (sid !== undefined && (event === 'session.start' || (await holders.isFree(sid))))
       await holders.holdHere(sid)
-    return audit.emit(input)
+    await audit.emit(input)
   }
   return {
     emit,

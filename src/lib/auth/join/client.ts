@@ -4,7 +4,8 @@ import type {Address} from '../../names/index.js'
 import {authorityPin, pinnedAuthority, readTlsHost} from '../../pki/index.js'
 import {createClusterClient} from '../cluster/client.js'
 import {shownCertificates} from '../cluster/connection.js'
-import type {HostCertificates, JoinRequest, SystemApi} from '../contract.js'
+import type {HostCertificates, JoinRequest} from '../contract.js'
+import type {SystemApi} from '../system-api.js'
 
 /** An auth service that is known by its pins alone. */
 export interface PinnedServer {

@@ -84,3 +84,9 @@ export interface TrustedClusterResource {
 }
 
 export type Resource = RoleResource | UserResource | NodeResource | TrustedClusterResource
+
+export interface ResourceOutcome {
+  kind: Resource['kind']
+  name: string
+  outcome: 'created' | 'updated' | 'unchanged'
+}

@@ -1,5 +1,12 @@
 import {problem, type SallyportError} from '../../errors/index.js'
-import type {AuditFilesVerdict, SessionFilesVerdict, StoreFilesVerdict} from '../../evidence/index.js'
+import {
+  type AuditFilesVerdict,
+  checkpointWords,
+  headWords,
+  type SessionFilesVerdict,
+  type StoreFilesVerdict,
+  unseenSessions,
+} from '../../evidence/index.js'
 import type {SessionVerdict} from '../../recording/index.js'
 import type {VerifyTarget} from './verify-flags.js'
 
@@ -85,9 +92,7 @@ export function storeWords(verdict: StoreFilesVerdict): string {
       ({sid, chunk, reason}) => `${sid}: ${chunk === undefined ? '' : `chunk ${chunk} is bad: `}${reason}`,
     ),
     ...auditWords(audit),
-    audit.ok && audit.checkpoint === 'found'
-      ? 'Sessions since the checkpoint that were taken out of the end of the log and of the store cannot be seen.'
-      : 'Without a checkpoint, sessions that were taken out of the end of the log and of the store cannot be seen.',
+    ...(audit.ok ? [unseenSessions(audit)] : []),
   ].join('\n')
 }
 
@@ -112,20 +117,11 @@ function auditFault(audit: AuditFilesVerdict): SallyportError | undefined {
 /** What is known of the log that recordings were held against, and of who signed it. */
 function auditWords(audit: AuditFilesVerdict): string[] {
   if (!audit.ok) return []
-  const {records, checkpoint, signature, pruned} = audit
-  const found = {
-    found: 'holds the checkpoint',
-    pruned: 'the record that the checkpoint names was pruned',
-    none: 'no checkpoint was given',
-  }
-  const signatures = {
-    unchecked: ['Who signed the checkpoint was not checked: name the key with --key.'],
-    absent: ['Nobody signed the checkpoint.'],
-    verified: [],
-  }
+  const {records, checkpoint, pruned} = audit
   return [
-    `The audit log is unbroken: ${records} records; ${found[checkpoint]}.`,
-    ...(signature ? signatures[signature] : []),
+    `The audit log is unbroken: ${records} records${checkpoint === 'none' ? '; no checkpoint was given' : ''}.`,
+    ...headWords(audit),
+    ...checkpointWords(audit),
     ...(pruned
       ? ['It was pruned: of recordings from before its beginning nobody can say whether one is missing.']
       : []),

@@ -1,12 +1,13 @@
-import {setTimeout as sleep} from 'node:timers/promises'
 import {afterEach, describe, expect, test} from 'vitest'
 import {routeCurrent} from '../../../../src/lib/auth/access/current-route.js'
 import {decideCurrent} from '../../../../src/lib/auth/access/current-user.js'
-import {blindMilliseconds, followCluster, withoutAuth} from '../../../../src/lib/auth/cluster/follower.js'
+import {blindMilliseconds, followCluster} from '../../../../src/lib/auth/cluster/follower.js'
 import {accessStateOf} from '../../../../src/lib/auth/cluster/state.js'
+import {withoutAuth} from '../../../../src/lib/auth/cluster/without-auth.js'
 import {fromWire, toWire} from '../../../../src/lib/auth/http/wire.js'
 import type {AuthApi, Caller, SystemApi} from '../../../../src/lib/auth/index.js'
 import {problem} from '../../../../src/lib/errors/index.js'
+import {eventually} from '../../../support/eventually.js'
 import {type Auth, failure, hour, openAuth, signUp} from '../fixture.js'
 
 const hostId = '6f4c1a56-1f0e-4a8e-9a35-0d9c1c0d7c11'
@@ -70,7 +71,7 @@ async function ready() {
   const api = withoutAuth(line.api, follower, proxyCaller)
   const untilAway = async (): Promise<void> => {
     line.cut()
-    while (follower.isInTouch()) await sleep(5)
+    await eventually(() => !follower.isInTouch())
   }
   return {auth, line, follower, api, untilAway}
 }
@@ -108,8 +109,8 @@ describe('while the auth service is away', () => {
     } as const
     await auth.admin.createResources({resources: [resource]})
     await auth.admin.updateUser({name: 'joe', roles: ['access', 'mfa']})
-    while (follower.state().roles.length === 0) await sleep(10)
-    while (!follower.state().users[0]?.roles.includes('mfa')) await sleep(10)
+    await eventually(() => follower.state().roles.length > 0)
+    await eventually(() => follower.state().users[0]?.roles.includes('mfa'))
     await untilAway()
     expect(await api.decide({identity: identity(), login: 'root', host: 'db1'})).toMatchObject({
       options: {requireSessionMfa: true, pinSourceIp: true},
@@ -121,7 +122,7 @@ describe('while the auth service is away', () => {
   test('what was taken away before counts', async () => {
     const {auth, api, follower, untilAway} = await ready()
     await auth.admin.createLock({kind: 'login', name: 'root'})
-    while (follower.state().locks.length === 0) await sleep(10)
+    await eventually(() => follower.state().locks.length > 0)
     await untilAway()
     expect(await api.decide({identity: identity(), login: 'root', host: 'db1'})).toMatchObject({
       allowed: false,
@@ -149,7 +150,7 @@ describe('while the auth service is away', () => {
       allowed: true,
     })
     line.mend()
-    while (!follower.isInTouch()) await sleep(10)
+    await eventually(() => follower.isInTouch())
     const decision = await api.decide({identity: identity(), login: 'root', host: 'db1'})
     expect(decision).toMatchObject({allowed: false})
     expect(decision.reason).not.toContain('went away')
@@ -189,7 +190,7 @@ describe('while the auth service is away', () => {
     monotonic += 1
     expect((await failure(api.decide(request))).message).toContain('too long')
     line.mend()
-    while (!begun.isInTouch()) await sleep(10)
+    await eventually(() => begun.isInTouch())
     expect(begun.age()).toBe(0)
     expect(await api.decide(request)).toMatchObject({allowed: true})
   })
@@ -206,7 +207,7 @@ describe('while the auth service is away', () => {
     expect((await failure(api.trustedAuthorities())).message).toBe('the node far1 is locked')
     line.api.watchCluster = states
     line.mend()
-    while (!follower.isInTouch()) await sleep(10)
+    await eventually(() => follower.isInTouch())
     expect(await api.decide(request)).toMatchObject({allowed: true})
   })
 

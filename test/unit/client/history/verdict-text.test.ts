@@ -6,7 +6,8 @@ type Audit = StoreFilesVerdict['audit']
 
 const head = {sequence: 7, hash: 'ab'.repeat(32)}
 const log = (more: Partial<Extract<Audit, {ok: true}>> = {}): Audit => ({
-  ...{ok: true, records: 7, head, checkpoint: 'none'},
+  ...{ok: true, records: 7, head, checkpoint: 'none', vouched: 7},
+  signed: {...{heads: 2, through: 7, time: '2026-01-02T00:00:00Z'}, signature: 'verified', gaps: []},
   ...more,
 })
 const store = (audit: Audit): StoreFilesVerdict => ({
@@ -45,6 +46,17 @@ test.each([
 test('what is signed is not doubted', () => {
   const audit = log({checkpoint: 'found', signature: 'verified', pruned: {...pruned, signature: 'verified'}})
   expect(storeWords(store(audit))).not.toMatch(/--key|Nobody/)
+})
+
+test('where nothing stands behind the log it is said, and how much cannot be seen then', () => {
+  const words = storeWords(
+    store(log({vouched: 0, signed: {heads: 0, through: 0, signature: 'verified', gaps: []}})),
+  )
+  expect(words).toMatch(/no signed heads in it/)
+  expect(words).toMatch(/of it and of the store alike, wherever they stood, cannot be seen/)
+  const sound = storeWords(store(log()))
+  expect(sound).toMatch(/Its signed heads are signed by this cluster: 2, the last of them record 7/)
+  expect(sound).toMatch(/from behind record 7 of the log .* cannot be seen/)
 })
 
 test('a bad log outweighs every recording that agrees with it', () => {
