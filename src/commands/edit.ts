@@ -44,7 +44,8 @@ export default class Edit extends BaseCommand {
         return confirm({message: 'Back to the editor?', otherwise: 'a terminal'})
       },
     })
-    this.log(safe(done ? `${label} has been changed` : `${label} is as it was`))
+    const subject = label.charAt(0).toUpperCase() + label.slice(1)
+    this.log(safe(`${subject} ${done ? 'has been changed' : 'is as it was'}`))
   }
 }
 

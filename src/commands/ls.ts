@@ -1,5 +1,16 @@
-import {Args, Flags} from '@oclif/core'
-import {accessFlags, BaseCommand, formats, paint, render, safe, table, tableWidth} from '../lib/cli/index.js'
+import {Flags} from '@oclif/core'
+import {
+  accessFlags,
+  BaseCommand,
+  formats,
+  hostFilterArg,
+  hostFlags,
+  paint,
+  render,
+  safe,
+  table,
+  tableWidth,
+} from '../lib/cli/index.js'
 
 export default class Ls extends BaseCommand {
   static override summary = 'List the hosts that you may reach'
@@ -13,20 +24,9 @@ shown as offline, for seven days.`
     '<%= config.bin %> ls --search "prod frankfurt" --format json',
     `<%= config.bin %> ls --query 'labels["env"] == "prod" && !hasPrefix(name, "web-")'`,
   ]
-  static override args = {
-    filter: Args.string({
-      description: 'labels, as in env=prod,team=db (* is any value), or a word to look for',
-    }),
-  }
+  static override args = {filter: hostFilterArg}
   static override flags = {
-    search: Flags.string({
-      description: 'words that are all in the name, address, UUID or a label',
-      helpValue: 'WORDS',
-    }),
-    query: Flags.string({
-      description: 'a condition on name, uuid, address and labels',
-      helpValue: 'CONDITION',
-    }),
+    ...hostFlags,
     format: Flags.option({
       options: [...formats, 'names'] as const,
       default: 'text' as const,

@@ -26,7 +26,7 @@ others, those whose roles let them read roles. Exit status 15 when access is den
   }
   static override flags = {
     login: Flags.string({
-      description: 'account on the host (default: of the name of the user)',
+      description: "account on the host (default: the user's name)",
       helpValue: 'NAME',
     }),
     format: formatFlag(),

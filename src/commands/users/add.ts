@@ -33,7 +33,7 @@ export default class UsersAdd extends BaseCommand {
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
     const invite = await withAuthApi(flags, api => api.createUser(request))
-    const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`
+    const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}`
     await render(inviteView(invite), {
       format: flags.format,
       text: () => inviteLines(done, invite, Date.now()),

@@ -21,7 +21,7 @@ export default class UsersReset extends BaseCommand {
     const {durationSeconds, inviteLines, inviteView, withAuthApi} = await import('../../lib/client/index.js')
     const ttl = flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}
     const invite = await withAuthApi(flags, api => api.resetUser({name: args.name, ...ttl}))
-    const done = `User ${invite.user} has been reset.`
+    const done = `User ${invite.user} has been reset`
     await render(inviteView(invite), {
       format: flags.format,
       text: () => inviteLines(done, invite, Date.now()),
