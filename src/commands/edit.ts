@@ -31,13 +31,13 @@ export default class Edit extends BaseCommand {
     if (name === undefined)
       throw problem('usage', `which ${kind} is to be changed?`, {hint: `as in ${kind}/NAME`})
     const load = kind === 'role' ? role : node
-    const {label, resource, put} = await client.withHistoryApi(flags, api => load(client, api, name))
+    const {label, resource, put} = await client.withAuthApi(flags, api => load(client, api, name))
     const interactive = process.stdin.isTTY === true && process.stderr.isTTY === true
     const done = await client.editText({
       text: await yamlText(resource),
       fileName: `${label.replace(' ', '-')}.yaml`,
       // The connection of before may have ended in the meantime: people take their time in editors.
-      take: (text, path) => client.withHistoryApi(flags, api => put(api, text, path)),
+      take: (text, path) => client.withAuthApi(flags, api => put(api, text, path)),
       again: async error => {
         if (!interactive || error.code !== 'invalid_input') return false
         this.logToStderr(safe(problemLine(error)))

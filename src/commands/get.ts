@@ -49,7 +49,7 @@ to \`sallyport create\`.`
       'trusted_cluster',
       'remote_cluster',
     ])
-    await client.withHistoryApi(flags, api => kinds(client)[kind](api, name, flags.format))
+    await client.withAuthApi(flags, api => kinds(client)[kind](api, name, flags.format))
   }
 }
 

@@ -37,9 +37,9 @@ shown as offline, for seven days.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Ls)
-    const {findHosts, labelText, withHistoryApi} = await import('../lib/client/index.js')
+    const {findHosts, labelText, withAuthApi} = await import('../lib/client/index.js')
     const {search, query} = flags
-    const hosts = await withHistoryApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
+    const hosts = await withAuthApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
     if (flags.format === 'names') {
       for (const {hostname} of hosts) this.log(safe(hostname))
       return

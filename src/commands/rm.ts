@@ -28,7 +28,7 @@ remote_cluster one that lets users of this one in.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Rm)
-    const {parseResourceName, removed, withHistoryApi} = await import('../lib/client/index.js')
+    const {parseResourceName, removed, withAuthApi} = await import('../lib/client/index.js')
     const {kind, name} = parseResourceName(args.resource, [
       'role',
       'user',
@@ -41,7 +41,7 @@ remote_cluster one that lets users of this one in.`
       throw problem('usage', `which ${kind} is to be removed?`, {
         hint: `as in ${kind}/${kind === 'lock' ? 'ID' : 'NAME'}`,
       })
-    await withHistoryApi(flags, api => {
+    await withAuthApi(flags, api => {
       if (kind === 'user') return api.removeUser(name)
       if (kind === 'lock') return api.removeLock(name)
       if (kind === 'node') return api.removeHost(name)

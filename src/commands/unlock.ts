@@ -14,8 +14,8 @@ export default class Unlock extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Unlock)
-    const {removed, withHistoryApi} = await import('../lib/client/index.js')
-    await withHistoryApi(flags, api => api.removeLock(args.id))
+    const {removed, withAuthApi} = await import('../lib/client/index.js')
+    await withAuthApi(flags, api => api.removeLock(args.id))
     const {view, line} = removed('lock', args.id)
     await render(view, {format: flags.format, text: () => safe(line)})
   }

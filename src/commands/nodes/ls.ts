@@ -28,9 +28,9 @@ export default class NodesLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(NodesLs)
-    const {findHosts, labelText, withHistoryApi} = await import('../../lib/client/index.js')
+    const {findHosts, labelText, withAuthApi} = await import('../../lib/client/index.js')
     const {search, query} = flags
-    const hosts = await withHistoryApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
+    const hosts = await withAuthApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
     await render(hosts, {
       format: flags.format,
       text: () =>

@@ -19,12 +19,12 @@ runs can be held, too. Only administrators may, and users whose role grants \`up
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsHold)
-    const {holdView, sessionId, withHistoryApi} = await import('../../lib/client/index.js')
+    const {holdView, sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const request = {
       sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
-    const {sid, hold} = await withHistoryApi(flags, api => api.holdRecording(request))
+    const {sid, hold} = await withAuthApi(flags, api => api.holdRecording(request))
     await render(
       {sid, hold: hold ? holdView(hold) : null},
       {format: flags.format, text: () => `The recording of session ${sid} is held: nobody can remove it`},

@@ -36,7 +36,7 @@ truncated when it was cut short; held means under legal hold. There are more whe
   async run(): Promise<void> {
     const {flags} = await this.parse(RecordingsLs)
     const {format, user, host, login, limit, after} = flags
-    const {recordingView, sessionId, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const {recordingView, sessionId, timeRange, withAuthApi} = await import('../../lib/client/index.js')
     const query = {
       limit,
       ...timeRange(flags, Date.now()),
@@ -46,7 +46,7 @@ truncated when it was cut short; held means under legal hold. There are more whe
       ...(after !== undefined && {after: sessionId(after)}),
       ...(flags.held && {held: true}),
     }
-    const found = await withHistoryApi(flags, api => api.listRecordings(query))
+    const found = await withAuthApi(flags, api => api.listRecordings(query))
     await render(found.map(recordingView), {format, text: () => text(found)})
     const last = found.length === limit ? found.at(-1) : undefined
     if (last && format === 'text')

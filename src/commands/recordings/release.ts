@@ -19,12 +19,12 @@ whose role grants \`update\` on \`session\`.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsRelease)
-    const {sessionId, withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const request = {
       sid: sessionId(args.session),
       ...(flags.reason !== undefined && {reason: flags.reason}),
     }
-    await withHistoryApi(flags, api => api.releaseRecording(request))
+    await withAuthApi(flags, api => api.releaseRecording(request))
     const text = () => `The recording of session ${request.sid} is no longer held`
     await render({sid: request.sid, hold: null}, {format: flags.format, text})
   }

@@ -23,14 +23,14 @@ role grants \`delete\` on \`session\`. What was removed cannot be had back, so i
 
   async run(): Promise<void> {
     const {argv, flags} = await this.parse(RecordingsRm)
-    const {sessionId, withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const sids = [...new Set((argv as string[]).map(sessionId))]
     const what = sids.length === 1 ? `the recording of session ${sids[0]}` : `${sids.length} recordings`
     if (!flags.yes && !(await confirm({message: `Remove ${what} for good?`, otherwise: '--yes'})))
       throw problem('cancelled', 'nothing was removed')
     const reason = flags.reason === undefined ? {} : {reason: flags.reason}
     const removed: {sid: string; outcome: 'removed'}[] = []
-    const refused = await withHistoryApi(flags, async api => {
+    const refused = await withAuthApi(flags, async api => {
       const refusals: unknown[] = []
       for (const sid of sids)
         await api.removeRecording({sid, ...reason}).then(

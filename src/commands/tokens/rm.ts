@@ -15,8 +15,8 @@ export default class TokensRm extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(TokensRm)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    await withHistoryApi(flags, api => api.removeToken(args.token))
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    await withAuthApi(flags, api => api.removeToken(args.token))
     // What was given may be the token itself, which is printed nowhere.
     await render(
       {kind: 'token', outcome: 'removed'},

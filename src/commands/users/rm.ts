@@ -14,8 +14,8 @@ export default class UsersRm extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersRm)
-    const {removed, withHistoryApi} = await import('../../lib/client/index.js')
-    await withHistoryApi(flags, api => api.removeUser(args.name))
+    const {removed, withAuthApi} = await import('../../lib/client/index.js')
+    await withAuthApi(flags, api => api.removeUser(args.name))
     const {view, line} = removed('user', args.name)
     await render(view, {format: flags.format, text: () => safe(line)})
   }

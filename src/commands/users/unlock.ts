@@ -12,8 +12,8 @@ export default class UsersUnlock extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersUnlock)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    await withHistoryApi(flags, api => api.unlockUser(args.name))
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    await withAuthApi(flags, api => api.unlockUser(args.name))
     await render(
       {kind: 'user', name: args.name, outcome: 'unlocked'},
       {format: flags.format, text: () => safe(`User ${args.name} has been unlocked`)},

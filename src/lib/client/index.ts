@@ -1,9 +1,7 @@
 // What a user's machine keeps and does: `login` gets certificates, `identity` keeps them, `ssh` connects with them, `api` asks
 // the auth service with them, `enrol` makes a machine a host; `resources` and `history` are what commands show and send.
 export {formatProxyAddress, type ProxyAddress, parseProxyAddress} from './address.js'
-export {type AuthAccess, type AuthAccessOptions, withAuthApi} from './api/auth-access.js'
-export {connectAuthThroughProxy} from './api/auth-through-proxy.js'
-export {type HistoryFlags, withHistoryApi} from './api/history-access.js'
+export {withAdminApi, withAuthApi} from './api/auth-access.js'
 export {clusterLines, clusterStatus, machineLines, machineStatus} from './api/machine-status.js'
 export {webApi} from './api/web-api.js'
 export {type ClientContext, clientContext} from './context.js'
