@@ -1,4 +1,5 @@
 import type {AuthApi} from '../../auth/contract.js'
+import {sessionId} from '../values.js'
 import {type TimeRangeFlags, timeRange} from './time-range.js'
 
 type Query = Parameters<AuthApi['listEvents']>[0]
@@ -27,7 +28,7 @@ export function eventQuery(flags: EventFlags, now: number): Query {
     ...(user !== undefined && {user}),
     ...(host !== undefined && {host}),
     ...(login !== undefined && {login}),
-    ...(sid !== undefined && {sid}),
+    ...(sid !== undefined && {sid: sessionId(sid)}),
     ...timeRange(flags, now),
   }
 }
