@@ -190,7 +190,7 @@ describe('play', () => {
     expect((await sallyport(['play', file(), '--format', 'text'])).stdout).toContain('oops')
     const cut = join(temporaryDirectory(), 'cut.cast.gz')
     writeFileSync(cut, readFileSync(file()).subarray(0, -200))
-    const {code, stdout, stderr} = await sallyport(['play', cut, '--skip-idle-time=0.1'])
+    const {code, stdout, stderr} = await sallyport(['play', cut, '--idle-limit=0.1'])
     expect(stdout).toContain('red')
     expect([code, stderr]).toEqual([40, expect.stringContaining('cut off')])
   })
@@ -199,7 +199,13 @@ describe('play', () => {
     expect((await sallyport(['play', '/nowhere/x'])).code).toBe(34)
     expect((await admin('play', '00000000-0000-4000-8000-000000000000')).code).toBe(34)
     expect((await admin('play', sid, '--speed', 'fast')).code).toBe(2)
-    expect((await admin('play', sid, '--skip-idle-time=-1')).code).toBe(2)
+    expect((await admin('play', sid, '--idle-limit=-1')).code).toBe(2)
+  })
+
+  it('keeps to one limit for idle time', async () => {
+    const both = await admin('play', sid, '--skip-idle-time', '--idle-limit', '2')
+    expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('--idle-limit')])
+    expect((await admin('play', sid, '--skip-idle-time', '--speed', '50')).code).toBe(0)
   })
 
   it('obeys keys on a terminal, and puts it back', async () => {
@@ -461,6 +467,22 @@ The audit log, as far as you may see it, does not say how long it was: only its 
     const {code, stderr} = await admin('recordings', 'verify', live)
     expect([code, stderr]).toEqual([37, expect.stringContaining('nobody signed them')])
     expect(stderr).toContain('chunks missing at the end cannot be seen')
+  })
+})
+
+describe('what is no session ID', () => {
+  it.each([
+    ['recordings', 'export', 'xx'],
+    ['recordings', 'hold', 'xx'],
+    ['recordings', 'release', 'xx'],
+    ['recordings', 'rm', 'xx', '--yes'],
+    ['recordings', 'ls', '--after', 'xx'],
+    ['recordings', 'search', 'text', '--sid', 'xx'],
+    ['sessions', 'end', 'xx'],
+    ['audit', 'ls', '--sid', 'xx'],
+  ])('is refused alike: %s %s %s', async (...words) => {
+    const {code, stderr} = await admin(...words)
+    expect([code, stderr]).toEqual([2, expect.stringContaining('"xx" is not a session ID')])
   })
 })
 

@@ -1,15 +1,8 @@
 import {beforeAll, describe, expect, it} from 'vitest'
 import {chance} from '../support/chance.js'
 import {type Cluster, startCluster} from '../support/cluster.js'
-import {
-  addToAgent,
-  type Event,
-  eventually,
-  type Field,
-  login,
-  startField,
-  type UserKey,
-} from '../support/field.js'
+import {eventually} from '../support/eventually.js'
+import {addToAgent, type Event, type Field, login, startField, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
 import {type Received, receive} from '../support/received.js'
 import type {Sshd} from '../support/sshd.js'

@@ -52,7 +52,7 @@ export default class AuditLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditLs)
-    const {eventQuery, followEvents, withHistoryApi} = await import('../../lib/client/index.js')
+    const {eventQuery, followEvents, withAuthApi} = await import('../../lib/client/index.js')
     const {follow, format, after, limit = follow ? 10 : 200} = flags
     if (follow && (format === 'yaml' || flags.to !== undefined))
       throw problem('usage', 'what is followed has no end: --follow goes with neither --to nor yaml')
@@ -66,14 +66,14 @@ export default class AuditLs extends BaseCommand {
     if (!follow) {
       // The list goes back in time.
       const page = {...query, ...(after !== undefined && {before: after})}
-      const found = await withHistoryApi(flags, api => api.listEvents(page))
+      const found = await withAuthApi(flags, api => api.listEvents(page))
       await render(found, {format, text: () => text(found)})
       const last = found.length === limit ? found.at(-1) : undefined
       if (last && format === 'text')
         process.stderr.write(`sallyport: there may be more; go on with --after ${last.seq}\n`)
       return
     }
-    await withHistoryApi(flags, async api => {
+    await withAuthApi(flags, async api => {
       for await (const event of followEvents(api, query, ms => delay(ms)))
         process.stdout.write(`${format === 'json' ? jsonLine(event) : safe(line(event))}\n`)
     })

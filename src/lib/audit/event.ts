@@ -33,6 +33,8 @@ export const eventCodes = {
   resize: {ok: 'T2002I'},
   'session.leave': {ok: 'T2003I'},
   'session.end': {ok: 'T2004I'},
+  /** Somebody ordered the end of a session; that it was over already is among the failures. */
+  'session.terminate': {ok: 'TSE00I', failed: 'TSE00W'},
   'session.upload': {ok: 'T2005I'},
   'session.data': {ok: 'T2006I'},
   'session.connect': {ok: 'T2010I', failed: 'T2010E'},

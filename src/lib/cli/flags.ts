@@ -1,4 +1,4 @@
-import {Flags} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 import {type Format, formats} from './output.js'
 
 /** `--format text|json|yaml`, or the formats named. */
@@ -42,6 +42,23 @@ export const eventFlags = {
   failed: Flags.boolean({description: 'only what failed or was refused'}),
   ...timeFlags,
 }
+
+/** Narrows the hosts of the inventory. */
+export const hostFlags = {
+  search: Flags.string({
+    description: 'words that are all in the name, address, UUID or a label',
+    helpValue: 'WORDS',
+  }),
+  query: Flags.string({
+    description: 'a condition on name, uuid, address and labels',
+    helpValue: 'CONDITION',
+  }),
+}
+
+/** `env=prod,team=db`, or a word. */
+export const hostFilterArg = Args.string({
+  description: 'labels, as in env=prod,team=db (* is any value), or a word to look for',
+})
 
 /** What commands of a user share. Environment: `SALLYPORT_…`, or its `TELEPORT_…` spelling. */
 export const clientFlags = {

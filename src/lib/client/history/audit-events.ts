@@ -1,4 +1,5 @@
 import type {AuthApi} from '../../auth/contract.js'
+import {sessionId} from '../values.js'
 import {eventNames} from './event-names.js'
 import {type TimeRangeFlags, timeRange} from './time-range.js'
 
@@ -29,7 +30,7 @@ export function eventQuery(flags: EventFlags, now: number): Query {
     ...(user !== undefined && {user}),
     ...(host !== undefined && {host}),
     ...(login !== undefined && {login}),
-    ...(sid !== undefined && {sid: sid.toLowerCase()}),
+    ...(sid !== undefined && {sid: sessionId(sid)}),
     ...timeRange(flags, now),
   }
 }

@@ -70,12 +70,16 @@ test('following what is rare looks at what is new alone', async () => {
 })
 
 test('flags become a query', () => {
+  const sid = '5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c'
   const now = Date.parse('2025-11-21T12:00:00Z')
   expect(eventQuery({}, now)).toEqual({})
   expect(
-    eventQuery({event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid: 's', last: '1h'}, now),
+    eventQuery(
+      {event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid: sid.toUpperCase(), last: '1h'},
+      now,
+    ),
   ).toEqual({
-    ...{event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid: 's'},
+    ...{event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid},
     from: new Date('2025-11-21T11:00:00Z'),
   })
 })
