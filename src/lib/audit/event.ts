@@ -78,6 +78,8 @@ export const eventCodes = {
   'session.recording.failed': {failed: 'TSR00W'},
   /** A recording that has no end cannot be given one: it is not what was recorded. */
   'session.recording.damaged': {failed: 'TSR01W'},
+  /** What a machine sent as part of a recording is none: it was not kept, and the recording ends before it. */
+  'session.recording.refused': {failed: 'TSR06W'},
   /** What a machine kept for the log while it could not reach it is not what it wrote; the good part was delivered. */
   'spool.damaged': {failed: 'TSP00W'},
   /** A crash had left part of a record at the end of the log; it was cut off. */
