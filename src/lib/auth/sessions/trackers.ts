@@ -147,7 +147,8 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
         ...(way && {way}),
       }
     },
-    watchEndings: async ({signal}) => watchState({backend, prefix: 'endings/', read: readEndings, signal}),
+    watchEndings: async ({signal}) =>
+      watchState({backend, prefixes: ['endings/'], read: readEndings, signal}),
   }
 }
 

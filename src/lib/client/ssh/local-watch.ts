@@ -5,8 +5,8 @@ import {createInterface} from 'node:readline'
 import {setTimeout as delay} from 'node:timers/promises'
 import {findDataDir} from '../../config/index.js'
 import {asProblem, parseProblemLine, problem} from '../../errors/index.js'
-import {connectTo} from '../api/auth-access.js'
-import type {HistoryFlags} from '../api/history-access.js'
+import type {AuthFlags} from '../api/auth-access.js'
+import {connectTo} from '../api/auth-through-socket.js'
 import {createCleaner, isSmaller, readingMilliseconds, restoreScreen, withJoinedSession} from './join.js'
 import {openTerminal} from './terminal.js'
 
@@ -15,7 +15,7 @@ import {openTerminal} from './terminal.js'
  * is held there; otherwise, or where `--proxy`, `--identity` or `--user` say that it is a user who asks, as that user.
  * @throws not_found, not_logged_in, service_not_running, …
  */
-export async function withWatchedSession(flags: HistoryFlags, sid: string): Promise<void> {
+export async function withWatchedSession(flags: AuthFlags, sid: string): Promise<void> {
   const asUser = () => withJoinedSession(flags, {sid, mode: 'observer'})
   const {proxy, identity, user, config} = flags
   if ((proxy ?? identity ?? user) !== undefined) return await asUser()
