@@ -19,12 +19,12 @@ export default class AuditExport extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditExport)
-    const {allEvents, eventQuery, withHistoryApi} = await import('../../lib/client/index.js')
+    const {allEvents, eventQuery, withAuthApi} = await import('../../lib/client/index.js')
     const query = eventQuery(flags, Date.now())
     const {out: path, overwrite} = flags
     // A file gets the very bytes of the log; what a terminal must not see is escaped for one.
     const format = path === undefined && process.stdout.isTTY ? jsonLine : JSON.stringify
-    await withHistoryApi(flags, api => writeOut(lines(allEvents(api, query), format), {path, overwrite}))
+    await withAuthApi(flags, api => writeOut(lines(allEvents(api, query), format), {path, overwrite}))
   }
 }
 

@@ -44,16 +44,16 @@ export default class AuditLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditLs)
-    const {eventQuery, followEvents, withHistoryApi} = await import('../../lib/client/index.js')
+    const {eventQuery, followEvents, withAuthApi} = await import('../../lib/client/index.js')
     const {follow, format, limit = follow ? 10 : 200} = flags
     if (follow && (format === 'yaml' || flags.to !== undefined))
       throw problem('usage', 'what is followed has no end: --follow goes with neither --to nor yaml')
     const query = eventQuery(flags, Date.now())
     if (!follow) {
-      const found = await withHistoryApi(flags, api => api.listEvents({...query, limit}))
+      const found = await withAuthApi(flags, api => api.listEvents({...query, limit}))
       return await render(found, {format, text: () => text(found)})
     }
-    await withHistoryApi(flags, async api => {
+    await withAuthApi(flags, async api => {
       for await (const event of followEvents(api, {...query, limit}, ms => delay(ms)))
         process.stdout.write(`${format === 'json' ? jsonLine(event) : safe(line(event))}\n`)
     })
