@@ -13,7 +13,10 @@ const authApiChannel = 'auth-api@sallyport'
  */
 export async function connectAuthThroughProxy(options: IdentityOptions): Promise<AuthConnection> {
   const identity = await loadIdentity(options)
-  const connection = await connectToProxy(identity)
+  const connection = await connectToProxy(identity).catch(error => {
+    identity.close()
+    throw error
+  })
   const client = createAuthClient({
     connect: async () => {
       const channel = await connection.openChannel(authApiChannel)
