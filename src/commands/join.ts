@@ -4,7 +4,7 @@ import {BaseCommand, clientFlags} from '../lib/cli/index.js'
 export default class Join extends BaseCommand {
   static override summary = 'Join a session that runs'
   static override description =
-    `An observer sees, a moderator may also end the session (t), a peer types into it. Whose session it is is told who
+    `An observer sees, a moderator may also end the session (t), a peer types into it. The session's user is told who
 joins. Ctrl-C leaves, for a peer ~. after Enter. The session keeps its size. Whichever machine of the cluster holds it,
 your own proxy leads there; you need no login on it. See also: sessions ls, sessions watch.`
   static override examples = [
@@ -24,7 +24,7 @@ your own proxy leads there; you need no login on it. See also: sessions ls, sess
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Join)
-    const {withJoinedSession} = await import('../lib/client/index.js')
-    await withJoinedSession(flags, {sid: args.session.toLowerCase(), mode: flags.mode})
+    const {sessionId, withJoinedSession} = await import('../lib/client/index.js')
+    await withJoinedSession(flags, {sid: sessionId(args.session), mode: flags.mode})
   }
 }

@@ -23,7 +23,7 @@ text prints the lines as they could be read, json one record an event with the e
 raw the bytes as they went over the wire.`
   static override examples = [
     '<%= config.bin %> play 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
-    '<%= config.bin %> play session.cast.gz --speed 2 --skip-idle-time=1',
+    '<%= config.bin %> play session.cast.gz --speed 2 --idle-limit 0.5',
     '<%= config.bin %> play 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c --format text | less',
   ]
   static override args = {
@@ -35,11 +35,13 @@ raw the bytes as they went over the wire.`
       default: 'pty' as const,
       description: 'how it is shown',
     })(),
-    speed: Flags.string({description: 'times as fast', default: '1', helpValue: 'N'}),
-    'skip-idle-time': Flags.boolean({
-      description: 'wait at most 1 second between events; --skip-idle-time=N at most N seconds',
+    speed: Flags.string({description: 'playback speed', default: '1', helpValue: 'N'}),
+    'idle-limit': Flags.string({
+      description: 'wait at most so long between events',
+      helpValue: 'SECONDS',
+      exclusive: ['skip-idle-time'],
     }),
-    'max-idle-time': Flags.string({hidden: true}),
+    'skip-idle-time': Flags.boolean({description: 'the same as --idle-limit=1'}),
     at: Flags.string({
       description: 'begin here, as `recordings search` says it',
       helpValue: '[H:]M:S',
@@ -52,7 +54,7 @@ raw the bytes as they went over the wire.`
   }
 
   async run(): Promise<void> {
-    const {args, flags} = await this.parse(Play, this.argv.map(withValue))
+    const {args, flags} = await this.parse(Play)
     const pace = {speed: positive(flags.speed, '--speed'), ...idleLimit(flags), ...start(flags)}
     const show = (source: Source) => present(source, flags.format, flags.stream, pace)
     const {readCast, readFileBytes, createSpool} = await import('../lib/recording/index.js')
@@ -60,8 +62,8 @@ raw the bytes as they went over the wire.`
       const open = () => readCast(readFileBytes(args.session))
       return await show({open, durationMs: await measured(open, flags.format)})
     }
-    const {withHistoryApi} = await import('../lib/client/index.js')
-    await withHistoryApi(flags, async api => {
+    const {withAuthApi} = await import('../lib/client/index.js')
+    await withAuthApi(flags, async api => {
       const {summary, data} = await api.openRecording(args.session.toLowerCase())
       const spool = await createSpool(data)
       try {
@@ -73,9 +75,6 @@ raw the bytes as they went over the wire.`
     })
   }
 }
-
-/** `--skip-idle-time` may have a value, which the parser does not know of a switch. */
-const withValue = (word: string): string => word.replace(/^--skip-idle-time=/, '--max-idle-time=')
 
 function positive(text: string, flag: string): number {
   const value = Number(text)
@@ -94,11 +93,11 @@ function start({at, format}: {at?: string | undefined; format: Format}): {startM
   return {startMs: Math.round(at.split(':').reduce((sum, part) => sum * 60 + Number(part), 0) * 1000)}
 }
 
-function idleLimit(flags: {'skip-idle-time': boolean; 'max-idle-time'?: string | undefined}): {
+function idleLimit(flags: {'skip-idle-time': boolean; 'idle-limit'?: string | undefined}): {
   maxIdleMs?: number
 } {
-  const most = flags['max-idle-time']
-  if (most !== undefined) return {maxIdleMs: positive(most, '--skip-idle-time') * 1000}
+  const limit = flags['idle-limit']
+  if (limit !== undefined) return {maxIdleMs: positive(limit, '--idle-limit') * 1000}
   return flags['skip-idle-time'] ? {maxIdleMs: 1000} : {}
 }
 

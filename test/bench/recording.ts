@@ -8,6 +8,7 @@ import {parseArgs} from 'node:util'
 import {cleanUp} from '../support/cleanup.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 import {eventsPerSecond} from './events.js'
+import {type FileCost, fileCosts} from './files.js'
 import {type Following, measureFollowing} from './following.js'
 import {type Echo, type Idle, measureEcho, measureIdle} from './interactive.js'
 import {connecting, type Load, loadsOf, makeMaterial} from './loads.js'
@@ -48,6 +49,7 @@ export interface Report {
   measured: Measured[]
   events: {atOnce: number; perSecond: number}[]
   following: Following
+  files: FileCost[]
   echo: Echo[]
   idle: Idle
   /** MB of memory that the recording proxy had at most, before the transfers and after. */
@@ -162,7 +164,7 @@ async function measure(size: number, count: number, cipher: string | undefined):
     loads: [connecting, ...loads].map(({name, about}) => ({name, about})),
     measured,
     events,
-    ...{following, echo, idle},
+    ...{following, files: fileCosts(measured, following), echo, idle},
     memory: {before, after: peakMegabytes(proxy)},
   }
 }

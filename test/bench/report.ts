@@ -2,7 +2,7 @@ import type {Measured, Report} from './recording.js'
 
 /** The report as tables for people. */
 export function formatReport(report: Report): string {
-  const {machine, ways, loads, measured, events, following, echo, idle, memory} = report
+  const {machine, ways, loads, measured, events, following, files, echo, idle, memory} = report
   const of = (load: string, way: string): Measured | undefined =>
     measured.find(each => each.load === load && each.way === way)
   const rows = (cell: (found: Measured) => string): string[][] =>
@@ -60,6 +60,13 @@ export function formatReport(report: Report): string {
       ['a file by SFTP', 'CPU s/GB'],
       ['followed and hashed', following.following.toFixed(2)],
       ['hashed alone', following.hashing.toFixed(2)],
+    ]),
+    table([
+      ['a file, recorded', 'following, of the CPU time', 'MB/s, of jump', 'of the same bytes in a command'],
+      ...files.map(({load, followingShare, ofJump, ofPlain}) => [
+        load,
+        ...[`${(100 * followingShare).toFixed(0)} %`, ofJump.toFixed(2), ofPlain.toFixed(2)],
+      ]),
     ]),
     `Memory of the recording proxy at most: ${memory.before.toFixed(0)} MB before the transfers, ${memory.after.toFixed(0)} MB after.\n`,
   ].join('\n')

@@ -250,7 +250,8 @@ describe('the auth service is killed while a session runs', () => {
       const killed = Date.now()
       await here.auth.stop('SIGKILL')
       expect(await session.ended).toBe(255)
-      expect(Date.now() - killed).toBeLessThan(5000)
+      // Well before a call that nobody answers is given up.
+      expect(Date.now() - killed).toBeLessThan(45_000)
       expect(session.said.stderr).toContain('[recording_unavailable]')
       const refused = await here.ssh('echo in')
       expect(refused.code).not.toBe(0)

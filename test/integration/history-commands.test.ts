@@ -190,7 +190,7 @@ describe('play', () => {
     expect((await sallyport(['play', file(), '--format', 'text'])).stdout).toContain('oops')
     const cut = join(temporaryDirectory(), 'cut.cast.gz')
     writeFileSync(cut, readFileSync(file()).subarray(0, -200))
-    const {code, stdout, stderr} = await sallyport(['play', cut, '--skip-idle-time=0.1'])
+    const {code, stdout, stderr} = await sallyport(['play', cut, '--idle-limit=0.1'])
     expect(stdout).toContain('red')
     expect([code, stderr]).toEqual([40, expect.stringContaining('cut off')])
   })
@@ -199,7 +199,13 @@ describe('play', () => {
     expect((await sallyport(['play', '/nowhere/x'])).code).toBe(34)
     expect((await admin('play', '00000000-0000-4000-8000-000000000000')).code).toBe(34)
     expect((await admin('play', sid, '--speed', 'fast')).code).toBe(2)
-    expect((await admin('play', sid, '--skip-idle-time=-1')).code).toBe(2)
+    expect((await admin('play', sid, '--idle-limit=-1')).code).toBe(2)
+  })
+
+  it('keeps to one limit for idle time', async () => {
+    const both = await admin('play', sid, '--skip-idle-time', '--idle-limit', '2')
+    expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('--idle-limit')])
+    expect((await admin('play', sid, '--skip-idle-time', '--speed', '50')).code).toBe(0)
   })
 
   it('obeys keys on a terminal, and puts it back', async () => {
@@ -464,6 +470,22 @@ The audit log, as far as you may see it, does not say how long it was: only its 
   })
 })
 
+describe('what is no session ID', () => {
+  it.each([
+    ['recordings', 'export', 'xx'],
+    ['recordings', 'hold', 'xx'],
+    ['recordings', 'release', 'xx'],
+    ['recordings', 'rm', 'xx', '--yes'],
+    ['recordings', 'ls', '--after', 'xx'],
+    ['recordings', 'search', 'text', '--sid', 'xx'],
+    ['sessions', 'end', 'xx'],
+    ['audit', 'ls', '--sid', 'xx'],
+  ])('is refused alike: %s %s %s', async (...words) => {
+    const {code, stderr} = await admin(...words)
+    expect([code, stderr]).toEqual([2, expect.stringContaining('"xx" is not a session ID')])
+  })
+})
+
 describe('a full disk', () => {
   it.each(['audit export', 'audit ls --format json', 'recordings ls', 'recordings export SID --format raw'])(
     'is an error of %s to standard output',
@@ -491,6 +513,25 @@ describe('audit', () => {
       'There are no such events that you may see.\n',
     )
     expect((await admin('audit', 'ls', '--from', 'yesterday')).code).toBe(2)
+  })
+
+  it('ls goes on page by page, shows what failed by itself, and knows which events there are', async () => {
+    const page = async (...more: string[]) => await admin('audit', 'ls', '--limit', '2', ...more)
+    const first = await page()
+    expect(first.stderr).toContain('go on with --after 2')
+    const seqs = async (...more: string[]) =>
+      JSON.parse((await page('--format', 'json', ...more)).stdout).map(({seq}: {seq: number}) => seq)
+    expect(await seqs()).toEqual([3, 2])
+    expect(await seqs('--after', '2')).toEqual([1])
+    expect(await seqs('--failed')).toEqual([3])
+    expect(await seqs('--sid', sid.toUpperCase())).toEqual([2, 1])
+    expect((await page('--follow', '--after', '2')).code).toBe(2)
+    const {code, stdout, stderr} = await page('--event', 'session.stat')
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining('there is session.start')])
+    expect((await admin('audit', 'export', '--event', 'session.stat')).code).toBe(2)
+    await audit.emit({event: 'audit.signed'})
+    expect(await seqs()).toEqual([3, 2])
+    expect(await seqs('--event', 'audit.signed')).toEqual([4])
   })
 
   it('export gives the very lines of the log, oldest first, and no file twice', async () => {

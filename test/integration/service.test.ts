@@ -79,7 +79,8 @@ describe('sallyport start', () => {
     for (const socket of sockets) socket.on('error', () => undefined)
     const begun = performance.now()
     expect(await service.stop()).toBe(0)
-    expect(performance.now() - begun).toBeLessThan(9000)
+    // Before whoever logs in on none of them would have been cut off anyway, after 30 s.
+    expect(performance.now() - begun).toBeLessThan(25_000)
     for (const socket of sockets) socket.destroy()
   })
 

@@ -118,11 +118,15 @@ describe('a login by the API', () => {
     expect(unknown).toEqual(wrong)
   })
 
-  it('refuses a hash bomb of a password before any work is done', async () => {
-    const began = Date.now()
-    const bomb = await call('/webapi/ssh/certs', {user: 'joe', password: 'x'.repeat(1_000_000), publicKey})
-    expect(bomb.status).toBe(413)
-    expect(Date.now() - began).toBeLessThan(1000)
+  it('refuses a hash bomb of a password before it is there', async () => {
+    const request = https.request(`${url}/webapi/ssh/certs`, {
+      ...{ca: tls.cert, method: 'POST'},
+      headers: {'content-type': 'application/json', 'content-length': 1_000_000},
+    })
+    request.flushHeaders()
+    const [response] = await once(request, 'response')
+    expect(response.statusCode).toBe(413)
+    request.destroy()
   })
 })
 

@@ -17,9 +17,10 @@ moderator, and for one's own sessions.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SessionsEnd)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const {reason} = flags
-    const request = {sid: args.session.toLowerCase(), ...(reason !== undefined && {reason})}
-    await withHistoryApi(flags, api => api.endSession(request))
+    const request = {sid: sessionId(args.session), ...(reason !== undefined && {reason})}
+    await withAuthApi(flags, api => api.endSession(request))
+    this.log(`Session ${request.sid} has been told to end`)
   }
 }

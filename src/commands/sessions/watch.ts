@@ -13,7 +13,7 @@ more than anybody can read, it is shown as a picture now and then; everything is
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SessionsWatch)
-    const {withJoinedSession} = await import('../../lib/client/index.js')
-    await withJoinedSession(flags, {sid: args.session.toLowerCase(), mode: 'observer'})
+    const {sessionId, withJoinedSession} = await import('../../lib/client/index.js')
+    await withJoinedSession(flags, {sid: sessionId(args.session), mode: 'observer'})
   }
 }

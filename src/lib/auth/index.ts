@@ -5,10 +5,11 @@
 export {type Carried, createCarried} from './cluster/carried.js'
 export {type ClusterClient, createClusterClient} from './cluster/client.js'
 export type {Credentials} from './cluster/connection.js'
-export {blindMilliseconds, type ClusterFollower, followCluster, withoutAuth} from './cluster/follower.js'
+export {blindMilliseconds, type ClusterFollower, followCluster} from './cluster/follower.js'
 export {readClusterState} from './cluster/kept-state.js'
 export {type ClusterServer, startClusterServer} from './cluster/server.js'
 export type {AnonymousApi} from './cluster/system-methods.js'
+export {withoutAuth} from './cluster/without-auth.js'
 export type {AuthSettings} from './context.js'
 export type {
   AccessExplanation,

@@ -11,6 +11,7 @@ import {roleMethods} from './access/roles.js'
 import {createStoredLocks} from './access/stored-locks.js'
 import {createStoredRoles} from './access/stored-roles.js'
 import {type Carried, createCarried} from './cluster/carried.js'
+import {proxyWordMethods} from './cluster/proxy-word.js'
 import {clusterStateMethods} from './cluster/state.js'
 import type {AuthContext, AuthSettings, EstablishTrust} from './context.js'
 import type {AuthApi, AuthService, Caller} from './contract.js'
@@ -148,6 +149,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
     ...keepMethods(context, caller, roles),
     ...joinTokenMethods(context, caller, actor),
     ...joinMethods(context, caller),
+    ...proxyWordMethods(context, caller),
     ...clusterStateMethods(context, caller),
     ...sessionMfaMethods(context, caller),
     ...trackerMethods(context, caller, roles),

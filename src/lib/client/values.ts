@@ -1,5 +1,6 @@
 import {parseDuration} from '../config/index.js'
 import {problem} from '../errors/index.js'
+import {isUuid} from '../names/index.js'
 
 /** `a,b, c` as a flag holds it. @throws usage for an empty item, which is always a slip */
 export function list(text: string | undefined): string[] {
@@ -24,4 +25,13 @@ function wholeSeconds(milliseconds: number | undefined, text: string, flag: stri
       hint: `as in ${flag}=8h or ${flag}=30m`,
     })
   return Math.floor(milliseconds / 1000)
+}
+
+/** A session ID as it was typed, in the form that it has everywhere. @throws usage for anything else */
+export function sessionId(text: string): string {
+  const sid = text.toLowerCase()
+  if (isUuid(sid)) return sid
+  throw problem('usage', `${JSON.stringify(text.slice(0, 64))} is not a session ID`, {
+    hint: 'name sessions as `sallyport recordings ls` and `sallyport sessions ls` show them',
+  })
 }

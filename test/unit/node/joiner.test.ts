@@ -154,9 +154,11 @@ describe('somebody who comes to join at a node', () => {
   })
 
   test('is let go who sits nowhere', async () => {
-    const {client, served} = await joiner(nodeSettings(), vi.fn(), {grace: 30})
-    await client.closed
-    await served.done
+    const permit = vi.fn()
+    const {client, served} = await joiner(nodeSettings(), permit, {grace: 30})
+    await Promise.all([client.closed, served.done])
+    expect(permit).not.toHaveBeenCalled()
+    await expect(client.openChannel('session')).rejects.toThrow()
   })
 
   test('is shown no session of another machine, whatever the auth service says', async () => {

@@ -94,7 +94,10 @@ describe('the administration socket', () => {
     const dataDir = temporaryDirectory()
     mkdirSync(dataDir, {recursive: true})
     writeFileSync(join(dataDir, 'admin.sock'), '')
-    await (await startAdminSocket(dataDir, () => undefined)).close()
+    const socket = await startAdminSocket(dataDir, connection => connection.end('here'))
+    const [data] = await once(connect(socket.path), 'data')
+    expect(String(data)).toBe('here')
+    await socket.close()
   })
 
   test('closes at once, whoever is still connected', async () => {
@@ -103,7 +106,8 @@ describe('the administration socket', () => {
     await once(silent, 'connect')
     const closed = once(silent, 'close')
     await socket.close()
-    await closed
+    expect(await closed).toEqual([false])
+    expect(existsSync(socket.path)).toBe(false)
   })
 })
 

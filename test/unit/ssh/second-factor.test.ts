@@ -289,11 +289,13 @@ describe('a client', () => {
   test('takes as long as somebody needs to type', async () => {
     vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']})
     try {
-      const answer = async () => {
+      const answer = vi.fn(async () => {
         await vi.advanceTimersByTimeAsync(60_000)
         return right
-      }
-      ;(await facing(askFor(), {answer, timeoutMilliseconds: 5000})).disconnect()
+      })
+      const client = await facing(askFor(), {answer, timeoutMilliseconds: 5000})
+      expect(answer).toHaveBeenCalledTimes(1)
+      client.disconnect()
     } finally {
       vi.useRealTimers()
     }

@@ -24,7 +24,7 @@ export function createStoredLocks(backend: Backend, records: Records<StoredLock>
   return {
     list,
     records,
-    watch: signal => watchState({backend, prefix: `${prefix}/`, read: list, signal}),
+    watch: signal => watchState({backend, prefixes: [`${prefix}/`], read: list, signal}),
   }
 }
 

@@ -1,11 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
-import {asProblem, isAway, problem, problemLine, type SallyportError} from '../../errors/index.js'
-import {within} from '../../waiting/index.js'
-import {routeCurrent} from '../access/current-route.js'
-import {decideCurrent} from '../access/current-user.js'
+import {asProblem, problem, problemLine, type SallyportError} from '../../errors/index.js'
 import type {AccessState} from '../access/state.js'
-import type {Caller, ClusterState} from '../contract.js'
-import {hostFilter} from '../inventory/hosts.js'
+import type {ClusterState} from '../contract.js'
 import type {SystemApi} from '../system-api.js'
 import {accessStateOf} from './state.js'
 
@@ -14,8 +10,6 @@ import {accessStateOf} from './state.js'
  * certificate, so that nobody gets in by a state that is older than what he shows.
  */
 export const blindMilliseconds = 12 * 3_600_000
-/** An auth service that takes longer to decide is as good as away. */
-const decisionMilliseconds = 5000
 const firstPauseMilliseconds = 500
 const maxPauseMilliseconds = 10_000
 
@@ -121,52 +115,3 @@ export async function followCluster(options: FollowerOptions): Promise<ClusterFo
     },
   }
 }
-
-/**
- * The API of a role, which answers from what is known of the cluster while the auth service is away: who may go where,
- * by the same rules, and who is believed. Everything else waits for it.
- */
-export function withoutAuth(api: SystemApi, follower: ClusterFollower, caller: Caller): SystemApi {
-  const orKnown = async <Answer>(
-    ask: () => Promise<Answer>,
-    know: (state: AccessState) => Promise<Answer>,
-  ): Promise<Answer> => {
-    try {
-      if (follower.isInTouch()) return await inTime(ask())
-    } catch (error) {
-      if (!isAway(error)) throw error
-    }
-    return know(follower.accessState())
-  }
-  return {
-    ...api,
-    decide: request =>
-      orKnown(
-        () => api.decide(request),
-        async state => {
-          const decision = await decideCurrent(state, request, caller)
-          return {...decision, reason: `${decision.reason}, as known before the auth service went away`}
-        },
-      ),
-    routeHost: request =>
-      orKnown(
-        () => api.routeHost(request),
-        state => routeCurrent(state, request),
-      ),
-    listHosts: query =>
-      orKnown(
-        () => api.listHosts(query),
-        async () => follower.state().hosts.filter(hostFilter(query)),
-      ),
-    trustedAuthorities: () =>
-      orKnown(
-        () => api.trustedAuthorities(),
-        async () => follower.state().authorities,
-      ),
-  }
-}
-
-const inTime = <Answer>(asked: Promise<Answer>): Promise<Answer> =>
-  within(decisionMilliseconds, asked, () => {
-    throw problem('timeout', 'the auth service did not answer in time')
-  })

@@ -7,6 +7,7 @@ import {toWire} from '../http/wire.js'
 import {indexKeys} from '../inventory/inventory.js'
 import {userKey} from '../names.js'
 import {stateForNode} from './node-state.js'
+import {watchState} from './watch-state.js'
 
 /** The whole state is sent each time, so changes that come together are sent together. */
 const pauseMilliseconds = 1000
@@ -60,45 +61,17 @@ interface Watching {
 }
 
 async function* watch(context: AuthContext, {see, hosts, signal}: Watching): AsyncGenerator<ClusterState> {
-  let changed = true
-  let wake = (): void => undefined
-  const change = (): void => {
-    changed = true
-    wake()
-  }
-  const stops = [...prefixes, hosts].map(prefix => context.backend.watch(prefix, change))
-  signal.addEventListener('abort', change)
-  try {
-    for (let last = ''; !signal.aborted; ) {
-      if (changed) {
-        changed = false
-        const state = see(await read(context))
-        const text = toWire(state)
-        if (text !== last) yield state
-        last = text
-        await pause(signal)
-      } else {
-        await new Promise<void>(resolve => {
-          wake = resolve
-        })
-      }
-    }
-  } finally {
-    for (const stop of stops) stop()
-    signal.removeEventListener('abort', change)
+  const states = watchState({
+    ...{backend: context.backend, prefixes: [...prefixes, hosts], signal, pauseMs: pauseMilliseconds},
+    read: async () => see(await read(context)),
+  })
+  let last = ''
+  for await (const state of states) {
+    const text = toWire(state)
+    if (text !== last) yield state
+    last = text
   }
 }
-
-const pause = (signal: AbortSignal): Promise<void> =>
-  new Promise(resolve => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, pauseMilliseconds)
-    signal.addEventListener('abort', done)
-  })
 
 /** The same decisions from what was known last. */
 export function accessStateOf(state: ClusterState, now: () => number): AccessState {

@@ -20,8 +20,8 @@ import type {StoredHost} from '../records.js'
 import {defaultHostTtlSeconds} from '../users/certificates.js'
 import {readPublicKey} from '../users/login.js'
 import {type EnrolRequest, enrolmentBytes} from './enrol-types.js'
-import {findToken, invalidToken, refusingGuesses} from './join.js'
 import {isReserved, namesOfCluster} from './names-of-cluster.js'
+import {findToken, invalidToken, refusingGuesses} from './token-use.js'
 
 /** What a request comes to before anything is written. */
 interface Wish {

@@ -1,9 +1,11 @@
-import {createPublicKey, type KeyObject, timingSafeEqual} from 'node:crypto'
-import {asProblem, problem, type SallyportError} from '../../errors/index.js'
-import {formatAddress, hostOfAddress, isUuid} from '../../names/index.js'
+import {createPublicKey, type KeyObject} from 'node:crypto'
+import {problem, type SallyportError} from '../../errors/index.js'
+import {isUuid} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller, HostCertificates, JoinRequest, JoinRole} from '../contract.js'
+import {joinedMachine} from './joined-machine.js'
 import {type StoredMachine, sha256Hex} from './joining.js'
+import {findToken, invalidToken, refusingGuesses, remoteAddress} from './token-use.js'
 
 /**
  * Certificates of machines are renewed when a third of this is over. One that was away for longer than the rest needs a
@@ -15,7 +17,7 @@ export const machineTtlMilliseconds = 90 * 24 * 3_600_000
 export function joinMethods(
   context: AuthContext,
   caller: Caller,
-): Pick<AuthApi, 'join' | 'renewHostCertificates' | 'announceProxy' | 'vouchConnection'> {
+): Pick<AuthApi, 'join' | 'renewHostCertificates'> {
   const {emit, joining} = context
   return {
     async join(request) {
@@ -30,7 +32,7 @@ export function joinMethods(
       })
     },
     async renewHostCertificates({publicKey}) {
-      const {hostId, role} = joined(caller)
+      const {hostId, role} = joinedMachine(caller)
       const key = readKey(publicKey)
       const known = await joining.machines.get(hostId)
       if (known && known.value.key !== keyId(key)) throw otherMachine()
@@ -42,53 +44,8 @@ export function joinMethods(
         : joining.machines.create(hostId, {...machine, roles}, expiry(context)))
       return certify(context, hostId, [role], key)
     },
-    async announceProxy({webUrl}) {
-      const {hostId} = joined(caller)
-      if (!/^https:\/\/[A-Za-z0-9.:[\]_-]+$/.test(webUrl) || !URL.canParse(webUrl))
-        throw problem('invalid_input', 'the address of a web port is https://host:port')
-      const known = await joining.webAddress.get('latest')
-      if (known?.value.url === webUrl) return
-      await joining.webAddress.put('latest', {version: 1, url: webUrl})
-      await emit({event: 'proxy.announce', server_id: hostId, fields: {url: webUrl}})
-    },
-    async vouchConnection({port, address}) {
-      // Of connections from its own address alone: whose they are is a proxy's word, whom they harm is not.
-      const from = caller.kind === 'system' ? caller.address : undefined
-      if (from !== undefined) context.carried.note(formatAddress({host: hostOfAddress(from), port}), address)
-    },
   }
 }
-
-/**
- * Tries something that a token opens. Whoever guesses tokens is slowed down; each refusal is on record, until nobody
- * listens any more.
- */
-export async function refusingGuesses<Result>(
-  {emit, joining}: AuthContext,
-  caller: Caller,
-  event: 'instance.join' | 'trusted_cluster.create',
-  fields: Record<string, unknown>,
-  attempt: () => Promise<Result>,
-): Promise<Result> {
-  const from = remoteAddress(caller)
-  // Failures of a machine count together, whichever connection they come on.
-  const remote = from['addr.remote'] ?? ''
-  const address = caller.kind === 'system' ? hostOfAddress(remote) : remote
-  try {
-    joining.failures.check(address)
-    return await attempt()
-  } catch (error) {
-    const {code, message} = asProblem(error)
-    if (code === 'token_invalid') joining.failures.failed(address)
-    if (code !== 'rate_limited') await emit({event, success: false, error: message, ...from, fields})
-    throw error
-  }
-}
-
-const remoteAddress = (caller: Caller): {'addr.remote'?: string} =>
-  (caller.kind === 'anonymous' || caller.kind === 'system') && caller.address !== undefined
-    ? {'addr.remote': caller.address}
-    : {}
 
 const newMachine = ({now}: AuthContext, nodename: string, key: KeyObject): StoredMachine => ({
   ...{version: 1, key: keyId(key), nodename, joined: now(), roles: []},
@@ -96,19 +53,9 @@ const newMachine = ({now}: AuthContext, nodename: string, key: KeyObject): Store
 
 const expiry = ({now}: AuthContext): number => now() + machineTtlMilliseconds
 
-function joined(caller: Caller): {hostId: string; role: JoinRole} {
-  if (caller.kind === 'system' && caller.hostId !== undefined) return {...caller, hostId: caller.hostId}
-  throw notJoined()
-}
-
 const otherMachine = (): SallyportError =>
   problem('access_denied', 'another machine has joined the cluster with this UUID', {
     hint: 'remove host_uuid from the data directory to join as a machine of its own',
-  })
-
-const notJoined = (): SallyportError =>
-  problem('access_denied', 'certificates are renewed for machines that have joined', {
-    hint: 'join again with a new token: sallyport nodes add',
   })
 
 /**
@@ -150,22 +97,6 @@ async function enter(
   if (written === undefined) throw invalidToken()
   return found.use ? 'token' : 'static'
 }
-
-/** A token that is good now, and the step that uses it up; none for one of the configuration. */
-export async function findToken({joining, settings, now}: AuthContext, token: string) {
-  const id = sha256Hex(token)
-  const same = (value: string): boolean => timingSafeEqual(Buffer.from(sha256Hex(value)), Buffer.from(id))
-  const fixed = (settings.staticTokens ?? []).find(({value}) => same(value))
-  if (fixed) return {roles: fixed.roles, use: undefined}
-  const stored = await joining.tokens.get(id)
-  if (!stored || stored.value.expires <= now()) return undefined
-  return {roles: stored.value.roles, use: joining.tokens.deleting(id, stored.revision)}
-}
-
-export const invalidToken = (): SallyportError =>
-  problem('token_invalid', 'the join token is not valid: it was used, has expired or never existed', {
-    hint: 'make a new one on the auth host: sallyport nodes add',
-  })
 
 function checkMachine(hostId: string, nodename: string): void {
   if (!isUuid(hostId)) throw problem('invalid_input', 'a machine is known by a UUID in small letters')

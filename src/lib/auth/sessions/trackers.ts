@@ -69,14 +69,28 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
       checkReason(reason)
       const tracker = await find(sid)
       const user = caller.kind === 'user' ? caller.name : undefined
-      if (!tracker || (user !== undefined && !mayKnowOf(user, roles, tracker))) throw notFound(sid)
+      // Whoever asked is on record, whether or not there was anything left to end.
+      const tell = async (error?: string): Promise<void> => {
+        const facts = tracker ? {login: tracker.login, server_hostname: tracker.host} : {}
+        const fields = {by: user ?? caller.kind, reason, ...(tracker && {owner: tracker.user})}
+        const event = {event: 'session.terminate', ...facts, sid: sid.slice(0, 64), fields} as const
+        await emit({
+          ...event,
+          ...(user !== undefined && {user}),
+          ...(error !== undefined && {success: false, error}),
+        })
+      }
+      if (!tracker || (user !== undefined && !mayKnowOf(user, roles, tracker))) {
+        await tell(tracker ? `${user} may not know of sessions of ${tracker.user}` : 'no such session runs')
+        throw notFound(sid)
+      }
       if (user !== undefined && !modesOf(user, roles, tracker).includes('moderator')) {
-        const error = `${user} may not end sessions of ${tracker.user}`
-        await emit({event: 'auth', success: false, error, user, sid, fields: {method: 'endSession'}})
+        await tell(`${user} may not end sessions of ${tracker.user}`)
         throw problem('access_denied', 'your roles do not let you moderate this session', {
           hint: 'ask an administrator',
         })
       }
+      await tell()
       const ending = {version: 1, by: user ?? caller.kind, ...(reason ? {reason} : {})} as const
       await endings.put(sid, ending, now() + endingMilliseconds)
     },
@@ -133,7 +147,8 @@ export function trackerMethods(context: AuthContext, caller: Caller, roles: read
         ...(way && {way}),
       }
     },
-    watchEndings: async ({signal}) => watchState({backend, prefix: 'endings/', read: readEndings, signal}),
+    watchEndings: async ({signal}) =>
+      watchState({backend, prefixes: ['endings/'], read: readEndings, signal}),
   }
 }
 

@@ -2,7 +2,7 @@ import {problem, type SallyportError} from '../../errors/index.js'
 import {parseAuthorizedKey} from '../../sshcert/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller, RemoteCluster, TrustRequest} from '../contract.js'
-import {findToken, invalidToken, refusingGuesses} from '../join/join.js'
+import {findToken, invalidToken, refusingGuesses} from '../join/token-use.js'
 import {clusterNameProblem} from './resource.js'
 
 type RemoteClusterMethods = Pick<AuthApi, 'establishTrust' | 'listRemoteClusters' | 'removeRemoteCluster'>

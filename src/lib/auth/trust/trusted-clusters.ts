@@ -27,7 +27,7 @@ export function trustedClusterMethods(context: AuthContext, actor: string): Trus
       await emit({event: 'trusted_cluster.delete', fields: {as: 'root', name, by: actor}})
     },
     watchTrustedClusters: async ({signal}) =>
-      watchState({backend, prefix: trustedClustersPrefix, read: list, signal}),
+      watchState({backend, prefixes: [trustedClustersPrefix], read: list, signal}),
   }
 }
 

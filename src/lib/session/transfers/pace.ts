@@ -1,8 +1,8 @@
 /**
- * As fast as programs that wait for the answer to each request get on with the smallest of files, on one machine. A client
- * that does more of it, only to fill the log, is slowed down; what large files take is never this many.
+ * More than programs get done that wait for the answer to each request, with the smallest of files and no way to go. A
+ * client that does more of it, only to fill the log, is slowed down.
  */
-export const eventsPerSecond = 1000
+export const eventsPerSecond = 2000
 /** Events that may come at once before that. */
 export const burstOfEvents = 5000
 

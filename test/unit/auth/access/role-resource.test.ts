@@ -123,7 +123,7 @@ describe('a role is refused at the place of the mistake', () => {
     ['spec: {allow: {node_labels: {env: []}}}', '4:35: spec.allow.node_labels.env: needs 1 to 256 values'],
     [
       'spec: {deny: {node_labels: {__proto__: x}}}',
-      '4:40: spec.deny.node_labels.__proto__: a label has letters, digits and . _ / : -, and begins with a letter',
+      '4:40: spec.deny.node_labels.__proto__: the name of a label has letters, digits and . _ / : -, begins with a letter or _, and is at most 128 long',
     ],
     [
       'spec: {allow: {rules: [{resources: [role], verbs: [sign]}]}}',

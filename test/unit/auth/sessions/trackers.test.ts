@@ -221,6 +221,22 @@ describe('the end of a session', () => {
     expect((await failure(as('eve').endSession({sid}))).code).toBe('not_found')
     expect((await failure(admin.endSession({sid: 'no-such'}))).code).toBe('not_found')
     expect((await failure(admin.endSession({sid, reason: 'a\nb'}))).code).toBe('invalid_input')
-    expect(await events('auth')).toMatchObject([{success: false, user: 'ann', sid, method: 'endSession'}])
+    expect((await events('session.terminate')).toReversed()).toMatchObject([
+      {success: false, user: 'ann', sid, owner: 'joe', error: 'ann may not end sessions of joe'},
+      {success: false, user: 'eve', sid, owner: 'joe', error: 'eve may not know of sessions of joe'},
+      {success: false, sid: 'no-such', by: 'admin', error: 'no such session runs'},
+    ])
+  })
+
+  test('is on record with who ordered it, also where the session was over by then', async () => {
+    const {proxy, admin, as, events} = await cluster()
+    await proxy.upsertTracker(tracker())
+    await admin.endSession({sid, reason: 'maintenance'})
+    await proxy.removeTracker(sid)
+    expect((await failure(as('mod').endSession({sid, reason: 'too late'}))).code).toBe('not_found')
+    expect((await events('session.terminate')).toReversed()).toMatchObject([
+      {success: true, code: 'TSE00I', sid, by: 'admin', reason: 'maintenance', owner: 'joe'},
+      {success: false, code: 'TSE00W', sid, user: 'mod', reason: 'too late', error: 'no such session runs'},
+    ])
   })
 })

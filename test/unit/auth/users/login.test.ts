@@ -310,6 +310,6 @@ describe('a one-time code', () => {
     const first = await openAuth({secondFactor: 'otp'})
     await signUp(first)
     const auth = await first.restart({secondFactor: 'off'})
-    await logIn(auth)
+    await expect(logIn(auth)).resolves.toMatchObject({user: 'joe'})
   })
 })

@@ -159,6 +159,7 @@ describe('an invite', () => {
       const token = tokenOf((await auth.admin.createUser({name: 'joe', logins: ['joe']})).url)
       expect((await failure(auth.anonymous.acceptInvite({token, password: bad}))).code).toBe('invalid_input')
       await auth.anonymous.acceptInvite({token, password})
+      await expect(logIn(auth, {password})).resolves.toMatchObject({user: 'joe'})
     },
   )
 
@@ -166,7 +167,8 @@ describe('an invite', () => {
     const auth = await openAuth()
     const token = tokenOf((await auth.admin.createUser({name: 'joe', logins: ['joe']})).url)
     await auth.anonymous.acceptInvite({token, password: `${'👍'.repeat(127)}\u00e9`})
-    await logIn(auth, {password: `${'👍'.repeat(127)}e\u0301`})
+    const typed = logIn(auth, {password: `${'👍'.repeat(127)}e\u0301`})
+    await expect(typed).resolves.toMatchObject({user: 'joe'})
   })
 
   test('wants a right code where the cluster asks for one, and stays good after a wrong one', async () => {

@@ -70,12 +70,36 @@ test('following what is rare looks at what is new alone', async () => {
 })
 
 test('flags become a query', () => {
+  const sid = '5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c'
   const now = Date.parse('2025-11-21T12:00:00Z')
   expect(eventQuery({}, now)).toEqual({})
   expect(
-    eventQuery({event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid: 's', last: '1h'}, now),
+    eventQuery(
+      {event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid: sid.toUpperCase(), last: '1h'},
+      now,
+    ),
   ).toEqual({
-    ...{event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid: 's'},
+    ...{event: ['exec'], user: 'joe', host: 'db1', login: 'root', sid},
     from: new Date('2025-11-21T11:00:00Z'),
   })
+})
+
+test('a session is found however its ID is written, and what failed by itself', () => {
+  expect(eventQuery({sid: 'ABCDEF00-1111-4222-8333-ABCDEFABCDEF', failed: true}, 0)).toEqual({
+    ...{sid: 'abcdef00-1111-4222-8333-abcdefabcdef', success: false},
+  })
+})
+
+test.each([
+  ['sesion.start', /there is session\.start$/],
+  ['session.finish', /session\.start, session\.join/],
+  ['sftp', /sftp\.open/],
+  ['LOGIN', /user\.login/],
+  ['User.Login', /user\.login/],
+  ['nonsense', /docs\/audit-log\.md/],
+  ['', /docs\/audit-log\.md/],
+  ['__proto__', /docs\/audit-log\.md/],
+])('%j is no event, and near ones are named', (name, hint) => {
+  const ask = () => eventQuery({event: ['exec', name]}, 0)
+  expect(ask).toThrow(expect.objectContaining({code: 'usage', hint: expect.stringMatching(hint)}))
 })

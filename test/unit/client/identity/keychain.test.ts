@@ -11,7 +11,9 @@ const environment = (bus: string) => ({
   DBUS_SESSION_BUS_ADDRESS: bus,
 })
 
-describe.skipIf(process.platform !== 'linux')('the keychain', () => {
+const lack = {meta: {lack: 'it needs Linux, where programs reach the keychain over D-Bus'}}
+
+describe.skipIf(process.platform !== 'linux')('the keychain', lack, () => {
   it('that does not answer is given up in time, though its library blocks', async () => {
     const path = join(temporaryDirectory(), 'bus')
     const sockets: Socket[] = []

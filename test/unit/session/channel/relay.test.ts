@@ -171,6 +171,7 @@ describe('a relay', () => {
     await done
     source.end(Buffer.alloc(100_000))
     await new Promise(resolve => source.once('end', resolve))
+    expect(source.readableLength).toBe(0)
   })
 })
 
@@ -201,6 +202,7 @@ describe('joined channels', () => {
     one.client.disconnect()
     await closed
     await joined
+    expect([serverA, serverB].map(({isClosed}) => isClosed)).toEqual([true, true])
   })
 
   it('close together when one was gone before', async () => {
@@ -213,7 +215,8 @@ describe('joined channels', () => {
       clientB.onClosed = resolve
     })
     clientB.resume()
-    void joinChannels(serverA, serverB, () => undefined)
+    await joinChannels(serverA, serverB, () => undefined)
     await closed
+    expect(serverB.isClosed).toBe(true)
   })
 })
