@@ -10,7 +10,7 @@ import {
   table,
   tableWidth,
 } from '../../lib/cli/index.js'
-import {problem} from '../../lib/errors/index.js'
+import {catalogue, problem} from '../../lib/errors/index.js'
 
 export default class AccessExplain extends BaseCommand {
   static override summary = 'Say whether a user may log in to a host, and why'
@@ -49,7 +49,7 @@ others, those whose roles let them read roles. Exit status 15 when access is den
       format: flags.format,
       text: () => text(explanation, labelText(explanation.labels ?? {})),
     })
-    if (!explanation.decision.allowed) this.exit(15)
+    if (!explanation.decision.allowed) this.exit(catalogue.access_denied)
   }
 }
 
