@@ -39,6 +39,7 @@ export const eventFlags = {
   host: Flags.string({description: 'only events on this host', helpValue: 'NAME'}),
   login: Flags.string({description: 'only events as this account of the host', helpValue: 'NAME'}),
   sid: Flags.string({description: 'only events of this session', helpValue: 'ID'}),
+  failed: Flags.boolean({description: 'only what failed or was refused'}),
   ...timeFlags,
 }
 
