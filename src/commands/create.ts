@@ -25,10 +25,10 @@ export default class Create extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Create)
-    const {readResourceFile, withHistoryApi} = await import('../lib/client/index.js')
+    const {readResourceFile, withAuthApi} = await import('../lib/client/index.js')
     const resources = await readResourceFile(flags.file)
     const force = flags.force ? {force: true} : {}
-    const outcomes = await withHistoryApi(flags, api => api.createResources({resources, ...force}))
+    const outcomes = await withAuthApi(flags, api => api.createResources({resources, ...force}))
     await render(outcomes, {
       format: flags.format,
       text: () => outcomes.map(({kind, name, outcome}) => `${kind} ${safe(name)} ${outcome}`).join('\n'),

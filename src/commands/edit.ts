@@ -31,20 +31,21 @@ export default class Edit extends BaseCommand {
     if (name === undefined)
       throw problem('usage', `which ${kind} is to be changed?`, {hint: `as in ${kind}/NAME`})
     const load = kind === 'role' ? role : node
-    const {label, resource, put} = await client.withHistoryApi(flags, api => load(client, api, name))
+    const {label, resource, put} = await client.withAuthApi(flags, api => load(client, api, name))
     const interactive = process.stdin.isTTY === true && process.stderr.isTTY === true
     const done = await client.editText({
       text: await yamlText(resource),
       fileName: `${label.replace(' ', '-')}.yaml`,
       // The connection of before may have ended in the meantime: people take their time in editors.
-      take: (text, path) => client.withHistoryApi(flags, api => put(api, text, path)),
+      take: (text, path) => client.withAuthApi(flags, api => put(api, text, path)),
       again: async error => {
         if (!interactive || error.code !== 'invalid_input') return false
         this.logToStderr(safe(problemLine(error)))
         return confirm({message: 'Back to the editor?', otherwise: 'a terminal'})
       },
     })
-    this.log(safe(done ? `${label} has been changed` : `${label} is as it was`))
+    const subject = label.charAt(0).toUpperCase() + label.slice(1)
+    this.log(safe(`${subject} ${done ? 'has been changed' : 'is as it was'}`))
   }
 }
 

@@ -1,15 +1,9 @@
 import {Args} from '@oclif/core'
-import type {
-  NodeResource,
-  Resource,
-  RoleRecord,
-  RoleResource,
-  TrustedClusterResource,
-  UserResource,
-} from '../lib/auth/index.js'
+import type {RemoteAuthApi, RoleResource} from '../lib/auth/index.js'
 import {
   accessFlags,
   BaseCommand,
+  type Column,
   type Format,
   formatFlag,
   paint,
@@ -17,14 +11,16 @@ import {
   renderAll,
   table,
   tableWidth,
+  utcTime,
   yamlText,
 } from '../lib/cli/index.js'
 import {problem} from '../lib/errors/index.js'
 
 export default class Get extends BaseCommand {
-  static override summary = 'Show roles, users, registered hosts and trusted clusters'
+  static override summary = 'Show roles, users, registered hosts, locks and clusters'
   static override description =
-    'One resource is shown in YAML, several in a table. The YAML can be given back to `sallyport create`.'
+    `One of them is shown in YAML, several in a table. The YAML of roles, users, hosts and trusted clusters can be given back
+to \`sallyport create\`.`
   static override examples = [
     '<%= config.bin %> get roles',
     '<%= config.bin %> get role/access',
@@ -35,7 +31,8 @@ export default class Get extends BaseCommand {
   ]
   static override args = {
     resource: Args.string({
-      description: 'roles, users, nodes or trusted_clusters, or one of them: role/NAME, user/NAME, …',
+      description:
+        'roles, users, nodes, locks, trusted_clusters or remote_clusters, or one of them: role/NAME, lock/ID, …',
       required: true,
     }),
   }
@@ -43,136 +40,126 @@ export default class Get extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Get)
-    const {labelText, parseResourceName, registeredHosts, withHistoryApi} = await import(
-      '../lib/client/index.js'
-    )
-    const {kind, name} = parseResourceName(args.resource, ['role', 'user', 'node', 'trusted_cluster'])
-    await withHistoryApi(flags, async api => {
-      if (kind === 'role' && name !== undefined)
-        return showOne((await api.getRole(name)).resource, flags.format)
-      if (kind === 'role') return showRoles(await api.listRoles(), flags.format)
-      if (kind === 'node' && name !== undefined)
-        return showOne((await api.getHost(name)).resource, flags.format)
-      if (kind === 'node') return showNodes(registeredHosts(await api.listHosts({})), flags.format, labelText)
-      if (kind === 'trusted_cluster') {
-        const clusters = await api.listTrustedClusters()
-        return name === undefined
-          ? showClusters(clusters, flags.format)
-          : showOne(oneOf(clusters, kind, name), flags.format)
-      }
-      const users = (await api.listUsers()).map(userResource)
-      return name === undefined
-        ? showUsers(users, flags.format)
-        : showOne(oneOf(users, kind, name), flags.format)
-    })
+    const client = await import('../lib/client/index.js')
+    const {kind, name} = client.parseResourceName(args.resource, [
+      'role',
+      'user',
+      'node',
+      'lock',
+      'trusted_cluster',
+      'remote_cluster',
+    ])
+    await client.withAuthApi(flags, api => kinds(client)[kind](api, name, flags.format))
   }
 }
 
-function oneOf<Named extends Resource>(all: Named[], kind: string, name: string): Named {
-  const found = all.find(({metadata}) => metadata.name.toLowerCase() === name.toLowerCase())
-  if (found) return found
-  throw problem('not_found', `there is no ${kind} ${JSON.stringify(name)}`, {
-    hint: `see \`sallyport get ${kind}s\``,
-  })
+/** A kind of things, and how they are shown. */
+interface Kind<Item> {
+  /** As it is asked for. */
+  kind: string
+  list(api: RemoteAuthApi): Promise<Item[]>
+  /** Absent: one is looked for in the list. */
+  one?(api: RemoteAuthApi, name: string): Promise<Item>
+  /** What is printed for programs, and of one for everybody. */
+  view(item: Item): unknown
+  columns: readonly [Column<Item>, ...Column<Item>[]]
 }
 
-const userResource = ({
-  name,
-  logins,
-  roles,
-}: {
-  name: string
-  logins: string[]
-  roles: string[]
-}): UserResource => ({
-  kind: 'user',
-  version: 'v1',
-  metadata: {name},
-  spec: {logins, roles},
+const kinds = (client: typeof import('../lib/client/index.js')) => ({
+  role: showing({
+    kind: 'role',
+    list: api => api.listRoles(),
+    one: (api, name) => api.getRole(name),
+    view: ({resource}) => resource,
+    columns: [
+      {header: 'Name', value: ({resource}) => resource.metadata.name},
+      {header: 'Allows', value: ({resource}) => conditions(resource.spec.allow)},
+      {header: 'Denies', value: ({resource}) => conditions(resource.spec.deny)},
+      {
+        header: 'Description',
+        value: ({resource, preset}) => `${preset ? '(preset) ' : ''}${resource.metadata.description ?? ''}`,
+      },
+    ],
+  }),
+  user: showing({
+    kind: 'user',
+    list: api => api.listUsers(),
+    view: ({name, logins, roles}) => ({kind: 'user', version: 'v1', metadata: {name}, spec: {logins, roles}}),
+    columns: [
+      {header: 'Name', value: ({name}) => name},
+      {header: 'Logins', value: ({logins}) => logins.join(', ')},
+      {header: 'Roles', value: ({roles}) => roles.join(', ')},
+    ],
+  }),
+  node: showing({
+    kind: 'node',
+    list: async api => client.registeredHosts(await api.listHosts({})),
+    one: async (api, name) => (await api.getHost(name)).resource,
+    view: resource => resource,
+    columns: [
+      {header: 'Name', value: ({metadata}) => metadata.name},
+      {header: 'Hostname', value: ({spec}) => spec.hostname},
+      {header: 'Address', value: ({spec}) => spec.addr},
+      {header: 'Labels', value: ({metadata}) => client.labelText(metadata.labels ?? {})},
+    ],
+  }),
+  lock: showing({
+    kind: 'lock',
+    list: async api => (await api.listLocks()).map(client.lockView),
+    view: lock => lock,
+    columns: [
+      {header: 'ID', value: ({id}) => id},
+      {header: 'Locked', value: ({kind, name}) => `${kind} ${name}`},
+      {header: 'Until (UTC)', value: ({expires}) => (expires === undefined ? 'unlocked' : utcTime(expires))},
+    ],
+  }),
+  trusted_cluster: showing({
+    kind: 'trusted_cluster',
+    list: api => api.listTrustedClusters(),
+    view: resource => resource,
+    columns: [
+      {header: 'Name', value: ({metadata}) => metadata.name},
+      {header: 'Tunnel', value: ({spec}) => spec.tunnel_addr},
+      {header: 'Enabled', value: ({spec}) => (spec.enabled === false ? 'no' : 'yes')},
+      {
+        header: 'Roles',
+        value: ({spec}) =>
+          spec.role_map.map(({remote, local}) => `${remote} → ${local.join(', ')}`).join('; '),
+      },
+    ],
+  }),
+  remote_cluster: showing({
+    kind: 'remote_cluster',
+    list: async api => (await api.listRemoteClusters()).map(client.remoteClusterView),
+    view: cluster => cluster,
+    columns: [
+      {header: 'Name', value: ({name}) => name},
+      {header: 'Joined (UTC)', value: ({joined}) => utcTime(joined)},
+    ],
+  }),
 })
 
-async function showOne(resource: Resource, format: Format): Promise<void> {
-  const yaml = await yamlText(resource)
-  await render(resource, {format, text: () => yaml})
+/** Shows one by its name, or all of them. The first column is what they are known by. */
+function showing<Item>({kind, list, one, view, columns}: Kind<Item>) {
+  const find = async (api: RemoteAuthApi, name: string): Promise<Item> => {
+    const [{value}] = columns
+    const found = (await list(api)).find(item => value(item).toLowerCase() === name.toLowerCase())
+    if (found !== undefined) return found
+    throw problem('not_found', `there is no ${kind} ${JSON.stringify(name)}`, {
+      hint: `see \`sallyport get ${kind}s\``,
+    })
+  }
+  return async (api: RemoteAuthApi, name: string | undefined, format: Format): Promise<void> => {
+    if (name !== undefined) {
+      const shown = view(await (one ?? find)(api, name))
+      const yaml = await yamlText(shown)
+      return await render(shown, {format, text: () => yaml})
+    }
+    const items = await list(api)
+    const options = {...tableWidth(), heading: (line: string) => paint().bold(line)}
+    await renderAll(items.map(view), {format, text: () => table(items, columns, options)})
+  }
 }
-
-const showUsers = (users: UserResource[], format: Format): Promise<void> =>
-  renderAll(users, {
-    format,
-    text: () =>
-      table(
-        users,
-        [
-          {header: 'Name', value: ({metadata}) => metadata.name},
-          {header: 'Logins', value: ({spec}) => spec.logins.join(', ')},
-          {header: 'Roles', value: ({spec}) => spec.roles.join(', ')},
-        ],
-        {...tableWidth(), heading: text => paint().bold(text)},
-      ),
-  })
-
-const showClusters = (clusters: TrustedClusterResource[], format: Format): Promise<void> =>
-  renderAll(clusters, {
-    format,
-    text: () =>
-      table(
-        clusters,
-        [
-          {header: 'Name', value: ({metadata}) => metadata.name},
-          {header: 'Tunnel', value: ({spec}) => spec.tunnel_addr},
-          {header: 'Enabled', value: ({spec}) => (spec.enabled === false ? 'no' : 'yes')},
-          {
-            header: 'Roles',
-            value: ({spec}) =>
-              spec.role_map.map(({remote, local}) => `${remote} → ${local.join(', ')}`).join('; '),
-          },
-        ],
-        {...tableWidth(), heading: text => paint().bold(text)},
-      ),
-  })
-
-const showNodes = (
-  nodes: NodeResource[],
-  format: Format,
-  labelText: (labels: Readonly<Record<string, string>>) => string,
-): Promise<void> =>
-  renderAll(nodes, {
-    format,
-    text: () =>
-      table(
-        nodes,
-        [
-          {header: 'Name', value: ({metadata}) => metadata.name},
-          {header: 'Hostname', value: ({spec}) => spec.hostname},
-          {header: 'Address', value: ({spec}) => spec.addr},
-          {header: 'Labels', value: ({metadata}) => labelText(metadata.labels ?? {})},
-        ],
-        {...tableWidth(), heading: text => paint().bold(text)},
-      ),
-  })
-
-const showRoles = (roles: RoleRecord[], format: Format): Promise<void> =>
-  renderAll(
-    roles.map(({resource}) => resource),
-    {
-      format,
-      text: () =>
-        table(
-          roles,
-          [
-            {header: 'Name', value: ({resource}) => resource.metadata.name},
-            {header: 'Allows', value: ({resource}) => conditions(resource.spec.allow)},
-            {header: 'Denies', value: ({resource}) => conditions(resource.spec.deny)},
-            {
-              header: 'Description',
-              value: ({resource, preset}) =>
-                `${preset ? '(preset) ' : ''}${resource.metadata.description ?? ''}`,
-            },
-          ],
-          {...tableWidth(), heading: text => paint().bold(text)},
-        ),
-    },
-  )
 
 /** `root, joe on env=prod; session:list,read` */
 function conditions({

@@ -4,7 +4,7 @@ import {BaseCommand, clientFlags} from '../lib/cli/index.js'
 export default class Join extends BaseCommand {
   static override summary = 'Join a session that runs'
   static override description =
-    `An observer sees, a moderator may also end the session (t), a peer types into it. Whose session it is is told who
+    `An observer sees, a moderator may also end the session (t), a peer types into it. The session's user is told who
 joins. Ctrl-C leaves, for a peer ~. after Enter. The session keeps its size. Whichever machine of the cluster holds it,
 your own proxy leads there; you need no login on it. See also: sessions ls, sessions watch.`
   static override examples = [

@@ -34,13 +34,13 @@ A certificate keeps its power until then at hosts that are reached without the p
     const [target] = targets
     if (!target || targets.length > 1)
       throw problem('usage', 'a lock is for one user, role, login or host', {hint: 'as in --user=joe'})
-    const {durationSeconds, lockView, withHistoryApi} = await import('../lib/client/index.js')
+    const {durationSeconds, lockView, withAuthApi} = await import('../lib/client/index.js')
     const request = {
       ...{kind: target[0] as 'user' | 'role' | 'login' | 'node', name: target[1] ?? ''},
       ...(flags.message === undefined ? {} : {message: flags.message}),
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const lock = lockView(await withHistoryApi(flags, api => api.createLock(request)))
+    const lock = lockView(await withAuthApi(flags, api => api.createLock(request)))
     const until = lock.expires ?? 'you unlock it'
     await render(lock, {
       format: flags.format,

@@ -1,5 +1,16 @@
-import {Args, Flags} from '@oclif/core'
-import {accessFlags, BaseCommand, formats, paint, render, safe, table, tableWidth} from '../lib/cli/index.js'
+import {Flags} from '@oclif/core'
+import {
+  accessFlags,
+  BaseCommand,
+  formats,
+  hostFilterArg,
+  hostFlags,
+  paint,
+  render,
+  safe,
+  table,
+  tableWidth,
+} from '../lib/cli/index.js'
 
 export default class Ls extends BaseCommand {
   static override summary = 'List the hosts that you may reach'
@@ -13,20 +24,9 @@ shown as offline, for seven days.`
     '<%= config.bin %> ls --search "prod frankfurt" --format json',
     `<%= config.bin %> ls --query 'labels["env"] == "prod" && !hasPrefix(name, "web-")'`,
   ]
-  static override args = {
-    filter: Args.string({
-      description: 'labels, as in env=prod,team=db (* is any value), or a word to look for',
-    }),
-  }
+  static override args = {filter: hostFilterArg}
   static override flags = {
-    search: Flags.string({
-      description: 'words that are all in the name, address, UUID or a label',
-      helpValue: 'WORDS',
-    }),
-    query: Flags.string({
-      description: 'a condition on name, uuid, address and labels',
-      helpValue: 'CONDITION',
-    }),
+    ...hostFlags,
     format: Flags.option({
       options: [...formats, 'names'] as const,
       default: 'text' as const,
@@ -37,9 +37,9 @@ shown as offline, for seven days.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Ls)
-    const {findHosts, labelText, withHistoryApi} = await import('../lib/client/index.js')
+    const {findHosts, labelText, withAuthApi} = await import('../lib/client/index.js')
     const {search, query} = flags
-    const hosts = await withHistoryApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
+    const hosts = await withAuthApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
     if (flags.format === 'names') {
       for (const {hostname} of hosts) this.log(safe(hostname))
       return

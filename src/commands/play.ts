@@ -62,8 +62,8 @@ raw the bytes as they went over the wire.`
       const open = () => readCast(readFileBytes(args.session))
       return await show({open, durationMs: await measured(open, flags.format)})
     }
-    const {withHistoryApi} = await import('../lib/client/index.js')
-    await withHistoryApi(flags, async api => {
+    const {withAuthApi} = await import('../lib/client/index.js')
+    await withAuthApi(flags, async api => {
       const {summary, data} = await api.openRecording(args.session.toLowerCase())
       const spool = await createSpool(data)
       try {

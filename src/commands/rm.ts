@@ -1,5 +1,5 @@
 import {Args, Flags} from '@oclif/core'
-import {accessFlags, BaseCommand, safe} from '../lib/cli/index.js'
+import {accessFlags, BaseCommand, formatFlag, render, safe} from '../lib/cli/index.js'
 import {problem} from '../lib/errors/index.js'
 
 export default class Rm extends BaseCommand {
@@ -22,12 +22,13 @@ remote_cluster one that lets users of this one in.`
   }
   static override flags = {
     force: Flags.boolean({description: 'also a role that users have'}),
+    format: formatFlag(),
     ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Rm)
-    const {parseResourceName, withHistoryApi} = await import('../lib/client/index.js')
+    const {parseResourceName, removed, withAuthApi} = await import('../lib/client/index.js')
     const {kind, name} = parseResourceName(args.resource, [
       'role',
       'user',
@@ -40,7 +41,7 @@ remote_cluster one that lets users of this one in.`
       throw problem('usage', `which ${kind} is to be removed?`, {
         hint: `as in ${kind}/${kind === 'lock' ? 'ID' : 'NAME'}`,
       })
-    await withHistoryApi(flags, api => {
+    await withAuthApi(flags, api => {
       if (kind === 'user') return api.removeUser(name)
       if (kind === 'lock') return api.removeLock(name)
       if (kind === 'node') return api.removeHost(name)
@@ -48,6 +49,7 @@ remote_cluster one that lets users of this one in.`
       if (kind === 'remote_cluster') return api.removeRemoteCluster(name)
       return api.removeRole({name, ...(flags.force && {force: true})})
     })
-    this.log(safe(`${kind} ${name} has been removed`))
+    const {view, line} = removed(kind, name)
+    await render(view, {format: flags.format, text: () => safe(line)})
   }
 }

@@ -1,7 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import {answerAtTerminal, BaseCommand, clientFlags} from '../lib/cli/index.js'
 import {atDashes} from '../lib/cli/remote-argv.js'
-import {problem} from '../lib/errors/index.js'
 
 export default class Ssh extends BaseCommand {
   static override summary = 'Log in to a host, or run a command there, through the proxy'
@@ -71,85 +70,22 @@ has them, and the exit status is the first that is not 0.`
   async run(): Promise<void> {
     const {own, remote} = atDashes(this.argv)
     const {args, flags} = await this.parse(Ssh, own)
-    const {
-      connectToTarget,
-      hostsWithLabels,
-      createChannelRouter,
-      loadIdentity,
-      openForwardings,
-      identityOptions,
-      parseLabelTarget,
-      parseSshTarget,
-      runOnMany,
-      readForwardings,
-      runRemoteSession,
-    } = await import('../lib/client/index.js')
-    const forwardings = readForwardings({
-      local: flags['local-forward'],
-      remote: flags['remote-forward'],
-      dynamic: flags['dynamic-forward'],
-    })
-    const wish = {login: flags.login, port: flags.port}
-    const command = remote.length === 0 ? undefined : remote.join(' ')
-    const labelled = parseLabelTarget(args.target, wish)
-    const found = labelled && (await hostsWithLabels(identityOptions(flags), labelled.labels))
-    const [first, second] = found?.hosts ?? []
-    if (labelled && found && second) {
-      if (
-        command === undefined ||
-        Object.values(forwardings).some(list => list.length > 0) ||
-        flags['no-command'] ||
-        flags.tty
-      )
-        throw problem(
-          'usage',
-          `${found.hosts.length} hosts have these labels: only a command runs on several`,
-          {
-            hint: 'name the command, or one host',
-          },
-        )
-      const identity = await loadIdentity(identityOptions(flags))
-      const {stdout, stderr, env} = process
-      const shared = {identity, command, cluster: flags.cluster, insecure: flags.insecure}
-      process.exitCode = await runOnMany({...shared, ...found, login: labelled.login, stdout, stderr, env})
-      identity.close()
-      return
-    }
-    const target =
-      labelled && first
-        ? {login: labelled.login, host: first.id, otherNames: [first.hostname]}
-        : parseSshTarget(args.target, wish)
-    const identity = await loadIdentity(identityOptions(flags))
-    const reached = await connectToTarget({
-      ...target,
-      identity,
-      cluster: flags.cluster,
-      insecure: flags.insecure,
+    const {identityOptions, readForwardings, runSsh} = await import('../lib/client/index.js')
+    const {login, port, cluster, insecure} = flags
+    const {stdin, stdout, stderr, env} = process
+    process.exitCode = await runSsh({
+      ...{as: identityOptions(flags), target: args.target, login, port, cluster, insecure},
+      command: remote.length === 0 ? undefined : remote.join(' '),
+      noCommand: flags['no-command'],
+      terminal: flags.tty || (flags['no-tty'] ? false : undefined),
+      forwardings: readForwardings({
+        local: flags['local-forward'],
+        remote: flags['remote-forward'],
+        dynamic: flags['dynamic-forward'],
+      }),
+      forwardAgent: flags['forward-agent'],
       answer: answerAtTerminal,
+      ...{stdin, stdout, stderr, env},
     })
-    const {connection} = reached
-    const router = createChannelRouter(connection)
-    try {
-      const notice = (line: string): void => void process.stderr.write(`${line}\n`)
-      const close = await openForwardings(forwardings, {connection, router, notice})
-      if (flags['no-command']) {
-        const error = await connection.closed
-        if (error) throw error
-        return
-      }
-      process.exitCode = await runRemoteSession({
-        ...{connection, router, command},
-        terminal: flags.tty || (command === undefined && !flags['no-tty'] && process.stdin.isTTY === true),
-        forwardAgent: flags['forward-agent'] ? process.env.SSH_AUTH_SOCK || undefined : undefined,
-        stdin: process.stdin,
-        stdout: process.stdout,
-        stderr: process.stderr,
-        env: process.env,
-      })
-      close()
-    } finally {
-      reached.close()
-      identity.close()
-    }
   }
 }

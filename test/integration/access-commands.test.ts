@@ -110,14 +110,14 @@ describe('edit', () => {
   it('changes a role', async () => {
     expect(await edit('sed -i s/8h/4h/ "$2"')).toMatchObject({
       code: 0,
-      stdout: 'role developers has been changed\n',
+      stdout: 'Role developers has been changed\n',
     })
     expect(await shown()).toContain('max_session_ttl: 4h')
     expect(await events('role.updated')).toMatchObject([{name: 'developers', code: 'T9002I'}])
   })
 
   it('leaves it alone when nothing was changed or the editor failed', async () => {
-    expect((await edit('exit 0')).stdout).toBe('role developers is as it was\n')
+    expect((await edit('exit 0')).stdout).toBe('Role developers is as it was\n')
     const failed = await edit('exit 7')
     expect(failed.stderr).toContain('the editor ended with status 7')
     expect(failed.code).not.toBe(0)
@@ -222,11 +222,23 @@ describe('locks', () => {
     expect(listed.stdout).toMatch(new RegExp(`^${id} +user joe +\\S+ \\S+ +admin +laptop stolen$`, 'm'))
     const explained = await cluster.admin(['access', 'explain', 'joe@db1', '--login=ubuntu'])
     expect(explained.stdout).toMatch(/because the user joe is locked until \S+: laptop stolen/)
-    expect(await cluster.admin(['unlock', id])).toMatchObject({code: 0})
+    const got = await cluster.admin(['get', `lock/${id}`, '--format=json'])
+    expect(JSON.parse(got.stdout)).toMatchObject({id, kind: 'user', name: 'joe', created_by: 'admin'})
+    expect((await cluster.admin(['get', 'locks'])).stdout).toMatch(
+      new RegExp(`^${id} +user joe +\\S+ \\S+$`, 'm'),
+    )
+    expect(await cluster.admin(['get', 'lock/none'])).toMatchObject({
+      ...{code: 34, stderr: expect.stringContaining('see `sallyport get locks` [not_found]')},
+    })
+    expect(await cluster.admin(['get', 'remote_clusters', '--format=json'])).toMatchObject({stdout: '[]\n'})
+    expect(await cluster.admin(['unlock', id])).toMatchObject({
+      ...{code: 0, stdout: `Lock ${id} has been removed\n`},
+    })
     expect((await cluster.admin(['locks', 'ls'])).stdout).toBe('Nothing is locked.\n')
     const other = JSON.parse((await cluster.admin(['lock', '--node=DB1', '--format=json'])).stdout)
     expect(other).toMatchObject({kind: 'node', name: 'db1', created_by: 'admin'})
-    expect(await cluster.admin(['rm', `lock/${other.id}`])).toMatchObject({code: 0})
+    const gone = await cluster.admin(['rm', `lock/${other.id}`, '--format=json'])
+    expect(JSON.parse(gone.stdout)).toEqual({kind: 'lock', name: other.id, outcome: 'removed'})
     const third = await cluster.admin(['lock', '--host=db1', '--ttl=1h', '--format=json'])
     expect(JSON.parse(third.stdout)).toMatchObject({kind: 'node', name: 'db1'})
     expect(await cluster.admin(['rm', `lock/${JSON.parse(third.stdout).id}`])).toMatchObject({code: 0})

@@ -125,7 +125,7 @@ describe('users', () => {
     const {code, stdout, stderr} = await admin('users', 'add', 'joe', 'joe,root,ec2-user')
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
     expect(stdout).toBe(
-      'User joe has been created and may log in as joe, root, ec2-user.\n' +
+      'User joe has been created and may log in as joe, root, ec2-user\n' +
         'Give this link to joe; it is good for 1h, and once:\n' +
         'https://proxy.example.com:3080/web/invite/TOKEN\n',
     )
@@ -177,11 +177,15 @@ describe('users', () => {
     expect(await admin('users', 'update', 'joe')).toMatchObject({code: 2})
     expect((await admin('users', 'unlock', 'joe')).stdout).toBe('User joe has been unlocked\n')
     expect((await admin('users', 'rm', 'joe')).stdout).toBe('User joe has been removed\n')
+    expect(JSON.parse((await admin('users', 'unlock', 'joe', '--format=json')).stdout)).toEqual({
+      ...{kind: 'user', name: 'joe', outcome: 'unlocked'},
+    })
     expect(service.calls.map(({method}) => method)).toEqual([
       'resetUser',
       'updateUser',
       'unlockUser',
       'removeUser',
+      'unlockUser',
     ])
   })
 

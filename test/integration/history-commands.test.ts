@@ -515,6 +515,25 @@ describe('audit', () => {
     expect((await admin('audit', 'ls', '--from', 'yesterday')).code).toBe(2)
   })
 
+  it('ls goes on page by page, shows what failed by itself, and knows which events there are', async () => {
+    const page = async (...more: string[]) => await admin('audit', 'ls', '--limit', '2', ...more)
+    const first = await page()
+    expect(first.stderr).toContain('go on with --after 2')
+    const seqs = async (...more: string[]) =>
+      JSON.parse((await page('--format', 'json', ...more)).stdout).map(({seq}: {seq: number}) => seq)
+    expect(await seqs()).toEqual([3, 2])
+    expect(await seqs('--after', '2')).toEqual([1])
+    expect(await seqs('--failed')).toEqual([3])
+    expect(await seqs('--sid', sid.toUpperCase())).toEqual([2, 1])
+    expect((await page('--follow', '--after', '2')).code).toBe(2)
+    const {code, stdout, stderr} = await page('--event', 'session.stat')
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining('there is session.start')])
+    expect((await admin('audit', 'export', '--event', 'session.stat')).code).toBe(2)
+    await audit.emit({event: 'audit.signed'})
+    expect(await seqs()).toEqual([3, 2])
+    expect(await seqs('--event', 'audit.signed')).toEqual([4])
+  })
+
   it('export gives the very lines of the log, oldest first, and no file twice', async () => {
     const [log = ''] = readdirSync(join(dataDir, 'audit')).filter(name => name.endsWith('.jsonl'))
     const lines = readFileSync(join(dataDir, 'audit', log), 'utf8')

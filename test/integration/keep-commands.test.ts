@@ -114,14 +114,16 @@ describe('recordings rm', () => {
 describe('recordings hold', () => {
   it('keeps a recording from being removed until it is released', async () => {
     const sid = await session()
-    expect(await cluster.admin(['recordings', 'hold', sid, '--reason', 'case 7'])).toMatchObject({code: 0})
+    expect(await json('recordings', 'hold', sid, '--reason', 'case 7')).toMatchObject({
+      ...{sid, hold: {at: expect.stringMatching(/Z$/), by: 'admin', reason: 'case 7'}},
+    })
     const [listed] = await json('recordings', 'ls', '--held')
     expect(listed).toMatchObject({sid, hold: {by: 'admin', reason: 'case 7'}})
     expect((await cluster.admin(['recordings', 'ls', '--held'])).stdout).toContain('sealed, held')
     expect((await cluster.admin(['recordings', 'rm', sid, '-y'])).code).toBe(15)
-    expect((await cluster.admin(['recordings', 'release', sid])).code).toBe(0)
+    expect(await json('recordings', 'release', sid)).toEqual({sid, hold: null})
     expect((await cluster.admin(['recordings', 'release', sid])).code).toBe(34)
-    expect((await cluster.admin(['recordings', 'rm', sid, '-y'])).code).toBe(0)
+    expect(await json('recordings', 'rm', sid, '-y')).toEqual([{sid, outcome: 'removed'}])
   })
 })
 

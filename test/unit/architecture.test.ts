@@ -72,6 +72,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'auth',
     'config',
     'recording',
+    'audit',
     'evidence',
   ],
   service: [

@@ -10,7 +10,7 @@ import {
   table,
   tableWidth,
 } from '../../lib/cli/index.js'
-import {problem} from '../../lib/errors/index.js'
+import {catalogue, problem} from '../../lib/errors/index.js'
 
 export default class AccessExplain extends BaseCommand {
   static override summary = 'Say whether a user may log in to a host, and why'
@@ -26,7 +26,7 @@ others, those whose roles let them read roles. Exit status 15 when access is den
   }
   static override flags = {
     login: Flags.string({
-      description: 'account on the host (default: of the name of the user)',
+      description: "account on the host (default: the user's name)",
       helpValue: 'NAME',
     }),
     format: formatFlag(),
@@ -35,7 +35,7 @@ others, those whose roles let them read roles. Exit status 15 when access is den
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(AccessExplain)
-    const {explanationView, labelText, withHistoryApi} = await import('../../lib/client/index.js')
+    const {explanationView, labelText, withAuthApi} = await import('../../lib/client/index.js')
     // A user's name may have an @ in it; a host's has none.
     const at = args.target.lastIndexOf('@')
     const [user, host] = [args.target.slice(0, Math.max(at, 0)), args.target.slice(at + 1)]
@@ -44,12 +44,12 @@ others, those whose roles let them read roles. Exit status 15 when access is den
         hint: 'as in joe@db1',
       })
     const request = {user, host, login: flags.login ?? user}
-    const explanation = await withHistoryApi(flags, api => api.explainAccess(request))
+    const explanation = await withAuthApi(flags, api => api.explainAccess(request))
     await render(explanationView(explanation), {
       format: flags.format,
       text: () => text(explanation, labelText(explanation.labels ?? {})),
     })
-    if (!explanation.decision.allowed) this.exit(15)
+    if (!explanation.decision.allowed) this.exit(catalogue.access_denied)
   }
 }
 

@@ -14,8 +14,8 @@ later, it shows whether records before it were changed or are missing at the end
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditCheckpoint)
     const {out: path, overwrite} = flags
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const checkpoint = await withHistoryApi(flags, api => api.auditCheckpoint())
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    const checkpoint = await withAuthApi(flags, api => api.auditCheckpoint())
     await writeOut(only(`${jsonText(checkpoint)}\n`), {path, overwrite})
   }
 }

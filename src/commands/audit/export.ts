@@ -6,7 +6,11 @@ type Event = Awaited<ReturnType<AuthApi['listEvents']>>[number]
 export default class AuditExport extends BaseCommand {
   static override summary = 'Save the audit log for others'
   static override description =
-    'JSON lines, oldest first: the records as they are in the log, of those that you may see.'
+    `JSON lines, oldest first: the records as they are in the log, of those that you may see.
+
+What was exported is for reading: it is filtered and written anew, so \`audit verify\` does not read it. Who is to verify the
+log gets a copy of its directory, <data-dir>/audit, and the key that \`auth export --type=recording\` prints, for
+\`audit verify --directory DIR --key FILE\`.`
   static override examples = [
     '<%= config.bin %> audit export --out audit.jsonl',
     '<%= config.bin %> audit export --user joe --from 2025-11-01 --to 2025-12-01',
@@ -19,12 +23,12 @@ export default class AuditExport extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditExport)
-    const {allEvents, eventQuery, withHistoryApi} = await import('../../lib/client/index.js')
+    const {allEvents, eventQuery, withAuthApi} = await import('../../lib/client/index.js')
     const query = eventQuery(flags, Date.now())
     const {out: path, overwrite} = flags
     // A file gets the very bytes of the log; what a terminal must not see is escaped for one.
     const format = path === undefined && process.stdout.isTTY ? jsonLine : JSON.stringify
-    await withHistoryApi(flags, api => writeOut(lines(allEvents(api, query), format), {path, overwrite}))
+    await withAuthApi(flags, api => writeOut(lines(allEvents(api, query), format), {path, overwrite}))
   }
 }
 

@@ -24,9 +24,9 @@ word, \`cert-authority\`, a line is a plain public key. During a rotation old an
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuthExport)
-    const {withAuthApi} = await import('../../lib/client/index.js')
+    const {withAdminApi} = await import('../../lib/client/index.js')
     const {type, fingerprint} = flags
-    const text = await withAuthApi(flags, api =>
+    const text = await withAdminApi(flags, api =>
       api.exportAuthorities({type, ...(fingerprint === undefined ? {} : {fingerprint})}),
     )
     process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)

@@ -7,8 +7,8 @@ export default class AuthLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(AuthLs)
-    const {authorityView, withHistoryApi} = await import('../../lib/client/index.js')
-    const value = (await withHistoryApi(flags, api => api.listAuthorities())).map(authorityView)
+    const {authorityView, withAuthApi} = await import('../../lib/client/index.js')
+    const value = (await withAuthApi(flags, api => api.listAuthorities())).map(authorityView)
     await render(value, {
       format: flags.format,
       text: () =>

@@ -43,7 +43,7 @@ names and addresses given, as sshd's HostKey and HostCertificate take them. --us
       })
     if (host !== undefined && flags.format === 'file')
       throw problem('usage', 'a host certificate is written as two files', {hint: 'use --format=openssh'})
-    const {list, minutesOrDuration, signHost, signUser, withAuthApi} = await import(
+    const {list, minutesOrDuration, signHost, signUser, withAdminApi} = await import(
       '../../lib/client/index.js'
     )
     const common = {
@@ -51,7 +51,7 @@ names and addresses given, as sshd's HostKey and HostCertificate take them. --us
       ...(flags.ttl === undefined ? {} : {ttlSeconds: minutesOrDuration(flags.ttl, '--ttl')}),
     }
     const principals = list(host)
-    const files = await withAuthApi(flags, api =>
+    const files = await withAdminApi(flags, api =>
       user === undefined
         ? signHost(api, principals, {...common, out: flags.out ?? principals[0] ?? ''})
         : signUser(api, user, {...common, out: flags.out ?? user, format: flags.format ?? 'file'}),

@@ -57,7 +57,7 @@ service on this machine who enrols.`
     const {flags} = await this.parse(JoinOpenssh)
     const {hostname} = await import('node:os')
     const {resolve} = await import('node:path')
-    const {enrolHost, enrolPathsView, enrolWithToken, list, planEnrolment, withAuthApi} = await import(
+    const {enrolHost, enrolPathsView, enrolWithToken, list, planEnrolment, withAdminApi} = await import(
       '../../lib/client/index.js'
     )
     const {token, 'auth-server': server, 'ca-pin': pins = '', insecure} = flags
@@ -72,7 +72,7 @@ service on this machine who enrols.`
       labels: flags.labels === undefined ? {} : parseLabels(flags.labels),
       enrol: (request: Parameters<typeof enrolWithToken>[0]) =>
         token === undefined
-          ? withAuthApi(flags, api => api.enrolHost(request))
+          ? withAdminApi(flags, api => api.enrolHost(request))
           : enrolWithToken(request, {server: server ?? '', pins, insecure}),
     }
     if (flags['dry-run']) {

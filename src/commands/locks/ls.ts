@@ -16,8 +16,8 @@ export default class LocksLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(LocksLs)
-    const {lockView, withHistoryApi} = await import('../../lib/client/index.js')
-    const locks = (await withHistoryApi(flags, api => api.listLocks())).map(lockView)
+    const {lockView, withAuthApi} = await import('../../lib/client/index.js')
+    const locks = (await withAuthApi(flags, api => api.listLocks())).map(lockView)
     await render(locks, {
       format: flags.format,
       text: () =>

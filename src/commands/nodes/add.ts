@@ -28,7 +28,7 @@ export default class NodesAdd extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(NodesAdd)
-    const {createdTokenView, durationSeconds, joinRoles, startLine, withHistoryApi} = await import(
+    const {createdTokenView, durationSeconds, joinRoles, startLine, withAuthApi} = await import(
       '../../lib/client/index.js'
     )
     const roles = joinRoles(flags.roles, '--roles')
@@ -36,7 +36,7 @@ export default class NodesAdd extends BaseCommand {
       roles,
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const token = await withHistoryApi(flags, api => api.createToken(request))
+    const token = await withAuthApi(flags, api => api.createToken(request))
     const command = startLine(token, roles)
     await render({...createdTokenView(token), command}, {format: flags.format, text: () => command})
   }

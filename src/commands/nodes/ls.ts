@@ -1,8 +1,9 @@
-import {Args, Flags} from '@oclif/core'
 import {
   accessFlags,
   BaseCommand,
   formatFlag,
+  hostFilterArg,
+  hostFlags,
   paint,
   render,
   table,
@@ -18,27 +19,18 @@ export default class NodesLs extends BaseCommand {
     '<%= config.bin %> nodes ls',
     '<%= config.bin %> nodes ls env=prod --format json',
   ]
-  static override args = {
-    filter: Args.string({description: 'labels, as in env=prod,team=db, or a word to look for'}),
-  }
+  static override args = {filter: hostFilterArg}
   static override flags = {
-    search: Flags.string({
-      description: 'words that are all in the name, address, UUID or a label',
-      helpValue: 'WORDS',
-    }),
-    query: Flags.string({
-      description: 'a condition on name, uuid, address and labels',
-      helpValue: 'CONDITION',
-    }),
+    ...hostFlags,
     format: formatFlag(),
     ...accessFlags,
   }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(NodesLs)
-    const {findHosts, labelText, withHistoryApi} = await import('../../lib/client/index.js')
+    const {findHosts, labelText, withAuthApi} = await import('../../lib/client/index.js')
     const {search, query} = flags
-    const hosts = await withHistoryApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
+    const hosts = await withAuthApi(flags, api => findHosts(api, {filter: args.filter, search, query}))
     await render(hosts, {
       format: flags.format,
       text: () =>

@@ -31,10 +31,10 @@ cut off or damaged, what precedes that is written, and the command ends with an 
       throw problem('usage', 'a recording could do anything to a terminal', {
         hint: 'name a file with --out, or play it: sallyport play',
       })
-    const {exportRecording, sessionId, withHistoryApi} = await import('../../lib/client/index.js')
+    const {exportRecording, sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const stored = format === 'cast' && path?.endsWith('.gz') === true
     const sid = sessionId(args.session)
-    await withHistoryApi(flags, async api => {
+    await withAuthApi(flags, async api => {
       const exported = await exportRecording(api, sid, stored ? 'stored' : format)
       await writeOut(exported.content, {path, overwrite})
       if (exported.remark !== undefined) process.stderr.write(`sallyport: ${exported.remark}\n`)

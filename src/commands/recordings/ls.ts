@@ -11,7 +11,7 @@ import {
   tableWidth,
   utcTime,
 } from '../../lib/cli/index.js'
-import type {RecordingHold, RecordingSummary} from '../../lib/recording/index.js'
+import type {RecordingSummary} from '../../lib/recording/index.js'
 
 export default class RecordingsLs extends BaseCommand {
   static override summary = 'List the recorded sessions, newest first'
@@ -36,7 +36,7 @@ truncated when it was cut short; held means under legal hold. There are more whe
   async run(): Promise<void> {
     const {flags} = await this.parse(RecordingsLs)
     const {format, user, host, login, limit, after} = flags
-    const {sessionId, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const {recordingView, sessionId, timeRange, withAuthApi} = await import('../../lib/client/index.js')
     const query = {
       limit,
       ...timeRange(flags, Date.now()),
@@ -46,35 +46,13 @@ truncated when it was cut short; held means under legal hold. There are more whe
       ...(after !== undefined && {after: sessionId(after)}),
       ...(flags.held && {held: true}),
     }
-    const found = await withHistoryApi(flags, api => api.listRecordings(query))
-    await render(found.map(record), {format, text: () => text(found)})
+    const found = await withAuthApi(flags, api => api.listRecordings(query))
+    await render(found.map(recordingView), {format, text: () => text(found)})
     const last = found.length === limit ? found.at(-1) : undefined
     if (last && format === 'text')
       process.stderr.write(`sallyport: there may be more; go on with --after ${safe(last.sid)}\n`)
   }
 }
-
-const iso = (ms: number): string => new Date(ms).toISOString()
-
-const held = ({at, by, reason}: RecordingHold) => ({at: iso(at), by, reason: reason ?? null})
-
-/** Every key is always there; `end` is null while it is not known, `hold` unless it is held. */
-const record = (summary: RecordingSummary) => ({
-  sid: summary.sid,
-  user: summary.user,
-  login: summary.login,
-  host: summary.host,
-  address: summary.address,
-  cluster: summary.cluster,
-  start: iso(summary.startedAt),
-  end: summary.endedAt === undefined ? null : iso(summary.endedAt),
-  duration_ms: summary.durationMs,
-  interactive: summary.interactive,
-  command: summary.command ?? null,
-  state: summary.state,
-  bytes: summary.bytes,
-  hold: summary.hold ? held(summary.hold) : null,
-})
 
 function text(found: RecordingSummary[]): string {
   if (found.length === 0) return 'There are no such sessions that you may see.'

@@ -53,7 +53,7 @@ once. Where there is more, the answer says so: --after goes on with the next ses
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RecordingsSearch)
     const {format, user, host, login, limit, regex, sid, after} = flags
-    const {sessionId, timeRange, withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, timeRange, withAuthApi} = await import('../../lib/client/index.js')
     const query = {
       ...{text: args.text, regex, ignoreCase: flags['ignore-case'], limit},
       ...timeRange(flags, Date.now()),
@@ -63,7 +63,7 @@ once. Where there is more, the answer says so: --after goes on with the next ses
       ...(sid !== undefined && {sid: sessionId(sid)}),
       ...(after !== undefined && {after: sessionId(after)}),
     }
-    const answer = await withHistoryApi(flags, api => api.searchRecordings(query))
+    const answer = await withAuthApi(flags, api => api.searchRecordings(query))
     await render(record(answer), {format, text: () => text(answer)})
     for (const remark of remarks(answer, sid !== undefined)) process.stderr.write(`sallyport: ${remark}\n`)
   }

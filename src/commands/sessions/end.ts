@@ -17,10 +17,10 @@ moderator, and for one's own sessions.`
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SessionsEnd)
-    const {sessionId, withHistoryApi} = await import('../../lib/client/index.js')
+    const {sessionId, withAuthApi} = await import('../../lib/client/index.js')
     const {reason} = flags
     const request = {sid: sessionId(args.session), ...(reason !== undefined && {reason})}
-    await withHistoryApi(flags, api => api.endSession(request))
+    await withAuthApi(flags, api => api.endSession(request))
     this.log(`Session ${request.sid} has been told to end`)
   }
 }

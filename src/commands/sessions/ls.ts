@@ -21,8 +21,8 @@ waits for those who have to look on.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(SessionsLs)
-    const {withHistoryApi} = await import('../../lib/client/index.js')
-    const found = await withHistoryApi(flags, api => api.listTrackers())
+    const {withAuthApi} = await import('../../lib/client/index.js')
+    const found = await withAuthApi(flags, api => api.listTrackers())
     await render(found.map(record), {format: flags.format, text: () => text(found)})
   }
 }

@@ -37,7 +37,7 @@ comes to let users of this one in.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensAdd)
-    const {createdTokenView, durationSeconds, tokenLines, tokenRoles, withHistoryApi} = await import(
+    const {createdTokenView, durationSeconds, tokenLines, tokenRoles, withAuthApi} = await import(
       '../../lib/client/index.js'
     )
     const roles = tokenRoles(flags.roles, '--roles')
@@ -46,7 +46,7 @@ comes to let users of this one in.`
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
       ...(flags.value === undefined ? {} : {value: flags.value}),
     }
-    const token = await withHistoryApi(flags, api => api.createToken(request))
+    const token = await withAuthApi(flags, api => api.createToken(request))
     await render(createdTokenView(token), {
       format: flags.format,
       text: () => tokenLines(token, Date.now()),

@@ -18,8 +18,8 @@ export default class TokensLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(TokensLs)
-    const {tokenView, withHistoryApi} = await import('../../lib/client/index.js')
-    const tokens = (await withHistoryApi(flags, api => api.listTokens())).map(tokenView)
+    const {tokenView, withAuthApi} = await import('../../lib/client/index.js')
+    const tokens = (await withAuthApi(flags, api => api.listTokens())).map(tokenView)
     await render(tokens, {
       format: flags.format,
       text: () =>

@@ -23,7 +23,7 @@ export default class UsersAdd extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersAdd)
-    const {durationSeconds, inviteLines, inviteView, list, withHistoryApi} = await import(
+    const {durationSeconds, inviteLines, inviteView, list, withAuthApi} = await import(
       '../../lib/client/index.js'
     )
     const logins = [...list(args.logins), ...list(flags.logins)]
@@ -32,8 +32,8 @@ export default class UsersAdd extends BaseCommand {
       ...(flags.roles === undefined ? {} : {roles: list(flags.roles)}),
       ...(flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}),
     }
-    const invite = await withHistoryApi(flags, api => api.createUser(request))
-    const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}.`
+    const invite = await withAuthApi(flags, api => api.createUser(request))
+    const done = `User ${invite.user} has been created and may log in as ${request.logins.join(', ')}`
     await render(inviteView(invite), {
       format: flags.format,
       text: () => inviteLines(done, invite, Date.now()),

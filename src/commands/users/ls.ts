@@ -18,9 +18,9 @@ export default class UsersLs extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(UsersLs)
-    const {userView, withHistoryApi} = await import('../../lib/client/index.js')
+    const {userView, withAuthApi} = await import('../../lib/client/index.js')
     const colour = paint()
-    const value = (await withHistoryApi(flags, api => api.listUsers())).map(userView)
+    const value = (await withAuthApi(flags, api => api.listUsers())).map(userView)
     await render(value, {
       format: flags.format,
       text: () =>

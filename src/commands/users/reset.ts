@@ -18,12 +18,10 @@ export default class UsersReset extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersReset)
-    const {durationSeconds, inviteLines, inviteView, withHistoryApi} = await import(
-      '../../lib/client/index.js'
-    )
+    const {durationSeconds, inviteLines, inviteView, withAuthApi} = await import('../../lib/client/index.js')
     const ttl = flags.ttl === undefined ? {} : {ttlSeconds: durationSeconds(flags.ttl, '--ttl')}
-    const invite = await withHistoryApi(flags, api => api.resetUser({name: args.name, ...ttl}))
-    const done = `User ${invite.user} has been reset.`
+    const invite = await withAuthApi(flags, api => api.resetUser({name: args.name, ...ttl}))
+    const done = `User ${invite.user} has been reset`
     await render(inviteView(invite), {
       format: flags.format,
       text: () => inviteLines(done, invite, Date.now()),

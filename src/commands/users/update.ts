@@ -20,7 +20,7 @@ export default class UsersUpdate extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(UsersUpdate)
-    const {list, userView, withHistoryApi} = await import('../../lib/client/index.js')
+    const {list, userView, withAuthApi} = await import('../../lib/client/index.js')
     if (flags.logins === undefined && flags.roles === undefined)
       throw problem('usage', 'nothing to change', {hint: 'add --logins or --roles'})
     const request = {
@@ -28,7 +28,7 @@ export default class UsersUpdate extends BaseCommand {
       ...(flags.logins === undefined ? {} : {logins: list(flags.logins)}),
       ...(flags.roles === undefined ? {} : {roles: list(flags.roles)}),
     }
-    const user = await withHistoryApi(flags, api => api.updateUser(request))
+    const user = await withAuthApi(flags, api => api.updateUser(request))
     await render(userView(user), {
       format: flags.format,
       text: () =>

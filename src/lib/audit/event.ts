@@ -8,15 +8,8 @@ export const eventCodes = {
   'user.lock': {ok: 'TLK02I'},
   'user.unlock': {ok: 'TLK03I'},
   'mfa.add': {ok: 'T1006I'},
-  'mfa.delete': {ok: 'T1007I'},
   /** The code that `require_session_mfa` asks for. */
   'mfa_auth_challenge.validate': {ok: 'T1016I', failed: 'T1016W'},
-  'access_request.create': {ok: 'T5000I'},
-  'access_request.update': {ok: 'T5001I'},
-  'access_request.review': {ok: 'T5002I'},
-  'access_request.delete': {ok: 'T5003I'},
-  'access_request.search': {ok: 'T5004I'},
-  'access_request.expire': {ok: 'T5005I'},
   'reset_password_token.create': {ok: 'T6000I'},
   'trusted_cluster.create': {ok: 'T7000I', failed: 'T7000W'},
   'trusted_cluster.delete': {ok: 'T7001I'},
@@ -61,27 +54,18 @@ export const eventCodes = {
   x11: {ok: 'T3008I', failed: 'T3008W'},
   'scp.download': {ok: 'T3004I', failed: 'T3004E'},
   'scp.upload': {ok: 'T3005I', failed: 'T3005E'},
-  'scp.disallowed': {failed: 'T3010E'},
-  'sftp.open': {ok: 'TS001I', failed: 'TS001E'},
-  'sftp.close': {ok: 'TS002I', failed: 'TS002E'},
+  'sftp.open': {failed: 'TS001E'},
   'sftp.read': {ok: 'TS003I', failed: 'TS003E'},
   'sftp.write': {ok: 'TS004I', failed: 'TS004E'},
-  'sftp.lstat': {ok: 'TS005I', failed: 'TS005E'},
-  'sftp.fstat': {ok: 'TS006I', failed: 'TS006E'},
   'sftp.setstat': {ok: 'TS007I', failed: 'TS007E'},
   'sftp.fsetstat': {ok: 'TS008I', failed: 'TS008E'},
   'sftp.opendir': {ok: 'TS009I', failed: 'TS009E'},
-  'sftp.readdir': {ok: 'TS010I', failed: 'TS010E'},
   'sftp.remove': {ok: 'TS011I', failed: 'TS011E'},
   'sftp.mkdir': {ok: 'TS012I', failed: 'TS012E'},
   'sftp.rmdir': {ok: 'TS013I', failed: 'TS013E'},
-  'sftp.realpath': {ok: 'TS014I', failed: 'TS014E'},
-  'sftp.stat': {ok: 'TS015I', failed: 'TS015E'},
   'sftp.rename': {ok: 'TS016I', failed: 'TS016E'},
-  'sftp.readlink': {ok: 'TS017I', failed: 'TS017E'},
   'sftp.symlink': {ok: 'TS018I', failed: 'TS018E'},
   'sftp.link': {ok: 'TS019I', failed: 'TS019E'},
-  'sftp.disallowed': {failed: 'TS020E'},
   'sftp.summary': {ok: 'TS021I'},
   /** Seen by its command line alone; the content is not followed. */
   'rsync.download': {ok: 'TRS00I'},
@@ -94,6 +78,8 @@ export const eventCodes = {
   'session.recording.failed': {failed: 'TSR00W'},
   /** A recording that has no end cannot be given one: it is not what was recorded. */
   'session.recording.damaged': {failed: 'TSR01W'},
+  /** What a machine sent as part of a recording is none: it was not kept, and the recording ends before it. */
+  'session.recording.refused': {failed: 'TSR06W'},
   /** What a machine kept for the log while it could not reach it is not what it wrote; the good part was delivered. */
   'spool.damaged': {failed: 'TSP00W'},
   /** A crash had left part of a record at the end of the log; it was cut off. */
@@ -168,8 +154,14 @@ export interface AuditQuery {
   host?: string
   from?: Date
   to?: Date
+  /** Only what came to pass, or what did not. */
+  success?: boolean
+  /** Not these kinds. */
+  without?: EventName[]
   /** Only records after the one with this `seq`. */
   after?: number
+  /** Only records before the one with this `seq`. */
+  before?: number
   /** Which records come first. Default: newest. */
   order?: 'newest' | 'oldest'
   /** At most this many. Default 200. */

@@ -52,7 +52,7 @@ async function* newestFirst(
     const held = mayHold(file, query)
     if (held === 'nothing') continue
     const end = active?.file.path === file.path ? active.size : undefined
-    for await (const line of readLinesBackward(file.path, end)) {
+    for await (const line of readLinesBackward(file.path, await placeBefore(file, query.before, end))) {
       if (query.after !== undefined && isBy(line, query.after)) return
       if (held === 'all' || isLate(line)) yield {...line, file}
     }
@@ -68,9 +68,11 @@ async function* oldestFirst(
   for (const [at, file] of files.entries()) {
     const held = mayHold(file, query)
     if (endsBy(files, at, after) || held === 'nothing') continue
+    if (query.before !== undefined && file.firstSequence >= query.before) return
     const end = active?.file.path === file.path ? active.size : Number.POSITIVE_INFINITY
     for await (const line of readLines(file.path, await placeAfter(file, after))) {
       if (line.offset >= end) break
+      if (query.before !== undefined && line.whole && !isBy(line, query.before - 1)) return
       if (line.whole && !isBy(line, after) && (held === 'all' || isLate(line))) yield {...line, file}
     }
   }
@@ -100,6 +102,21 @@ async function placeAfter(file: LogFile, sequence: number): Promise<number> {
     else to = middle
   }
   return from
+}
+
+/** Where the first record begins that is not before `sequence`; `end` where there is none. */
+async function placeBefore(
+  file: LogFile,
+  sequence: number | undefined,
+  end: number | undefined,
+): Promise<number | undefined> {
+  if (sequence === undefined) return end
+  if (file.firstSequence >= sequence) return 0
+  for await (const line of readLines(file.path, await placeAfter(file, sequence - 1))) {
+    if (end !== undefined && line.offset >= end) return end
+    if (line.whole && (parseRecord(line.bytes)?.seq ?? 0) >= sequence) return line.offset
+  }
+  return end
 }
 
 /** The first line that begins after `middle`, whatever line that is in the middle of. */
@@ -159,10 +176,12 @@ const mentions = (line: Buffer, value: string | undefined): boolean =>
   value === undefined || line.includes(JSON.stringify(value))
 
 function matches(event: AuditEvent, query: AuditQuery): boolean {
-  const {event: names, user, sid, login, host, from, to} = query
+  const {event: names, without, success, user, sid, login, host, from, to} = query
   const time = Date.parse(event.time)
   return (
     (names === undefined || names.includes(event.event)) &&
+    !without?.includes(event.event) &&
+    (success === undefined || event.success === success) &&
     (user === undefined || event.user === user) &&
     (sid === undefined || event.sid === sid) &&
     (login === undefined || event.login === login) &&

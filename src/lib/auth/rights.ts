@@ -30,12 +30,12 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   resetUser: ['user', 'update'],
   unlockUser: ['user', 'update'],
   listAuthorities: ['cert_authority', 'list'],
-  // What a user sees of these is narrowed in `hosts.ts`.
+  // What a user sees of these is narrowed in `inventory/hosts.ts`.
   listHosts: 'known',
   getHost: ['node', 'read'],
   updateHost: ['node', 'update'],
   removeHost: ['node', 'delete'],
-  // What a user may make of these is narrowed in `create-resources.ts`.
+  // What a user may make of these is narrowed in `resources/create.ts`.
   createResources: 'known',
   listRoles: ['role', 'list'],
   getRole: ['role', 'read'],
@@ -44,7 +44,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   createLock: ['lock', 'create'],
   listLocks: ['lock', 'list'],
   removeLock: ['lock', 'delete'],
-  // Of others than themselves only for users who may read roles: narrowed in `service.ts`.
+  // Of others than themselves only for users who may read roles: narrowed in `access/current-user.ts`.
   explainAccess: 'known',
   // Signing decides who people and hosts are; no role that a user could be given has it.
   signHost: 'admin',
@@ -53,7 +53,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   createToken: ['token', 'create'],
   listTokens: ['token', 'list'],
   removeToken: ['token', 'delete'],
-  // What a user may see of these is narrowed in `history.ts`.
+  // What a user may see of these is narrowed in `history/history.ts`.
   listEvents: 'known',
   listRecordings: 'known',
   searchRecordings: 'known',
@@ -64,7 +64,7 @@ export const apiRights: Readonly<Record<keyof AuthApi, Right>> = {
   holdRecording: ['session', 'update'],
   releaseRecording: ['session', 'update'],
   auditCheckpoint: ['event', 'read'],
-  // What a user may see and end is narrowed in `trackers.ts`.
+  // What a user may see and end is narrowed in `sessions/trackers.ts`.
   listTrackers: 'known',
   endSession: 'known',
   upsertTracker: 'system',

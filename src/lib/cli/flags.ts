@@ -1,4 +1,4 @@
-import {Flags} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 import {type Format, formats} from './output.js'
 
 /** `--format text|json|yaml`, or the formats named. */
@@ -39,8 +39,26 @@ export const eventFlags = {
   host: Flags.string({description: 'only events on this host', helpValue: 'NAME'}),
   login: Flags.string({description: 'only events as this account of the host', helpValue: 'NAME'}),
   sid: Flags.string({description: 'only events of this session', helpValue: 'ID'}),
+  failed: Flags.boolean({description: 'only what failed or was refused'}),
   ...timeFlags,
 }
+
+/** Narrows the hosts of the inventory. */
+export const hostFlags = {
+  search: Flags.string({
+    description: 'words that are all in the name, address, UUID or a label',
+    helpValue: 'WORDS',
+  }),
+  query: Flags.string({
+    description: 'a condition on name, uuid, address and labels',
+    helpValue: 'CONDITION',
+  }),
+}
+
+/** `env=prod,team=db`, or a word. */
+export const hostFilterArg = Args.string({
+  description: 'labels, as in env=prod,team=db (* is any value), or a word to look for',
+})
 
 /** What commands of a user share. Environment: `SALLYPORT_…`, or its `TELEPORT_…` spelling. */
 export const clientFlags = {

@@ -8,6 +8,8 @@ export {
   clientFlags,
   eventFlags,
   formatFlag,
+  hostFilterArg,
+  hostFlags,
   inviteTtlFlag,
   outFlags,
   sessionFlags,

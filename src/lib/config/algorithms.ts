@@ -35,7 +35,7 @@ export function chosenAlgorithms(file: AlgorithmSettings): {
   return {...(ciphers && {ciphers}), ...(kex && {kex}), ...(macs && {macs})}
 }
 
-/** Those of a configuration that we do not have, such as what is long broken, as `ciphers: aes128-cbc`. */
+/** Those of a configuration that there are none of, or none any more, as `ciphers: aes128-cbc`. */
 export const unknownAlgorithms = (file: AlgorithmSettings): string[] =>
   settings.flatMap(setting =>
     (file[setting] ?? [])

@@ -1,5 +1,6 @@
 import {createRequire} from 'node:module'
 import {z} from 'zod'
+import {nearNames} from '../names/index.js'
 
 type Yaml = typeof import('yaml')
 
@@ -154,26 +155,8 @@ const rangeStart = (node: unknown): number | undefined => {
 
 /** ` (did you mean x?)` for the known key that is at most two letters away. */
 function suggestion(key: string, known: readonly string[]): string {
-  const near = known
-    .map(name => ({name, distance: editDistance(key, name)}))
-    .filter(({distance}) => distance <= 2)
-    .sort((a, b) => a.distance - b.distance)[0]
-  return near ? ` (did you mean ${near.name}?)` : ''
-}
-
-/** Levenshtein distance; long strangers are not measured. */
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY
-  let row = Array.from({length: b.length + 1}, (_, i) => i)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
+  const [near] = nearNames(key, known)
+  return near !== undefined ? ` (did you mean ${near}?)` : ''
 }
 
 interface JsonSchema {

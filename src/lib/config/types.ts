@@ -1,4 +1,5 @@
 import type {Address} from '../names/index.js'
+
 export const roles = ['auth', 'proxy', 'node'] as const
 export type Role = (typeof roles)[number]
 
@@ -14,7 +15,7 @@ export interface Config {
   advertiseIp?: string
   logSeverity: Severity
   algorithms: {ciphers?: string[]; kex?: string[]; macs?: string[]}
-  limits: {maxConnections: number; maxUsers: number}
+  limits: {maxConnections: number}
   /** Bytes that recordings may take here while the auth service of another machine cannot have them. */
   spoolBytes: number
   auth: AuthConfig
@@ -27,6 +28,8 @@ export interface Config {
   diagnostics?: Address
   /** Keys of the file that have no effect in this version. */
   inertKeys: string[]
+  /** Algorithms of the file that there are none of, as `ciphers: aes128-cbc`. */
+  unknownAlgorithms: string[]
   pidFile?: string
 }
 
@@ -40,10 +43,8 @@ export interface AuthConfig {
   /** Every connection to a host asks for the second factor, whatever roles say. */
   requireSessionMfa: boolean
   keepAliveIntervalMs: number
-  keepAliveCountMax: number
   clientIdleTimeoutMs: number
   disconnectExpiredCert: boolean
-  sessionControlTimeoutMs: number
   /** Join tokens that stay good. */
   staticTokens: {value: string; roles: ('proxy' | 'node' | 'openssh')[]}[]
   /** Recordings whose session ended so long ago are removed. */

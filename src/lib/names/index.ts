@@ -8,4 +8,5 @@ export {
   maxLabelValue,
   parseLabels,
 } from './labels.js'
+export {nearNames} from './near.js'
 export {isUuid, uuidSource} from './uuid.js'

@@ -22,6 +22,7 @@ export const metaSchema = z.object({
   user: name,
   login: name,
   host: name,
+  toldHost: name.exactOptional(),
   address: name,
   startedAt: z.number().int().nonnegative().max(8.64e15),
   interactive: z.boolean(),
@@ -55,6 +56,7 @@ export function boundMeta(meta: RecordingMeta): RecordingMeta {
     user: clip(meta.user, NAME_CHARACTERS),
     login: clip(meta.login, NAME_CHARACTERS),
     host: clip(meta.host, NAME_CHARACTERS),
+    ...(meta.toldHost === undefined ? {} : {toldHost: clip(meta.toldHost, NAME_CHARACTERS)}),
     address: clip(meta.address, NAME_CHARACTERS),
     startedAt: Math.floor(meta.startedAt),
     interactive: meta.interactive,
@@ -64,3 +66,12 @@ export function boundMeta(meta: RecordingMeta): RecordingMeta {
     ...(meta.command === undefined ? {} : {command: clip(meta.command, COMMAND_CHARACTERS)}),
   }
 }
+
+/** The facts as the header has them, whoever wrote it. */
+export function writtenMeta({toldHost, ...meta}: RecordingMeta): RecordingMeta {
+  return toldHost === undefined ? meta : {...meta, host: toldHost}
+}
+
+/** Whether a recording of this meta can be that of the user whom an event names. */
+export const isOfUser = ({user}: RecordingMeta, named: string): boolean =>
+  user === clip(named, NAME_CHARACTERS)

@@ -7,6 +7,11 @@ export interface RecordingMeta {
   login: string
   /** The host as the user named it. */
   host: string
+  /**
+   * What a node called itself where the cluster knows it by another name, which is `host`: it was renamed meanwhile, or
+   * lies. The header, which the node wrote, has this one.
+   */
+  toldHost?: string
   /** The address dialled, `ip:port`. */
   address: string
   /** Unix time in milliseconds. */

@@ -1,4 +1,5 @@
 import type {Config} from '../config/index.js'
+import {catalogue} from '../errors/index.js'
 import {addressLines} from './addresses.js'
 import {createLogger} from './logger.js'
 import {reloadAtHangUp} from './on-hang-up.js'
@@ -10,8 +11,6 @@ import {stopSignal} from './stop.js'
  * after which systemd loses patience.
  */
 const drainMilliseconds = 5000
-
-const internalError = 70
 
 export interface RunOptions {
   config: Config
@@ -26,13 +25,15 @@ export interface RunOptions {
 export async function runService({config, load, version, announce}: RunOptions): Promise<void> {
   const logger = createLogger(config.logSeverity, {nodename: config.nodename})
   for (const key of config.inertKeys) logger.warn({key}, 'this setting has no effect in this version')
+  for (const key of config.unknownAlgorithms)
+    logger.warn({key}, 'this algorithm is not known here and is passed over')
   // A terminal that is closed is whoever started this saying good-bye; a service has none.
   const hasTerminal = process.stdin.isTTY === true
   const stopping = stopSignal(() => process.exit(1), {hangUp: hasTerminal})
   // A bug leaves state nobody has thought about: end, and let the supervisor begin again from what is durable.
   process.on('uncaughtException', error => {
     logger.fatal({err: error}, 'unexpected error')
-    process.exit(internalError)
+    process.exit(catalogue.internal)
   })
   const service = await startService({config, logger, version})
   if (!hasTerminal) reloadAtHangUp({load, apply: service.reload, logger})

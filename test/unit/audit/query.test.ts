@@ -46,6 +46,37 @@ describe('records', () => {
     expect(await query({after, limit: 10_000})).toEqual(numbers(after + 1, count).reverse())
   })
 
+  test.each([1, 2, 3, 999, 2000, 2001, 2002, 3456, 4001, 6000, 6001, 9999])('before %i', async before => {
+    const last = Math.min(before - 1, count)
+    expect(await query({before, limit: 10_000})).toEqual(numbers(1, last).reverse())
+    expect(await query({before, limit: 7})).toEqual(numbers(Math.max(1, last - 6), last).reverse())
+    expect(await query({before, order: 'oldest', limit: 10_000})).toEqual(numbers(1, last))
+    expect(await query({before, after: 1990, limit: 10_000})).toEqual(numbers(1991, last).reverse())
+  })
+
+  test('page by page, newest first, are all of them once', async () => {
+    const pages: number[] = []
+    for (let before: number | undefined; ; ) {
+      const page = await query({limit: 700, login: 'root', ...(before !== undefined && {before})})
+      pages.push(...page)
+      before = page.at(-1)
+      if (page.length < 700) break
+    }
+    expect(pages).toEqual(await query({login: 'root', limit: 10_000}))
+  })
+
+  test('that came to pass, that did not, and without some kinds', async () => {
+    const failing = await openAuditLog({directory: temporaryDirectory(), clusterName: 'c1'})
+    const seqs = async (asked: AuditQuery) => (await failing.query(asked)).map(({seq}) => seq)
+    await failing.emit({event: 'user.login', success: false})
+    await failing.emit({event: 'user.login'})
+    await failing.emit({event: 'auth'})
+    expect(await seqs({success: false})).toEqual([3, 1])
+    expect(await seqs({success: true})).toEqual([2])
+    expect(await seqs({without: ['user.login']})).toEqual([3])
+    await failing.close()
+  })
+
   test('of a host, an account, and both with a user', async () => {
     const all = numbers(1, count)
     const found = (asked: AuditQuery) => query({...asked, order: 'oldest', limit: 10_000})

@@ -32,7 +32,7 @@ describe('defaults', () => {
       roles: ['auth', 'proxy'],
       logSeverity: 'info',
       algorithms: {},
-      limits: {maxConnections: 15_000, maxUsers: 250},
+      limits: {maxConnections: 15_000},
       spoolBytes: 1_073_741_824,
       auth: {
         clusterName: 'bastion1',
@@ -42,11 +42,9 @@ describe('defaults', () => {
         secondFactor: 'otp',
         requireSessionMfa: false,
         keepAliveIntervalMs: 300_000,
-        keepAliveCountMax: 3,
         clientIdleTimeoutMs: 0,
         disconnectExpiredCert: false,
         staticTokens: [],
-        sessionControlTimeoutMs: 120_000,
         recordingRetentionMs: 0,
         auditRetentionMs: 0,
         routingStrategy: 'unambiguous_match',
@@ -62,7 +60,7 @@ describe('defaults', () => {
       },
       node: {listen: {host: '0.0.0.0', port: 3022}, labels: {}, commandLabels: [], permitUserEnv: false},
       insecure: false,
-      inertKeys: [],
+      ...{inertKeys: [], unknownAlgorithms: []},
     })
   })
 
@@ -245,11 +243,12 @@ test('settings that change nothing are named, so that nobody relies on them', ()
 
 describe('algorithms', () => {
   test('are those of the file that there are, in its order; others are named', () => {
-    const {algorithms, inertKeys} = resolved(
+    const {algorithms, inertKeys, unknownAlgorithms} = resolved(
       'teleport: {ciphers: [aes128-cbc, aes256-ctr, aes128-ctr], kex_algos: [mlkem768x25519-sha256, ecdh-sha2-nistp384]}',
     )
     expect(algorithms).toEqual({ciphers: ['aes256-ctr', 'aes128-ctr'], kex: ['ecdh-sha2-nistp384']})
-    expect(inertKeys).toEqual(['ciphers: aes128-cbc', 'kex_algos: mlkem768x25519-sha256'])
+    expect(unknownAlgorithms).toEqual(['ciphers: aes128-cbc', 'kex_algos: mlkem768x25519-sha256'])
+    expect(inertKeys).toEqual([])
   })
 
   test.each(['ciphers: [aes128-cbc, none]', 'kex_algos: [diffie-hellman-group1-sha1]', 'mac_algos: []'])(

@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {z} from 'zod'
 import {anonymousInputs, streamMethods, systemInputs} from '../../../src/lib/auth/cluster/system-methods.js'
+import {signedHeadSchema} from '../../../src/lib/auth/history/signed-heads.js'
 import {methodInputs} from '../../../src/lib/auth/http/method-inputs.js'
 import {remoteMethods} from '../../../src/lib/auth/http/remote-methods.js'
 import type {AuthApi, Caller} from '../../../src/lib/auth/index.js'
@@ -135,6 +136,7 @@ describe('storage.md', () => {
     ['### `failures/<name>`', failuresSchema],
     ['### `otp/<name>`', otpUseSchema],
     ['### `roles/<name>`', storedRoleSchema],
+    ['### `audit/signed-head`', signedHeadSchema],
     ['### `hosts/<UUID>`', hostSchema],
     ['### `locks/<UUID>`', lockSchema],
     ['### `proxies/<UUID>`', proxyPlaceSchema],

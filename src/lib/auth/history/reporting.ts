@@ -1,6 +1,6 @@
 import type {AuditInput} from '../../audit/index.js'
 import {asProblem, problem} from '../../errors/index.js'
-import {requireSid} from '../../recording/index.js'
+import {isOfUser, type RecordingMeta, requireSid, stableUid} from '../../recording/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller} from '../contract.js'
 import {registeredName} from '../inventory/registered-name.js'
@@ -32,6 +32,7 @@ export function reportingMethods(context: AuthContext, caller: Caller): Reportin
     }
     if (sid === undefined) return told
     await hold(sid)
+    if (event === 'session.start' && input.user !== undefined) await requireOwner(sid, input.user)
     return event === 'session.upload' ? {...told, fields: {...told.fields, ...(await sealOf(sid))}} : told
   }
   /** Whoever is first to tell of a session holds it; one that was held and recorded is nobody's to claim any more. */
@@ -59,6 +60,32 @@ export function reportingMethods(context: AuthContext, caller: Caller): Reportin
     const index = await recordings.readIndex(sid).catch(() => undefined)
     if (!index || index.seal) await holders.ended(sid, machine)
   }
+  /** What is no part of the recording is refused; that it was tried is on record, once for each recording. */
+  const orTell = async (sid: string, step: Promise<void>): Promise<void> => {
+    try {
+      await step
+    } catch (thrown) {
+      const {code, message} = asProblem(thrown)
+      if (code === 'invalid_input') await tellRefused(sid, message)
+      throw thrown
+    }
+  }
+  const tellRefused = async (sid: string, error: string): Promise<void> => {
+    const meta = (await recordings.readIndex(sid).catch(() => undefined))?.meta
+    await audit.emit({
+      ...{event: 'session.recording.refused', success: false, sid, error, reported_by: hostId},
+      ...(meta && {user: meta.user, login: meta.login, server_hostname: meta.host}),
+      uid: stableUid(`refused ${sid}`),
+    })
+  }
+  /** Whose session it is, start and recording say alike. */
+  const requireOwner = async (sid: string, user: string): Promise<void> => {
+    const meta = (await recordings.readIndex(sid).catch(() => undefined))?.meta
+    if (!meta || isOfUser(meta, user)) return
+    const error = 'the session is recorded as that of another user than its start names'
+    await tellRefused(sid, error)
+    throw problem('invalid_input', error)
+  }
   const emitAll = async (inputs: readonly AuditInput[]): Promise<void> => {
     const admitted: AuditInput[] = []
     for (const input of inputs) admitted.push(await admit(input))
@@ -70,22 +97,29 @@ export function reportingMethods(context: AuthContext, caller: Caller): Reportin
     emitAll,
     async beginRecording(meta) {
       await hold(meta.sid)
-      await recordings.begin(isNode ? {...meta, host: await registeredName(context, hostId)} : meta)
+      await recordings.begin(named(meta, isNode ? await registeredName(context, hostId) : meta.host))
     },
     async appendRecording(sid, chunk) {
       requireSid(sid)
       await holders.requireOwn(sid, machine)
       // That it is at work, once a day.
       await holders.hold(sid, machine)
-      await recordings.append(sid, chunk)
+      await orTell(sid, recordings.append(sid, chunk))
     },
     async sealRecording(sid, end) {
       requireSid(sid)
       await holders.requireOwn(sid, machine)
-      await recordings.seal(sid, end)
+      await orTell(sid, recordings.seal(sid, end))
     },
   }
 }
+
+/** The node's own word stays beside the name that the cluster knows it by: the header has it, and is not to be changed. */
+const named = ({toldHost: _, ...meta}: RecordingMeta, host: string): RecordingMeta => ({
+  ...meta,
+  host,
+  ...(meta.host !== host && {toldHost: meta.host}),
+})
 
 /**
  * A node tells of itself, whatever it calls itself, and of sessions that no proxy records: those are told by the proxy.

@@ -19,7 +19,7 @@ export interface SignedHeads {
 }
 
 const ID = 'signed-head'
-const schema = z.strictObject({
+export const signedHeadSchema = z.strictObject({
   version: z.literal(1),
   sequence: z.number().int().positive(),
   hash: z.string().regex(/^[0-9a-f]{64}$/),
@@ -27,7 +27,7 @@ const schema = z.strictObject({
 
 /** @throws store_failed */
 export async function openSignedHeads({backend, sign, log}: SignedHeadsOptions): Promise<SignedHeads> {
-  const records = createRecords(backend, 'audit', schema)
+  const records = createRecords(backend, 'audit', signedHeadSchema)
   const found = await records.get(ID)
   let waiting: ChainHead | undefined
   let writing: Promise<void> | undefined

@@ -1,7 +1,7 @@
 import {createAuthClient} from '../../auth/http/client.js'
 import {type IdentityOptions, loadIdentity} from '../identity/identity.js'
 import {connectToProxy} from '../ssh/proxy-connection.js'
-import type {AuthAccess} from './auth-access.js'
+import type {AuthConnection} from './auth-connection.js'
 
 /** The channel type on which a proxy serves the auth API (docs/wire-protocol.md). */
 const authApiChannel = 'auth-api@sallyport'
@@ -11,9 +11,12 @@ const authApiChannel = 'auth-api@sallyport'
  * the one credential for everything.
  * @throws not_logged_in, certificate_expired, proxy_unreachable, …
  */
-export async function connectAuthThroughProxy(options: IdentityOptions): Promise<AuthAccess> {
+export async function connectAuthThroughProxy(options: IdentityOptions): Promise<AuthConnection> {
   const identity = await loadIdentity(options)
-  const connection = await connectToProxy(identity)
+  const connection = await connectToProxy(identity).catch(error => {
+    identity.close()
+    throw error
+  })
   const client = createAuthClient({
     connect: async () => {
       const channel = await connection.openChannel(authApiChannel)

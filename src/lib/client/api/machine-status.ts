@@ -5,7 +5,7 @@ import {z} from 'zod'
 import {findDataDir} from '../../config/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
 import {formatRemaining} from '../login/status.js'
-import {withAuthApi} from './auth-access.js'
+import {withAdminApi} from './auth-access.js'
 
 // What an administrator of a machine sees of the service on it: the cluster on the auth host, and on a machine apart how its
 // roles fare.
@@ -30,7 +30,7 @@ export interface ClusterStatus {
  */
 export async function clusterStatus(flags: Flags): Promise<ClusterStatus | null> {
   try {
-    return await withAuthApi(flags, async api => {
+    return await withAdminApi(flags, async api => {
       const [{clusterName, version, recording}, pem, authorities] = await Promise.all([
         api.ping(),
         api.exportAuthorities({type: 'tls-host'}),

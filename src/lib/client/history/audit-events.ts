@@ -1,5 +1,6 @@
 import type {AuthApi} from '../../auth/contract.js'
 import {sessionId} from '../values.js'
+import {eventNames} from './event-names.js'
 import {type TimeRangeFlags, timeRange} from './time-range.js'
 
 type Query = Parameters<AuthApi['listEvents']>[0]
@@ -13,6 +14,7 @@ export interface EventFlags extends TimeRangeFlags {
   host?: string | undefined
   login?: string | undefined
   sid?: string | undefined
+  failed?: boolean
 }
 
 /** Records in one answer: some megabytes. */
@@ -21,10 +23,10 @@ const POLL_MS = 1000
 
 /** What the flags ask for; `now` in Unix ms. Throws `usage`. */
 export function eventQuery(flags: EventFlags, now: number): Query {
-  const {event, user, host, login, sid} = flags
+  const {event, user, host, login, sid, failed} = flags
   return {
-    // An unknown name matches nothing; which names there are is the service's to know.
-    ...(event && {event: event as NonNullable<Query['event']>}),
+    ...(event && {event: eventNames(event)}),
+    ...(failed && {success: false}),
     ...(user !== undefined && {user}),
     ...(host !== undefined && {host}),
     ...(login !== undefined && {login}),

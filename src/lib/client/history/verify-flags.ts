@@ -1,8 +1,8 @@
 import {problem} from '../../errors/index.js'
-import type {HistoryFlags} from '../api/history-access.js'
+import type {AuthFlags} from '../api/auth-access.js'
 
 /** The flags of `recordings verify` that say what is verified, and with what. */
-export interface VerifyFlags extends HistoryFlags {
+export interface VerifyFlags extends AuthFlags {
   key?: string | undefined
   index?: string | undefined
   directory?: string | undefined

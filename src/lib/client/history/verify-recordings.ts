@@ -16,7 +16,7 @@ import {
   type SessionVerdict,
   verifyRecording,
 } from '../../recording/index.js'
-import {withHistoryApi} from '../api/history-access.js'
+import {withAuthApi} from '../api/auth-access.js'
 import {readKeyFile} from '../identity/key-file.js'
 import {recordingKeys} from './recording-keys.js'
 import type {VerifyFlags} from './verify-flags.js'
@@ -49,7 +49,7 @@ const filesOf = async (flags: VerifyFlags, now: number) => {
 
 /** The recording of a session that a service keeps, or its tombstone. Throws `not_found`, `service_not_running`. */
 export async function verifyKeptSession(sid: string, flags: VerifyFlags): Promise<SessionVerdict> {
-  return await withHistoryApi(flags, async api => {
+  return await withAuthApi(flags, async api => {
     const keys = flags.key
       ? await readKeyFile(flags.key)
       : recordingKeys(await api.exportAuthorities({type: 'recording'}))
@@ -90,7 +90,7 @@ export async function verifyFile(path: string, flags: VerifyFlags): Promise<Sess
 
 async function keysFor(flags: VerifyFlags): Promise<KeyObject[]> {
   if (flags.key !== undefined) return await readKeyFile(flags.key)
-  return recordingKeys(await withHistoryApi(flags, api => api.exportAuthorities({type: 'recording'})))
+  return recordingKeys(await withAuthApi(flags, api => api.exportAuthorities({type: 'recording'})))
 }
 
 /** The index of a session of months. */

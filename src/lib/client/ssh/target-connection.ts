@@ -42,10 +42,11 @@ export interface TargetConnection {
 export async function connectToTarget(options: TargetOptions): Promise<TargetConnection> {
   const {identity, login} = options
   const proxy = await connectToProxy(identity)
-  const authorities = await hostAuthorities(proxy, options)
-  const channel = await openProxySubsystem(proxy, options)
-  const explanation = gatherExplanation(channel)
+  let explanation: ReturnType<typeof gatherExplanation> | undefined
   try {
+    const authorities = await hostAuthorities(proxy, options)
+    const channel = await openProxySubsystem(proxy, options)
+    explanation = gatherExplanation(channel)
     const connection = await connect({
       stream: channel,
       username: login,
@@ -58,7 +59,7 @@ export async function connectToTarget(options: TargetOptions): Promise<TargetCon
     return {connection, close: () => proxy.disconnect()}
   } catch (error) {
     proxy.disconnect()
-    throw explanation() ?? error
+    throw explanation?.() ?? error
   }
 }
 
@@ -73,7 +74,6 @@ async function hostAuthorities(
   if (cluster === undefined || cluster === identity.profile.cluster) return identity.hostAuthorities
   const found = (await listClusters(proxy)).find(({name}) => name === cluster)
   if (found) return [...identity.hostAuthorities, ...found.hostAuthorities]
-  proxy.disconnect()
   throw problem('host_not_found', `the cluster ${cluster} is not known here`, {
     hint: '`sallyport clusters` shows those that are',
   })

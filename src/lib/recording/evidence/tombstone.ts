@@ -67,13 +67,6 @@ export const formatStatement = (tombstone: Tombstone): string =>
 export const statementDigest = (statement: string): string =>
   createHash('sha256').update(statement).digest('hex')
 
-/** The uid of the event of this removal, whoever comes to tell it, and however often. UUID version 8, RFC 9562 §5.8. */
-export function removalUid(tombstone: string): string {
-  const hex = createHash('sha256').update(tombstone).digest('hex')
-  const variant = '89ab'.charAt(Number.parseInt(hex.charAt(16), 16) % 4)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
-}
-
 export const formatTombstone = (statement: string, signature: string): string =>
   `${statement}\n${JSON.stringify({signature})}\n`
 

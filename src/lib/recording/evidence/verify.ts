@@ -1,12 +1,10 @@
 import type {KeyObject} from 'node:crypto'
 import {isDeepStrictEqual} from 'node:util'
 import {SallyportError} from '../../errors/index.js'
-import {CHAIN_CODE, SEAL_CODE} from '../format/asciicast.js'
-import {chainDigest, GENESIS} from '../format/chain.js'
+import {chainDigest} from '../format/chain.js'
 import {type Member, readMembers} from '../format/gzip-members.js'
-import {type RecordingIndex, type RecordingSeal, sealSchema} from '../format/index-file.js'
-import {parseEvent, parseJson} from '../read/event-line.js'
-import {parseHeader} from '../read/reader.js'
+import type {RecordingIndex} from '../format/index-file.js'
+import {type ChainState, checkChunk, emptyChain, UNLINKED} from './chunk.js'
 import {sealDigest, verifyRecordingHead} from './signature.js'
 
 export type RecordingVerdict =
@@ -41,7 +39,7 @@ export async function verifyRecording(options: VerifyOptions): Promise<Recording
   const state = emptyChain()
   try {
     for await (const member of readMembers(options.data)) {
-      const reason = checkMember(member, state, options)
+      const reason = await checkMember(member, state, options)
       if (reason === UNLINKED) return bad(reason, state.chunks - 1)
       if (reason !== undefined) return bad(reason, state.chunks)
     }
@@ -53,91 +51,21 @@ export async function verifyRecording(options: VerifyOptions): Promise<Recording
   return conclude(state, options)
 }
 
-export interface ChainState {
-  sid: string
-  /** Chunks found good; the next one's number. */
-  chunks: number
-  head: string
-  /** When the last of them begins and ends. */
-  firstMs: number
-  lastMs: number
-  seal?: RecordingSeal
-}
-
-/** The state before the first chunk. */
-export const emptyChain = (): ChainState => ({sid: '', chunks: 0, head: GENESIS, firstMs: 0, lastMs: 0})
-
 const bad = (reason: string, chunk?: number): RecordingVerdict =>
   chunk === undefined ? {result: 'bad', reason} : {result: 'bad', chunk, reason}
 
 /** The reason why a member is not what belongs there; takes it into the state otherwise. */
-export function checkMember(
-  member: Member,
+export async function checkMember(
+  {offset, data, content, complete}: Member,
   state: ChainState,
   {index, sid}: Pick<VerifyOptions, 'index' | 'sid'>,
-): string | undefined {
-  if (!member.complete) return 'it is cut off'
-  if (state.seal) return 'it comes after the seal'
-  const entry = index?.chunks[state.chunks]
-  const digest = chainDigest(state.head, member.data)
-  if (
-    entry &&
-    (entry.sha256 !== digest || entry.offset !== member.offset || entry.length !== member.data.length)
-  )
+): Promise<string | undefined> {
+  if (!complete) return 'it is cut off'
+  const entry = state.seal ? undefined : index?.chunks[state.chunks]
+  const digest = chainDigest(state.head, data)
+  if (entry && (entry.sha256 !== digest || entry.offset !== offset || entry.length !== data.length))
     return 'it is not the chunk that the index names'
-  const lines = firstAndLast(member.content)
-  if (!lines) return 'it does not end with a line'
-  if (state.chunks === 0) return takeHeader(lines.first, digest, state, index, sid)
-  const {code, data, seconds} = parseEvent(lines.first)
-  if (code === SEAL_CODE && lines.single) return takeSeal(data, state)
-  if (code !== CHAIN_CODE) return 'it does not name the chunk before it'
-  const reason = checkLink(data, state)
-  if (reason !== undefined) return reason
-  const lastMs = Math.round(parseEvent(lines.last).seconds * 1000)
-  const firstMs = Math.round(seconds * 1000)
-  if (firstMs < state.lastMs || lastMs < firstMs) return 'its times go backwards'
-  if (entry && (entry.first !== firstMs || entry.last !== lastMs)) return 'the index has other times for it'
-  Object.assign(state, {chunks: state.chunks + 1, head: digest, firstMs, lastMs})
-  return undefined
-}
-
-/** Said of the chunk before: its successor names another. Nothing from it on can be relied upon. */
-const UNLINKED = 'it, or the link of the chunk after it, was changed'
-
-function checkLink(link: string, {chunks, head}: ChainState): string | undefined {
-  const [sequence, digest] = link.split(' ')
-  if (sequence !== String(chunks)) return `chunk ${sequence} is in its place`
-  return digest === head ? undefined : UNLINKED
-}
-
-function takeHeader(
-  line: string,
-  digest: string,
-  state: ChainState,
-  index: RecordingIndex | undefined,
-  expected: string | undefined,
-): string | undefined {
-  const {own, width, height, term, command} = parseHeader(line)
-  if (typeof own?.sid !== 'string') return 'it is not the header of a recording of this system'
-  if (expected !== undefined && own.sid !== expected) return `it is of another session, ${own.sid}`
-  const {format: _, ...meta} = own
-  const whole = {...meta, width, height, ...defined({term, command})}
-  if (index && !isDeepStrictEqual(whole, {...index.meta})) return 'the index begins with other facts'
-  Object.assign(state, {sid: own.sid, chunks: 1, head: digest})
-  return undefined
-}
-
-/** Those of the facts that are there; an empty one is. */
-const defined = (facts: Record<string, string | undefined>): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(facts).flatMap(([key, fact]) => (fact === undefined ? [] : [[key, fact]])),
-  )
-
-function takeSeal(data: string, state: ChainState): string | undefined {
-  const parsed = sealSchema.safeParse(parseJson(data))
-  if (!parsed.success) return 'its seal cannot be read'
-  state.seal = parsed.data
-  return undefined
+  return await checkChunk(content, digest, state, {sid, meta: index?.meta, times: entry})
 }
 
 function conclude(state: ChainState, {index, keys}: VerifyOptions): RecordingVerdict {
@@ -153,16 +81,4 @@ function conclude(state: ChainState, {index, keys}: VerifyOptions): RecordingVer
     return bad('the seal is not signed by the recording key of this cluster')
   const {truncated} = seal
   return {result: 'verified', sid, chunks, head, ...(truncated !== undefined && {truncated})}
-}
-
-/** First and last line of a chunk; undefined when its last line is not ended. */
-function firstAndLast(content: Buffer): {first: string; last: string; single: boolean} | undefined {
-  if (content.at(-1) !== 0x0a) return undefined
-  const firstEnd = content.indexOf(0x0a)
-  const lastStart = content.lastIndexOf(0x0a, content.length - 2) + 1
-  return {
-    first: content.toString('utf8', 0, firstEnd),
-    last: content.toString('utf8', lastStart, content.length - 1),
-    single: firstEnd === content.length - 1,
-  }
 }

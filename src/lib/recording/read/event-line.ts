@@ -1,4 +1,5 @@
 import {problem} from '../../errors/index.js'
+import {terminalSize} from '../meta.js'
 
 /** An event line as its three parts. Throws `recording_corrupt`. */
 export function parseEvent(line: string): {seconds: number; code: string; data: string} {
@@ -12,6 +13,13 @@ export function parseEvent(line: string): {seconds: number; code: string; data: 
 
 const notAnEvent = (cause?: unknown) =>
   problem('recording_corrupt', 'a line of the recording is not an asciicast event', {cause})
+
+/** The size in an event `r`. Throws `recording_corrupt`. */
+export function parseSize(data: string): {columns: number; rows: number} {
+  const match = /^(\d{1,9})x(\d{1,9})$/.exec(data)
+  if (!match) throw problem('recording_corrupt', 'the recording holds a terminal size that is none')
+  return terminalSize(Number(match[1]), Number(match[2]))
+}
 
 /** JSON of a recording. Throws `recording_corrupt`. */
 export function parseJson(line: string): unknown {

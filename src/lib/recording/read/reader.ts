@@ -3,7 +3,7 @@ import {BYTES_CODE, type OutputStream, SEAL_CODE, STDERR_CODE} from '../format/a
 import {LINE_BYTES} from '../limits.js'
 import {terminalSize} from '../meta.js'
 import {type CastEnd, nothingToRead, type ReadState, readContents, sealedEnd} from './contents.js'
-import {isObject, parseEvent, parseJson} from './event-line.js'
+import {isObject, parseEvent, parseJson, parseSize} from './event-line.js'
 
 /** What the first line of a cast says; `own` is our part of it, as it stands, unchecked. */
 export interface CastHeader {
@@ -122,12 +122,6 @@ async function* readEvents(lines: AsyncIterable<string>, state: ReadState): Asyn
   const partial = damage !== undefined || state.end === 'cut'
   if (output && !(partial && !output.bytes && output.text.includes('\ufffd'))) yield output
   if (damage !== undefined) throw damage
-}
-
-function parseSize(data: string): {columns: number; rows: number} {
-  const match = /^(\d{1,9})x(\d{1,9})$/.exec(data)
-  if (!match) throw problem('recording_corrupt', 'the recording holds a terminal size that is none')
-  return terminalSize(Number(match[1]), Number(match[2]))
 }
 
 /** The header line. Throws `recording_corrupt` for anything but asciicast v2. */

@@ -3,12 +3,14 @@ import {promisify} from 'node:util'
 import {gzip as gzipCallback} from 'node:zlib'
 import {isMissing} from '../../durable/index.js'
 import {problem, SallyportError} from '../../errors/index.js'
+import {type ChainState, emptyChain} from '../evidence/chunk.js'
 import {sealDigest} from '../evidence/signature.js'
-import {type ChainState, checkMember, emptyChain} from '../evidence/verify.js'
+import {checkMember} from '../evidence/verify.js'
 import {headerLine} from '../format/asciicast.js'
 import {chainDigest} from '../format/chain.js'
 import {type Member, readMembers} from '../format/gzip-members.js'
 import {REASON_CHARACTERS, type RecordingSeal} from '../format/index-file.js'
+import {writtenMeta} from '../meta.js'
 import type {RecordingEnd, RecordingMeta} from '../types.js'
 import {openRegular, type RecordingPaths, readRange} from './files.js'
 import {type LiveRecording, liveRecording, readIndexFile, type StoredIndex} from './live-recording.js'
@@ -69,7 +71,7 @@ async function takeUp(
   const members = readMembers(readRange(paths.data, 0, size))
   try {
     for await (const member of members) {
-      const bad = checkMember(member, chain, {index, sid: paths.sid})
+      const bad = await checkMember(member, chain, {index, sid: paths.sid})
       if (bad !== undefined && chain.chunks < named) throw corrupt(`chunk ${chain.chunks} is bad: ${bad}`)
       if (bad !== undefined || chain.seal) break
       if (chain.chunks > named) await recording.adopt(asChunk(member, chain))
@@ -117,7 +119,7 @@ async function ownSeal(
 
 /** A recording is a cast from its first byte on, also where only its index had been written. */
 async function writeHeader(recording: LiveRecording): Promise<void> {
-  const data = await gzip(headerLine(recording.meta), {level: 1})
+  const data = await gzip(headerLine(writtenMeta(recording.meta)), {level: 1})
   const digest = chainDigest(recording.head, data)
   await recording.append({sequence: 0, firstMs: 0, lastMs: 0, data, digest})
 }

@@ -1,5 +1,6 @@
 import {constants} from 'node:fs'
-import {problem} from '../../errors/index.js'
+import {asProblem, problem} from '../../errors/index.js'
+import {type ChainState, checkChunk, UNLINKED} from '../evidence/chunk.js'
 import {chainDigest, GENESIS} from '../format/chain.js'
 import {isMadeHere} from '../format/gzip-member.js'
 import {inflateMember} from '../format/gzip-members.js'
@@ -27,6 +28,9 @@ export interface LiveRecording {
   readonly head: string
   readonly chunks: number
   readonly dataBytes: number
+  /** When the last chunk ends, milliseconds since the start. */
+  readonly lastMs: number
+  /** Throws `invalid_input` for a chunk that is not the next one of this recording. */
   append(chunk: RecordingChunk): Promise<void>
   /** Names a chunk in the index that the data file has, durable, right behind the last one. */
   adopt(chunk: RecordingChunk): Promise<void>
@@ -93,13 +97,16 @@ export function liveRecording(
     get dataBytes() {
       return dataEnd()
     },
+    get lastMs() {
+      return last?.last ?? 0
+    },
     async append(chunk) {
       if (chunk.sequence < count()) return await requireSame(paths, chunk)
       if (sealed) throw refused(chunk, 'comes after its end')
       checkPlace(chunk, count(), last)
       if (chainDigest(head(), chunk.data) !== chunk.digest)
         throw refused(chunk, 'does not continue the chain of the recording')
-      if (!isMadeHere(chunk.data)) await inflateMember(chunk.data)
+      if (!isMadeHere(chunk.data)) await requireSound(chunk, {meta, chunks: count(), head: head(), last})
       // The index names only what the data file holds for certain.
       await writeSyncedAt(paths.data, dataEnd(), chunk.data)
       await adopt(chunk)
@@ -121,6 +128,32 @@ function checkPlace(chunk: RecordingChunk, expected: number, previous: IndexChun
   if (data.length === 0 || data.length > MEMBER_BYTES) throw refused(chunk, 'is empty or too large')
   if (!isTime(firstMs) || !isTime(lastMs) || lastMs < firstMs || firstMs < (previous?.last ?? 0))
     throw refused(chunk, 'has impossible times')
+}
+
+/**
+ * A chunk of another machine is kept when it would be verified: nothing that is kept may look as if it had been changed
+ * here.
+ */
+async function requireSound(
+  chunk: RecordingChunk,
+  {
+    meta,
+    chunks,
+    head,
+    last,
+  }: Pick<LiveRecording, 'meta' | 'chunks' | 'head'> & {last: IndexChunk | undefined},
+): Promise<void> {
+  const state: ChainState = {sid: meta.sid, chunks, head, firstMs: last?.first ?? 0, lastMs: last?.last ?? 0}
+  const times = {first: chunk.firstMs, last: chunk.lastMs}
+  const reason = await inflateMember(chunk.data)
+    .then(content => checkChunk(content, chunk.digest, state, {sid: meta.sid, meta, times}))
+    .catch(error => {
+      if (asProblem(error).code !== 'recording_corrupt') throw error
+      return asProblem(error).message
+    })
+  if (reason === UNLINKED) throw refused(chunk, 'names another chunk before it than there is')
+  if (reason !== undefined) throw refused(chunk, `is none: ${reason}`)
+  if (state.seal) throw refused(chunk, 'is a seal')
 }
 
 const isTime = (ms: number): boolean => Number.isSafeInteger(ms) && ms >= 0

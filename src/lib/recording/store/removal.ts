@@ -7,13 +7,13 @@ import {
   formatTombstone,
   parseTombstone,
   type RemovalCause,
-  removalUid,
   statementDigest,
   TOMBSTONE_BYTES,
   type Tombstone,
 } from '../evidence/tombstone.js'
 import type {RecordingIndex} from '../format/index-file.js'
 import type {ScreenIndexer} from '../screen/indexer.js'
+import {stableUid} from '../stable-uid.js'
 import type {Catalogue} from './catalogue.js'
 import {
   isBeingRemoved,
@@ -78,7 +78,7 @@ export async function removeRecording(
   const text = formatTombstone(statement, signature)
   await writeFileAtomic(paths.removing, text, {exclusive: true})
   try {
-    await request.announce(tombstone, removalUid(text))
+    await request.announce(tombstone, stableUid(text))
   } catch (error) {
     // Where even this fails, the next sweep goes on with the removal, which whoever asked for it had the right to.
     await dropRemoving(paths).catch(() => undefined)

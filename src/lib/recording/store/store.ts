@@ -183,21 +183,36 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
 
   const seal = async (sid: string, end: RecordingEnd): Promise<void> => {
     if (end.truncated !== undefined) return await closeCutShort(sid, end.truncated)
-    const recording = await current(sid)
+    await orEnd(sid, recording => sealWhole(recording, end))
+  }
+
+  const sealWhole = async (recording: LiveRecording, end: RecordingEnd): Promise<void> => {
     const {sealed} = recording
+    const {sid} = recording.meta
     if (sealed?.head === end.head && sealed.chunks === end.chunks) return
     if (sealed) throw problem('invalid_input', 'the recording is sealed with another end')
-    if (end.chunks !== recording.chunks || end.head !== recording.head)
-      throw problem(
-        'invalid_input',
-        `the end is of ${end.chunks} chunks, the recording has ${recording.chunks}`,
-      )
+    requireEnd(end, recording)
     const {endedAt, durationMs, chunks, head} = end
     const signature = await signHead(sid, sealDigest(sid, end))
     await recording.seal({endedAt, durationMs, chunks, head, signature})
     live.delete(sid)
     unsealed.delete(sid)
     await makeSearchable(recording.paths)
+  }
+
+  /**
+   * What another machine sends is its recording, or the recording ends before it: what is kept up to there stays good, and
+   * says why there is no more.
+   */
+  const orEnd = async (sid: string, run: (recording: LiveRecording) => Promise<void>): Promise<void> => {
+    const recording = await current(sid)
+    try {
+      await run(recording)
+    } catch (error) {
+      const {code, message} = asProblem(error)
+      if (code === 'invalid_input' && !recording.sealed) await closeCutShort(sid, message)
+      throw error
+    }
   }
 
   /** What the disk refused is taken up from the files, if at all: they say what is really there. */
@@ -221,7 +236,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     indexed: indexer.idle,
     close: indexer.close,
     begin: meta => step(meta.sid, () => begin(meta)),
-    append: (sid, chunk) => step(sid, async () => (await current(sid)).append(chunk)),
+    append: (sid, chunk) => step(sid, () => orEnd(sid, recording => recording.append(chunk))),
     seal: (sid, end) => step(sid, () => seal(sid, end)),
     list: (query = {}) =>
       storeStep(async () => (await listRecordings(directory, catalogue, query)).map(withLife)),
@@ -298,6 +313,17 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
       }),
     oldestUnsealed: () => [...unsealed.values()].reduce<number | undefined>(earlier, undefined),
   }
+}
+
+/** Throws `invalid_input` for an end that is not that of the recording. */
+function requireEnd(
+  {chunks, head, endedAt, durationMs}: RecordingEnd,
+  recording: Pick<LiveRecording, 'meta' | 'chunks' | 'head' | 'lastMs'>,
+): void {
+  if (chunks !== recording.chunks || head !== recording.head || chunks === 0)
+    throw problem('invalid_input', `the end is of ${chunks} chunks, the recording has ${recording.chunks}`)
+  if (durationMs < recording.lastMs || endedAt !== recording.meta.startedAt + durationMs)
+    throw problem('invalid_input', 'the end of the recording has impossible times')
 }
 
 const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))

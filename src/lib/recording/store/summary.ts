@@ -22,7 +22,7 @@ export async function readSummary(paths: RecordingPaths): Promise<RecordingSumma
     const {size} = await handle.stat()
     const meta = await readMeta(handle, size)
     const {size: bytes} = await stat(paths.data)
-    const {command, ...facts} = meta
+    const {command, toldHost: _, ...facts} = meta
     const short = command === undefined ? {} : {command: command.slice(0, COMMAND_CHARACTERS)}
     return {...facts, ...short, ...(await readEnd(handle, size)), bytes}
   } finally {

@@ -1,4 +1,5 @@
-import {parseTombstone, removalUid, type Tombstone} from '../evidence/tombstone.js'
+import {parseTombstone, type Tombstone} from '../evidence/tombstone.js'
+import {stableUid} from '../stable-uid.js'
 import {
   isBeingRemoved,
   isRemoved,
@@ -66,10 +67,10 @@ async function goOn(paths: RecordingPaths, {announce, cancel}: FinishRequest): P
   const text = await readTombstoneText(paths, 'removing')
   const decided = await decision(paths, text)
   if (typeof decided === 'string') {
-    await cancel(paths.sid, decided, removalUid(`cancelled ${paths.sid} ${text}`))
+    await cancel(paths.sid, decided, stableUid(`cancelled ${paths.sid} ${text}`))
     return await dropRemoving(paths)
   }
-  await announce(decided, removalUid(text))
+  await announce(decided, stableUid(text))
   await entomb(paths)
 }
 

@@ -1,8 +1,8 @@
 import {randomUUID} from 'node:crypto'
-import {gzipSync} from 'node:zlib'
 import {beforeAll, describe, expect, test} from 'vitest'
 import type {AuthApi} from '../../../../src/lib/auth/index.js'
-import {chainDigest, GENESIS} from '../../../../src/lib/recording/format/chain.js'
+import {eventLine, headerLine} from '../../../../src/lib/recording/format/asciicast.js'
+import {chunkAfter, endOf, linkTo} from '../../../support/chunks.js'
 import {type Auth, failure, openAuth, signUp, userCaller} from '../fixture.js'
 
 const recordings = new Map<string, string>()
@@ -12,16 +12,17 @@ let auth: Auth
 async function record(user: string, words?: string): Promise<string> {
   const proxy = auth.service.as({kind: 'system', role: 'proxy'})
   const sid = randomUUID()
-  await proxy.beginRecording({
+  const meta = {
     ...{sid, user, cluster: 'acme.example', login: 'root', host: 'db1', address: '192.0.2.1:22'},
     ...{startedAt: auth.clock.now, interactive: true, width: 80, height: 24},
-  })
-  const output = words === undefined ? '' : `${JSON.stringify([0, 'o', words])}\n`
-  const data = gzipSync(`{"version":2}\n${output}`)
-  const digest = chainDigest(GENESIS, data)
-  await proxy.appendRecording(sid, {sequence: 0, firstMs: 0, lastMs: 0, data, digest})
-  if (words !== undefined)
-    await proxy.sealRecording(sid, {endedAt: auth.clock.now, durationMs: 0, chunks: 1, head: digest})
+  }
+  const header = chunkAfter(undefined, headerLine(meta))
+  await proxy.beginRecording(meta)
+  await proxy.appendRecording(sid, header)
+  if (words === undefined) return sid
+  const output = chunkAfter(header, linkTo(header, 0) + eventLine(0, 'o', words))
+  await proxy.appendRecording(sid, output)
+  await proxy.sealRecording(sid, endOf(meta, [header, output], 0))
   return sid
 }
 

@@ -1,12 +1,12 @@
 import {randomUUID} from 'node:crypto'
 import {mkdirSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
-import {gzipSync} from 'node:zlib'
 import {beforeEach, describe, expect, test} from 'vitest'
 import {createRetention} from '../../../../src/lib/auth/index.js'
-import {chainDigest, GENESIS} from '../../../../src/lib/recording/format/chain.js'
+import {headerLine} from '../../../../src/lib/recording/format/asciicast.js'
 import {parseTombstone, tombstoneFault} from '../../../../src/lib/recording/index.js'
 import {publicKeyFromBlob} from '../../../../src/lib/sshcert/index.js'
+import {chunkAfter, endOf} from '../../../support/chunks.js'
 import {temporaryDirectory} from '../../../support/temporary-directory.js'
 import {type Auth, failure, hour, openAuth, signUp, userCaller} from '../fixture.js'
 
@@ -35,15 +35,15 @@ const as = (name: string, role = 'access') => auth.service.as(userCaller(name, [
 /** A session of joe that ended now, or that goes on. */
 async function session(ended = true): Promise<{sid: string; head: string}> {
   const sid = randomUUID()
-  await proxy().beginRecording({
+  const meta = {
     ...{sid, user: 'joe', cluster: 'acme.example', login: 'root', host: 'db1', address: '192.0.2.1:22'},
     ...{startedAt: auth.clock.now, interactive: true, width: 80, height: 24},
-  })
-  const data = gzipSync('{"version":2}\n')
-  const head = chainDigest(GENESIS, data)
-  await proxy().appendRecording(sid, {sequence: 0, firstMs: 0, lastMs: 0, data, digest: head})
-  if (ended) await proxy().sealRecording(sid, {endedAt: auth.clock.now, durationMs: 0, chunks: 1, head})
-  return {sid, head}
+  }
+  await proxy().beginRecording(meta)
+  const header = chunkAfter(undefined, headerLine(meta))
+  await proxy().appendRecording(sid, header)
+  if (ended) await proxy().sealRecording(sid, endOf(meta, [header], 0))
+  return {sid, head: header.digest}
 }
 
 const deletions = async () =>

@@ -47,7 +47,7 @@ describe('what another machine tells', () => {
         error => error.code,
       )
       const elsewhere =
-        /^(user|mfa|mfa_auth_challenge|access_request|reset_password_token|trusted_cluster|join_token|instance|proxy|role|node|lock|cert|audit)\.|^session\.recording\.(access|search|delete|hold|release)$/
+        /^(user|mfa|mfa_auth_challenge|access_request|reset_password_token|trusted_cluster|join_token|instance|proxy|role|node|lock|cert|audit)\.|^session\.recording\.(access|search|delete|hold|release|refused)$/
       expect(answer).toBe(elsewhere.test(event) ? 'access_denied' : 'taken')
     },
   )
@@ -64,7 +64,7 @@ describe('what another machine tells', () => {
     await machine.heartbeat({id: mine, subKind: 'node', hostname: 'Web1.', labels: {}})
     const sid = randomUUID()
     const claimed = {server_hostname: 'db1', server_id: others, forwarded_by: 'proxy-1', user: 'ann'}
-    await machine.beginRecording({...meta(sid), host: 'db1'})
+    await machine.beginRecording({...meta(sid), host: 'db1', user: 'ann'})
     await machine.emit({
       ...claimed,
       event: 'session.start',

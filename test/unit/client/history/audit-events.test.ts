@@ -83,3 +83,23 @@ test('flags become a query', () => {
     from: new Date('2025-11-21T11:00:00Z'),
   })
 })
+
+test('a session is found however its ID is written, and what failed by itself', () => {
+  expect(eventQuery({sid: 'ABCDEF00-1111-4222-8333-ABCDEFABCDEF', failed: true}, 0)).toEqual({
+    ...{sid: 'abcdef00-1111-4222-8333-abcdefabcdef', success: false},
+  })
+})
+
+test.each([
+  ['sesion.start', /there is session\.start$/],
+  ['session.finish', /session\.start, session\.join/],
+  ['sftp', /sftp\.open/],
+  ['LOGIN', /user\.login/],
+  ['User.Login', /user\.login/],
+  ['nonsense', /docs\/audit-log\.md/],
+  ['', /docs\/audit-log\.md/],
+  ['__proto__', /docs\/audit-log\.md/],
+])('%j is no event, and near ones are named', (name, hint) => {
+  const ask = () => eventQuery({event: ['exec', name]}, 0)
+  expect(ask).toThrow(expect.objectContaining({code: 'usage', hint: expect.stringMatching(hint)}))
+})
