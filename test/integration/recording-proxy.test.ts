@@ -298,12 +298,14 @@ describe('sessions through the recording proxy', () => {
   })
 
   it('hangs up the terminal on the target when the client is killed', async () => {
+    const before = field.events().length
     const client = start('ssh', [...shell.through, '-tt', ...shell.where, 'echo pid $$; exec sleep 1000'], {
       env: shell.env,
     })
     const pid = Number(/pid (\d+)/.exec(await until(client, /pid \d+\r\n/))?.[1])
     client.kill('SIGKILL')
     await eventually(() => !existsSync(`/proc/${pid}`), 'the process on the target is gone')
+    expect(named(await sessionSince(before), 'exec')).toMatchObject([{exitError: 'the session was cut off'}])
   })
 
   it('says so when the target dies in the middle', async () => {
