@@ -47,6 +47,7 @@ export interface AuthContext {
   audit: AuditSink & Pick<AuditLog, 'query' | 'head'>
   recordings: RecordingStore
   users: Records<User>
+  /** As of an AccessState: the records of users have the secrets of their authenticators. */
   knowsSecrets: true
   invites: Records<StoredInvite>
   passwords: Passwords

@@ -1,11 +1,11 @@
-import {mayUse, type Role} from '../access/index.js'
+import type {Role} from '../access/index.js'
 import type {AuditLog} from '../audit/index.js'
 import type {Backend} from '../backend/index.js'
 import {asProblem, problem} from '../errors/index.js'
 import type {Authorities} from '../pki/index.js'
 import type {RecordingStore} from '../recording/index.js'
 import {createKeyedTurn} from '../waiting/index.js'
-import {currentCaller, decideCurrent, explainCurrent} from './access/current-user.js'
+import {currentCaller, decideCurrent, explainMethods} from './access/current-user.js'
 import {lockMethods} from './access/locks.js'
 import {roleMethods} from './access/roles.js'
 import {createStoredLocks} from './access/stored-locks.js'
@@ -24,7 +24,6 @@ import {enrolMethods} from './join/enrol.js'
 import {joinMethods} from './join/join.js'
 import {createJoining} from './join/joining.js'
 import {joinTokenMethods} from './join/tokens.js'
-import {userKey} from './names.js'
 import {
   createRecords,
   endingSchema,
@@ -126,15 +125,7 @@ function methodsFor(context: AuthContext, caller: Caller, roles: readonly Role[]
       return {clusterName, version, secondFactor, recording, time: now()}
     },
     decide: request => decideCurrent(context, request, caller),
-    async explainAccess(request) {
-      const own = caller.kind === 'user' && userKey(caller.name) === userKey(request.user)
-      const readsRoles = caller.kind !== 'user' || mayUse(roles, 'role', 'read')
-      if (!own && !readsRoles)
-        throw problem('access_denied', 'your roles do not permit you to ask about others', {
-          hint: 'ask an administrator',
-        })
-      return explainCurrent(context, request, readsRoles)
-    },
+    ...explainMethods(context, caller, roles),
     ...loginMethod(context, address),
     ...inviteMethods(context, address),
     ...userMethods(context, actor),

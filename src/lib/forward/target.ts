@@ -8,7 +8,6 @@ import {
 } from '../session/index.js'
 import {type Credential, connect, type HostIdentity, type SshConnection} from '../ssh/index.js'
 import {hostCertificateAlgorithms, plainHostKeyAlgorithms} from '../sshcert/index.js'
-
 import {judgeHostKey} from './host-key.js'
 import type {ForwardSettings, Target, WayTerms} from './types.js'
 

@@ -7,6 +7,7 @@ import {startChild} from '../children/index.js'
 import {errnoOf} from '../durable/index.js'
 import {problem, SallyportError} from '../errors/index.js'
 import type {Address} from '../names/index.js'
+import {within} from '../waiting/index.js'
 import {type Plug, streamPlug} from './join-plug.js'
 import {type Account, asUser} from './process/index.js'
 
@@ -54,7 +55,10 @@ export function createUserSockets(uid: number): UserSockets {
 
 function connect(where: Address | {path: string}, name: string): Promise<Plug> {
   return new Promise((resolve, reject) => {
-    const socket = netConnect({...where, noDelay: true, allowHalfOpen: true} as never)
+    const socket =
+      'path' in where
+        ? netConnect({path: where.path, allowHalfOpen: true})
+        : netConnect({...where, noDelay: true, allowHalfOpen: true})
     const fail = (code?: string): void => {
       clearTimeout(timer)
       socket.destroy()
@@ -80,6 +84,9 @@ socket.on('error', error => process.stderr.write(error.code, () => process.exit(
 process.stdout.on('error', () => process.exit(1))
 `
 
+/** `+`, or the name of an error: no more of what a process of the user's says. */
+const wordOf = (said: Buffer): string => said.toString('latin1', 0, 32)
+
 /** The same by a process of the user's. */
 async function connectAs(command: [string, ...string[]], path: string): Promise<Plug> {
   const child = startChild(command, ['pipe', 'pipe', 'pipe'], {cwd: '/', env: {}})
@@ -90,13 +97,15 @@ async function connectAs(command: [string, ...string[]], path: string): Promise<
     child.once('error', () => resolve())
   })
   for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined)
-  const timer = setTimeout(() => child.kill('SIGKILL'), connectMilliseconds)
-  const said = await Promise.race([once(stderr, 'data'), closed])
-  clearTimeout(timer)
-  const [word] = said ?? []
-  if (String(word) !== '+') {
+  const said = await within(
+    connectMilliseconds,
+    Promise.race([once(stderr, 'data'), closed]),
+    () => undefined,
+  )
+  const word = said === undefined ? 'ETIMEDOUT' : wordOf(said[0])
+  if (word !== '+') {
     child.kill('SIGKILL')
-    throw cannotConnect(path, String(word ?? 'ETIMEDOUT').slice(0, 32))
+    throw cannotConnect(path, word)
   }
   stderr.resume()
   return {readable: stdout, writable: stdin, destroy: () => void child.kill('SIGKILL'), closed}
@@ -188,6 +197,5 @@ const cannotConnect = (name: string, code: unknown): SallyportError =>
 
 function cannotListen(error: unknown): SallyportError {
   if (error instanceof SallyportError) return error
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return problem('host_unreachable', `cannot listen there: ${reasonOf(code)}`, {cause: error})
+  return problem('host_unreachable', `cannot listen there: ${reasonOf(errnoOf(error))}`, {cause: error})
 }

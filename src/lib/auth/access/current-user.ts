@@ -11,6 +11,7 @@ import {
   type Identity,
   lockReason,
   mayReach,
+  mayUse,
   namesOf,
   noSuchHost,
   type Role,
@@ -19,7 +20,7 @@ import {
 import {problem} from '../../errors/index.js'
 import {isUuid} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
-import type {AccessExplanation, Caller} from '../contract.js'
+import type {AccessExplanation, AuthApi, Caller} from '../contract.js'
 import {userKey} from '../names.js'
 import {nodeName} from './locks.js'
 import type {AccessState, CurrentUser} from './state.js'
@@ -98,7 +99,7 @@ export async function decideCurrent(
  * @param seesAll whether who asks may know of hosts that the user may not reach
  * @throws not_found, host_ambiguous, host_not_found
  */
-export async function explainCurrent(
+async function explainCurrent(
   context: AuthContext,
   {user: name, login, host: asked}: {user: string; login: string; host: string},
   seesAll: boolean,
@@ -122,6 +123,23 @@ export async function explainCurrent(
     ...(registered && {hostId: registered.id, hostname: registered.hostname}),
   }
 }
+
+/** Users may ask about themselves, and about others where they may read roles. @throws access_denied */
+export const explainMethods = (
+  context: AuthContext,
+  caller: Caller,
+  roles: readonly Role[],
+): Pick<AuthApi, 'explainAccess'> => ({
+  async explainAccess(request) {
+    const own = caller.kind === 'user' && userKey(caller.name) === userKey(request.user)
+    const readsRoles = caller.kind !== 'user' || mayUse(roles, 'role', 'read')
+    if (!own && !readsRoles)
+      throw problem('access_denied', 'your roles do not permit you to ask about others', {
+        hint: 'ask an administrator',
+      })
+    return explainCurrent(context, request, readsRoles)
+  },
+})
 
 /** The one host of the inventory that a name stands for, if any. @throws host_ambiguous, host_not_found */
 async function meant(

@@ -3,6 +3,7 @@ import type {Duplex} from 'node:stream'
 import {isErrorCode, problem, SallyportError} from '../../errors/index.js'
 import {readRecordingAnswer} from './recording-answer.js'
 import {type RemoteAuthApi, type RemoteMethod, remoteMethods} from './remote-methods.js'
+import {readAll} from './wire.js'
 
 /** Answers are lists of records; a server that sends more is broken or hostile. */
 const maxAnswerBytes = 64 * 1024 * 1024
@@ -17,7 +18,7 @@ export function createAuthClient({connect}: {connect: () => Promise<Duplex>}): A
   const agent = new StreamAgent(connect)
   const call = async (method: RemoteMethod, input: unknown): Promise<unknown> => {
     const answer = await post(agent, method, input)
-    return readResult(await readAll(answer))
+    return readResult(await readAnswer(answer))
   }
   const methods = Object.fromEntries(
     remoteMethods.map(method => [method, (input: unknown) => call(method, input)]),
@@ -71,7 +72,7 @@ function post(agent: Agent, method: RemoteMethod, input: unknown): Promise<Incom
       answer => {
         clearTimeout(timer)
         if (answer.statusCode === 200) return resolve(answer)
-        readAll(answer).then(text => reject(readError(text)), reject)
+        readAnswer(answer).then(text => reject(readError(text)), reject)
       },
     )
     const timer = setTimeout(
@@ -86,16 +87,8 @@ function post(agent: Agent, method: RemoteMethod, input: unknown): Promise<Incom
   })
 }
 
-async function readAll(answer: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of bytesOf(answer)) {
-    size += chunk.length
-    if (size > maxAnswerBytes) throw problem('limit_exceeded', 'the answer of the auth service is over 64 MB')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
+const readAnswer = (answer: IncomingMessage): Promise<Buffer> =>
+  readAll(bytesOf(answer), maxAnswerBytes, 'the answer of the auth service is over 64 MB')
 
 /** The bytes of an answer; what cuts them off is an error of ours. */
 async function* bytesOf(answer: IncomingMessage): AsyncGenerator<Buffer> {

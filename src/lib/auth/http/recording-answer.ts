@@ -1,6 +1,11 @@
 import {problem} from '../../errors/index.js'
 import type {RecordingSummary} from '../../recording/types.js'
-import {maxSummaryBytes} from './remote-methods.js'
+
+/**
+ * A recording travels as one line of JSON, its summary, and its bytes after that. A header would be too small for it:
+ * a session's command may have thousands of characters.
+ */
+const maxSummaryBytes = 256 * 1024
 
 export interface RecordingAnswer {
   summary: RecordingSummary

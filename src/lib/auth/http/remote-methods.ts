@@ -1,8 +1,8 @@
 import type {AuthApi} from '../contract.js'
 
 /**
- * Methods that can be called from outside the process. System methods are absent: roles in one process call the
- * service itself.
+ * Methods that people can call, over HTTP. Those of the roles of the cluster are in `cluster/system-methods.ts`; login and
+ * sign-up are the web's, which calls the service itself.
  */
 export const remoteMethods = [
   'ping',
@@ -54,12 +54,6 @@ export type RemoteMethod = (typeof remoteMethods)[number]
 
 /** The part of the API that reaches across a connection. */
 export type RemoteAuthApi = Pick<AuthApi, RemoteMethod>
-
-/**
- * A recording travels as one line of JSON, its summary, and its bytes after that. A header would be too small for it:
- * a session's command may have thousands of characters.
- */
-export const maxSummaryBytes = 256 * 1024
 
 export const isRemoteMethod = (method: string): method is RemoteMethod =>
   (remoteMethods as readonly string[]).includes(method)

@@ -5,6 +5,7 @@ import {asProblem, problem, type SallyportError} from '../../errors/index.js'
 import type {AuthService, Caller} from '../contract.js'
 import {methodInputs} from './method-inputs.js'
 import {isRemoteMethod, type RemoteMethod} from './remote-methods.js'
+import {readAll} from './wire.js'
 
 const maxBodyBytes = 1024 * 1024
 const requestMilliseconds = 30_000
@@ -103,16 +104,8 @@ function readInput(method: RemoteMethod, body: string): unknown {
   )
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBodyBytes) throw problem('limit_exceeded', 'the request is over 1 MB')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
+const readBody = async (request: IncomingMessage): Promise<string> =>
+  (await readAll(request, maxBodyBytes, 'the request is over 1 MB')).toString('utf8')
 
 /** The words of an unforeseen error may hold anything, so they stay in the log. */
 function sendError(response: ServerResponse, {code, message, hint}: SallyportError): void {

@@ -79,13 +79,17 @@ export async function* linesOf(bytes: AsyncIterable<Buffer>, maxBytes: number): 
   }
 }
 
-/** All of a stream of bytes. @throws limit_exceeded beyond `maxBytes` */
-export async function readAll(bytes: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+/** All of a stream of bytes. @throws limit_exceeded with the words of `tooMuch` beyond `maxBytes` */
+export async function readAll(
+  bytes: AsyncIterable<Buffer>,
+  maxBytes: number,
+  tooMuch = 'the other machine sends more than it may',
+): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of bytes) {
     size += chunk.length
-    if (size > maxBytes) throw problem('limit_exceeded', 'the other machine sends more than it may')
+    if (size > maxBytes) throw problem('limit_exceeded', tooMuch)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

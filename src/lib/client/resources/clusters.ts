@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {readAll} from '../../auth/http/wire.js'
 import {problem} from '../../errors/index.js'
 import type {SshConnection} from '../../ssh/index.js'
 import {parseAuthorizedKey, WireWriter} from '../../sshcert/index.js'
@@ -28,14 +29,8 @@ export async function listClusters(proxy: SshConnection): Promise<ReachableClust
   channel.stderr.resume()
   if (!(await channel.request('subsystem', new WireWriter().string('proxysites').finish())))
     throw problem('proxy_refused', 'the proxy refused to say which clusters it reaches')
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of channel as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxAnswerBytes) throw problem('limit_exceeded', 'the list of clusters is over 1 MB')
-    chunks.push(chunk)
-  }
-  return readAnswer(Buffer.concat(chunks).toString('utf8'))
+  const answer = await readAll(channel, maxAnswerBytes, 'the list of clusters is over 1 MB')
+  return readAnswer(answer.toString('utf8'))
 }
 
 function readAnswer(text: string): ReachableCluster[] {
