@@ -4,6 +4,7 @@ import {asProblem, problemLine, type SallyportError} from '../../errors/index.js
 import type {Channel, ChannelRequest} from '../../ssh/index.js'
 import {WireWriter} from '../../sshcert/index.js'
 import {within} from '../../waiting/index.js'
+import {farewellMilliseconds} from '../door/limits.js'
 import {isTaken, type SessionRecord} from '../record.js'
 import type {TransferWatch} from '../transfers/transfers.js'
 import type {Withhold} from '../withheld/release.js'
@@ -14,8 +15,6 @@ import {unseenTransfer} from './unseen.js'
 
 /** OpenSSH's own exit status for what did not come about. */
 const failureStatus = 255
-/** A user who does not read is not waited for longer than this with the reason for the end. */
-const farewellMilliseconds = 1000
 
 /** What whoever serves sessions gives each of them. */
 export interface ServedSessionParameters {
