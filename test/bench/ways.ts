@@ -22,6 +22,7 @@ export interface Way {
 export async function startWays(cipher: string | undefined): Promise<Way[]> {
   const recorded = await throughProxy('proxy')
   const unrecorded = await throughProxy('off')
+  const strict = await throughProxy('proxy-sync')
   const {field, target} = recorded
   const common = [...(cipher === undefined ? [] : ['-c', cipher]), '-q']
   const jump = await field.target()
@@ -47,11 +48,20 @@ export async function startWays(cipher: string | undefined): Promise<Way[]> {
       ...{env, port: target.port, recordings: join(field.cluster.dataDir, 'recordings')},
       options: [...common, ...recorded.options],
     },
+    {
+      ...{
+        name: 'strict',
+        about: 'the same, nothing shown that is not durable',
+        pid: strict.field.cluster.pid,
+      },
+      ...{env: strict.field.agent.env, port: strict.target.port, options: [...common, ...strict.options]},
+      recordings: join(strict.field.cluster.dataDir, 'recordings'),
+    },
   ]
 }
 
 async function throughProxy(
-  recording: 'proxy' | 'off',
+  recording: 'proxy' | 'proxy-sync' | 'off',
 ): Promise<{field: Field; target: Sshd; options: string[]}> {
   const field = await startField({auth_service: {session_recording: recording}})
   const target = await field.target()

@@ -66,6 +66,8 @@ export const eventCodes = {
   'sftp.rename': {ok: 'TS016I', failed: 'TS016E'},
   'sftp.symlink': {ok: 'TS018I', failed: 'TS018E'},
   'sftp.link': {ok: 'TS019I', failed: 'TS019E'},
+  /** A request that nobody here knows, and the host did. */
+  'sftp.extended': {ok: 'TSF02I', failed: 'TSF02E'},
   'sftp.summary': {ok: 'TS021I'},
   /** Seen by its command line alone; the content is not followed. */
   'rsync.download': {ok: 'TRS00I'},

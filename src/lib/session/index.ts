@@ -75,6 +75,7 @@ export {
   parseJoin,
   seatClient,
 } from './sharing/joining.js'
+export {watchHere} from './sharing/local-watch.js'
 export type {Log, SessionAuth} from './types.js'
 export {watchConnection} from './watch/connection-watch.js'
 export {followState} from './watch/follow.js'

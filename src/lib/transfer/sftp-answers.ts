@@ -4,8 +4,13 @@ import {readSize} from './sftp-attributes.js'
 import {directionOf, type OpenFile} from './sftp-file.js'
 import type {Handle, OpenFiles} from './sftp-open-files.js'
 import type {SftpRequest} from './sftp-requests.js'
-import type {TransferReports} from './types.js'
+import type {OperationReport, TransferReports} from './types.js'
 
+/** Who has to know. */
+export interface Told {
+  files: OpenFiles
+  reports: TransferReports
+}
 type Fields = ReturnType<typeof packetFields>
 
 /** A request and what it is about; the handle is what it stood for when it was asked. */
@@ -47,13 +52,9 @@ export interface Place {
  * Takes an answer to what was asked, `fields` from behind its ID on, and gives the place of content that follows.
  * @throws protocol_error
  */
-export function takeAnswer(
-  type: number,
-  pending: Pending,
-  fields: Fields,
-  {files, reports}: {files: OpenFiles; reports: TransferReports},
-): Place | undefined {
-  if (type !== packetType.status) return takeResult(type, pending, fields, files)
+export function takeAnswer(type: number, pending: Pending, fields: Fields, told: Told): Place | undefined {
+  const {files, reports} = told
+  if (type !== packetType.status) return takeResult(type, pending, fields, told)
   const code = fields.u32()
   const isEnd = code === status.endOfFile && pending.request.ask === 'read'
   if (code === status.ok || isEnd) takeSuccess(pending, isEnd, files, reports)
@@ -62,10 +63,7 @@ export function takeAnswer(
 }
 
 /** Tells of what was asked and never answered: a client that leaves early may have had it done all the same. */
-export function takeSilence(
-  pending: Pending,
-  {files, reports}: {files: OpenFiles; reports: TransferReports},
-): void {
+export function takeSilence(pending: Pending, {files, reports}: Told): void {
   if (!isToldOf.has(pending.request.ask)) return
   takeFailure(pending, 'no answer came', files, {
     ...reports,
@@ -74,7 +72,13 @@ export function takeSilence(
 }
 
 /** By itself; what else is asked belongs to a file that is open, and to its report. */
-const isToldOf: ReadonlySet<SftpRequest['ask']> = new Set(['open', 'opendir', 'operation', 'fsetstat'])
+const isToldOf: ReadonlySet<SftpRequest['ask']> = new Set([
+  'open',
+  'opendir',
+  'operation',
+  'fsetstat',
+  'unknown',
+])
 
 /** Before version 3 there was no message. One that is long was cut to what is at hand. */
 function reasonOf(code: number, fields: Fields): string {
@@ -86,11 +90,13 @@ function takeResult(
   type: number,
   {request, handle}: Pending,
   fields: Fields,
-  files: OpenFiles,
+  {files, reports}: Told,
 ): Place | undefined {
   const fits = resultOf[request.ask]
-  if (fits !== type && (fits !== undefined || request.ask !== 'other'))
+  const fitsAny = request.ask === 'other' || request.ask === 'unknown'
+  if (fits !== type && (fits !== undefined || !fitsAny))
     throw unreadable('an answer does not fit its request')
+  if (request.ask === 'unknown') takeUnknown(request.name, files, reports)
   if (request.ask === 'open' || request.ask === 'opendir') files.opened(request, fields.string())
   else if (request.ask === 'read') {
     if (!handle?.file) throw unreadable('content of a file that is not open')
@@ -113,20 +119,22 @@ function takeSuccess(
   switch (request.ask) {
     case 'open':
     case 'opendir':
-    case 'fstat':
-    case 'stat':
       throw unreadable('an answer does not fit its request')
     case 'operation': {
       const {ask: _, ...what} = request
       if (what.operation === 'rename' || what.operation === 'remove')
         files.moved(what.path, ...(what.target ? [what.target] : []))
-      if (what.attributes?.size !== undefined) files.resized()
+      if (what.attributes?.size !== undefined) files.touched()
       return reports.operation(what)
     }
     case 'read':
       file?.readAnswered()
       if (isEnd) file?.endsAt(request.offset)
       return
+    case 'unknown':
+      return takeUnknown(request.name, files, reports)
+    case 'fstat':
+    case 'stat':
     case 'other':
       return
   }
@@ -149,6 +157,14 @@ function takeSuccess(
   }
 }
 
+const asOperation = (name: string): OperationReport => ({operation: 'extended', path: {text: name}})
+
+/** It may have done anything to any file. */
+function takeUnknown(name: string, files: OpenFiles, reports: TransferReports): void {
+  files.touched()
+  reports.operation(asOperation(name))
+}
+
 function takeFailure(
   {request, handle}: Pending,
   error: string,
@@ -168,6 +184,8 @@ function takeFailure(
       const {ask: _, ...what} = request
       return reports.operation({...what, error})
     }
+    case 'unknown':
+      return reports.operation({...asOperation(request.name), error})
     case 'read':
       return file?.readAnswered(error)
     case 'write':

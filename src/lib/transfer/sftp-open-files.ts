@@ -43,8 +43,8 @@ export interface OpenFiles {
   closed(file: OpenFile, error: string | undefined): void
   /** Something was done to these paths, which may be those of files that are open. */
   moved(...paths: PathName[]): void
-  /** A file was given a length by its path, which may be any name of any file. */
-  resized(): void
+  /** Something was done to a file under a name that may be any name of any file. */
+  touched(): void
   /** Tells of all that is still open. */
   concludeAll(how: 'aborted' | 'lost'): void
 }
@@ -115,7 +115,7 @@ export function openFiles(reports: TransferReports, budget: PathBudget): OpenFil
       const plain = paths.map(({text}) => plainPath(text))
       changed(file => plain.some(path => mayConcern(path, file)))
     },
-    resized: () => void changed(() => true),
+    touched: () => void changed(() => true),
     concludeAll(how) {
       for (const file of [...files.keys()]) tell(file, file.conclude(how))
       handles.clear()

@@ -27,6 +27,8 @@ export type SftpRequest =
   | {ask: 'copy'; from: string; to: string}
   /** Nothing to tell of. */
   | {ask: 'other'; name: string}
+  /** What it does is known to the host alone. */
+  | {ask: 'unknown'; name: string}
 
 const handleOf = (fields: PacketFields): string => {
   const bytes = fields.string()
@@ -95,6 +97,12 @@ const extended: Readonly<Record<string, (fields: PacketFields) => SftpRequest>> 
   },
 }
 
+/** Those of OpenSSH that move and change nothing. */
+const harmless: ReadonlySet<string> = new Set([
+  ...['statvfs@openssh.com', 'fstatvfs@openssh.com', 'fsync@openssh.com', 'limits@openssh.com'],
+  ...['expand-path@openssh.com', 'home-directory', 'users-groups-by-id@openssh.com'],
+])
+
 /**
  * Reads a request; `body` begins with its ID.
  * @throws protocol_error
@@ -103,9 +111,10 @@ export function readRequest(type: number, body: Buffer): {id: number; request: S
   const fields = packetFields(body)
   const id = fields.u32()
   if (type !== packetType.extended) {
-    return {id, request: readers[type]?.(fields) ?? {ask: 'other', name: `type ${type}`}}
+    return {id, request: readers[type]?.(fields) ?? {ask: 'unknown', name: `type ${type}`}}
   }
   const name = fields.string().toString('latin1').slice(0, 64)
   const request = Object.hasOwn(extended, name) ? extended[name]?.(fields) : undefined
-  return {id, request: request ?? {ask: 'other', name: name.replace(/[^!-~]/g, '?')}}
+  const ask = harmless.has(name) ? 'other' : 'unknown'
+  return {id, request: request ?? {ask, name: name.replace(/[^!-~]/g, '?')}}
 }

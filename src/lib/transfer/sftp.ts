@@ -142,7 +142,7 @@ function requestCounter() {
   return {
     add(request: SftpRequest): void {
       const name =
-        request.ask === 'operation' ? request.operation : request.ask === 'other' ? request.name : request.ask
+        request.ask === 'operation' ? request.operation : 'name' in request ? request.name : request.ask
       const key = requests.has(name) || requests.size < maxNames ? name : 'others'
       requests.set(key, (requests.get(key) ?? 0) + 1)
     },

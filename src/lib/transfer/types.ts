@@ -74,6 +74,8 @@ export type Operation =
   | 'rename'
   | 'symlink'
   | 'link'
+  /** A request that is not known here; its name stands for a path. */
+  | 'extended'
 
 /** What a client did besides moving content, told once it is answered, or at the end. */
 export interface OperationReport {

@@ -95,6 +95,12 @@ describe('an upload by SFTP', () => {
       {complete: false, unhashed: 'appended'},
     ],
     [
+      'done something to that nobody knows',
+      write | create | truncate,
+      [...wrote(3, 'h', 0, hello), sftp.extended(8, 'fill@vendor.example', '/f'), sftp.status(8, 0)],
+      {complete: false, unhashed: 'changed meanwhile'},
+    ],
+    [
       'said to have ended',
       write | create | truncate,
       [sftp.write(3, 'h', 0, hello), sftp.status(3, 1)],
@@ -165,6 +171,23 @@ describe('an upload by SFTP', () => {
   ])('is not followed where a handle was guessed: %s', (_, guess) => {
     const {losses} = follow(sftp.open(1, '/f', write), guess, sftp.handle(1, 'h'), sftp.status(8, 0))
     expect(losses).toHaveLength(1)
+  })
+
+  it('is on record where a request that nobody knows moves it', () => {
+    const ask = (id: number, name: string): Passage => sftp.extended(id, name, '/etc/shadow', '/tmp/x')
+    const {operations} = follow(
+      ...[ask(3, 'copy-file'), sftp.status(3, 0)],
+      ...[ask(4, 'move\u001b-file'), sftp.packet('host', 201, Buffer.of(0, 0, 0, 4))],
+      ...[ask(5, 'link-file'), sftp.status(5, 8)],
+      ...[sftp.packet('client', 21, Buffer.of(0, 0, 0, 6, 0)), sftp.status(6, 0)],
+      ...[sftp.extended(7, 'fsync@openssh.com', 'h'), sftp.status(7, 0)],
+    )
+    expect(operations).toEqual([
+      {operation: 'extended', path: {text: 'copy-file'}},
+      {operation: 'extended', path: {text: 'move?-file'}},
+      {operation: 'extended', path: {text: 'link-file'}, error: 'Operation unsupported'},
+      {operation: 'extended', path: {text: 'type 21'}},
+    ])
   })
 
   it('goes on record where nobody waits for the host', () => {

@@ -1,4 +1,4 @@
-import {constants, crc32, inflateRaw, type ZlibOptions} from 'node:zlib'
+import {constants, crc32, inflateRaw, inflateRawSync, type ZlibOptions} from 'node:zlib'
 import {problem} from '../../errors/index.js'
 import {MEMBER_BYTES} from '../limits.js'
 
@@ -42,6 +42,8 @@ export async function inflateMember(data: Uint8Array): Promise<Buffer> {
   return member.content
 }
 
+/** A strict session makes thousands of members smaller than this: the way to the thread pool costs more than their work. */
+const SMALL_TRY = 1024
 const FIRST_TRY = 64 * 1024
 const HEADER_BYTES = 64 * 1024
 const TRAILER = 8
@@ -60,9 +62,10 @@ async function readMember(input: Input, number: number): Promise<Omit<Member, 'o
   if (header === 'bad') throw broken('is not a gzip member')
 
   // How long the member is shows only when it ends, so try with more and more of what is there.
-  for (let size = FIRST_TRY; ; size *= 4) {
+  for (let size = SMALL_TRY; ; size = Math.max(FIRST_TRY, size * 4)) {
     const more = await input.need(header + size)
-    const {content, consumed} = await inflate(input.peek().subarray(header, header + size)).catch(cause => {
+    const bytes = input.peek().subarray(header, header + size)
+    const {content, consumed} = await inflate(bytes, size).catch(cause => {
       throw broken('is damaged or too large', cause)
     })
     const end = header + consumed
@@ -78,23 +81,33 @@ async function readMember(input: Input, number: number): Promise<Omit<Member, 'o
   }
 }
 
+interface Inflated {
+  content: Buffer
+  consumed: number
+}
+
 /** Inflates as far as the bytes go; `consumed` falls short of the input where the deflate stream ended. */
-function inflate(bytes: Buffer): Promise<{content: Buffer; consumed: number}> {
+async function inflate(bytes: Buffer, size: number): Promise<Inflated> {
   const options: ZlibOptions = {
     info: true,
     maxOutputLength: MEMBER_BYTES,
     finishFlush: constants.Z_SYNC_FLUSH,
     // The default of 16 kB makes a chunk a few dozen turns of the thread pool.
-    chunkSize: 256 * 1024,
+    chunkSize: size === SMALL_TRY ? 4 * SMALL_TRY : 256 * 1024,
   }
+  if (size === SMALL_TRY) return withConsumed(inflateRawSync(bytes, options))
   return new Promise((resolve, reject) => {
     inflateRaw(bytes, options, (error, result) => {
-      if (error) return reject(error)
-      // With `info` the result is {buffer, engine}; the types know the plain form only.
-      const {buffer, engine} = result as unknown as {buffer: Buffer; engine: {bytesWritten: number}}
-      resolve({content: buffer, consumed: engine.bytesWritten})
+      if (error) reject(error)
+      else resolve(withConsumed(result))
     })
   })
+}
+
+/** With `info` the result is {buffer, engine}; the types know the plain form only. */
+function withConsumed(result: Buffer): Inflated {
+  const {buffer, engine} = result as unknown as {buffer: Buffer; engine: {bytesWritten: number}}
+  return {content: buffer, consumed: engine.bytesWritten}
 }
 
 const FHCRC = 2

@@ -62,7 +62,7 @@ export const operationEvent = (report: OperationReport): Told => ({
   event: `sftp.${report.operation}`,
   ...failure(report.error),
   fields: {
-    ...named('path', report.path),
+    ...named(report.operation === 'extended' ? 'name' : 'path', report.path),
     ...named('target', report.target),
     ...(report.attributes && {attributes: report.attributes}),
   },

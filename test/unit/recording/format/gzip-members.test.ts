@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import {describe, expect, it} from 'vitest'
 import {inflateMember, type Member, readMembers} from '../../../../src/lib/recording/format/gzip-members.js'
 import {MEMBER_BYTES} from '../../../../src/lib/recording/limits.js'
+import {processorTime} from '../../../support/processor-time.js'
 
 async function* pieces(data: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < data.length; at += size) yield data.subarray(at, at + size)
@@ -41,6 +42,25 @@ describe('reading gzip members', () => {
     const read = await collect(Buffer.concat([stored, gzipSync('after')]), 10_000)
     expect(read[0]?.content.equals(content)).toBe(true)
     expect(read[1]?.offset).toBe(stored.length)
+  })
+
+  it('tells where a member ends, whatever it is smaller or larger than', async () => {
+    for (const around of [1024, 64 * 1024])
+      for (let length = around - 12; length <= around + 12; length++) {
+        const stored = gzipSync(noise(length), {level: 0})
+        const read = await collect(Buffer.concat([stored, gzipSync('after')]), 10_000)
+        expect(read.map(({content}) => content.length)).toEqual([length, 5])
+        expect(read[1]?.offset).toBe(stored.length)
+      }
+  })
+
+  it('reads thousands of small members at less than a tenth of a millisecond of work each', async () => {
+    const count = 3000
+    const member = gzipSync('a line that a strict session has shown')
+    const before = processorTime()
+    const read = await collect(Buffer.concat(Array.from({length: count}, () => member)), 64 * 1024)
+    expect(read).toHaveLength(count)
+    expect((processorTime() - before) / count).toBeLessThan(0.1)
   })
 
   it('gives the whole members and the readable part of the last, wherever the file was cut', async () => {
