@@ -1,11 +1,11 @@
 import {once} from 'node:events'
-import {readFileSync, statSync, writeFileSync} from 'node:fs'
+import {readFileSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test, vi} from 'vitest'
-import {stringify} from 'yaml'
 import {sallyport, startSallyport} from '../support/cluster.js'
 import {eventually} from '../support/eventually.js'
 import {addToAgent, type Event, type Field, login, startField, type UserKey} from '../support/field.js'
+import {addOnlookers} from '../support/onlookers.js'
 import {startAgent} from '../support/openssh.js'
 import {type PipedProcess, run, start} from '../support/process.js'
 import {sallyportPath} from '../support/service.js'
@@ -37,30 +37,9 @@ beforeAll(async () => {
   target = await field.target()
   const {ssh, web} = field.cluster.addresses
   proxy = `127.0.0.1:${web.port},${ssh.port}`
-  const roles = [
-    role('moderates', {allow: {join_sessions: joining('observer', 'moderator')}}),
-    role('types', {allow: {join_sessions: joining('observer', 'peer')}}),
-    role('overseen', {
-      allow: {
-        require_session_join: [
-          {name: 'four eyes', filter: ['moderates'], modes: ['moderator'], count: 1, on_leave: 'pause'},
-        ],
-      },
-    }),
-  ]
-  const path = join(field.directory, 'roles.yaml')
-  writeFileSync(path, roles.map(one => stringify(one)).join('---\n'))
-  await admin('create', '-f', path)
-  for (const [name, names] of Object.entries({
-    ...{ann: 'auditor', mod: 'moderates', pia: 'types', bob: 'editor', sue: 'access,overseen'},
-  })) {
-    await admin('users', 'add', name, `${name},${login}`, `--roles=${names}`)
-    await admin('auth', 'sign', `--user=${name}`, `--out=${identityOf(name)}`)
-  }
+  await addOnlookers({directory: field.directory, admin, identityOf})
 })
 
-const role = (name: string, spec: object) => ({kind: 'role', version: 'v1', metadata: {name}, spec})
-const joining = (...modes: string[]) => [{name: 'sessions', roles: ['access'], modes}]
 const identityOf = (user: string): string => join(field.directory, `identity-${user}`)
 
 async function admin(...args: string[]): Promise<string> {
