@@ -3,7 +3,7 @@ import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {eventually} from '../support/eventually.js'
-import {addToAgent, type Field, login, sshText, startField, type UserKey} from '../support/field.js'
+import {type Field, login, sshText, startFieldWithTarget, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 
@@ -19,10 +19,8 @@ interface World {
 }
 
 async function world(recording: 'proxy' | 'off'): Promise<World> {
-  const field = await startField({auth_service: {session_recording: recording}})
-  const joe = await field.userKey()
-  await addToAgent(field.agent, joe)
-  return {field, joe, target: await field.target()}
+  const {field, key: joe, target} = await startFieldWithTarget({auth_service: {session_recording: recording}})
+  return {field, joe, target}
 }
 
 /** Words for ssh that lead to the target's login. */

@@ -12,8 +12,10 @@ import {
   descriptors,
   type Field,
   login,
+  shellOf,
   sshText,
-  startField,
+  type startField,
+  startFieldWithTarget,
   type UserKey,
 } from '../support/field.js'
 import {writePrivateFile} from '../support/openssh.js'
@@ -27,24 +29,21 @@ interface Ready {
   joe: UserKey
   /** Options that lead to the target's login. */
   way: string[]
-  env: {SSH_AUTH_SOCK: string}
+  env: Record<string, string>
 }
 
 async function ready(config: Parameters<typeof startField>[0] = {}): Promise<Ready> {
-  const field = await startField(config)
-  const target = await field.target()
-  const joe = await field.userKey()
-  await addToAgent(field.agent, joe)
-  const way = [...field.throughSubsystem(joe), '-p', String(target.port), `${login}@127.0.0.1`]
-  return {field, target, joe, way, env: field.agent.env}
+  const {field, target, key: joe} = await startFieldWithTarget(config)
+  const {through, where, env} = shellOf(field, joe, target)
+  return {field, target, joe, way: [...through, ...where], env}
 }
 
 describe('proxy_checks_host_keys: no', () => {
   it('lets a plain key pass', async () => {
-    const {field, joe, env} = await ready({auth_service: {proxy_checks_host_keys: 'no'}})
+    const {field, joe} = await ready({auth_service: {proxy_checks_host_keys: 'no'}})
     const plain = await field.target({hostCertificate: undefined as never})
-    const way = [...field.throughSubsystem(joe), '-p', String(plain.port), `${login}@127.0.0.1`]
-    expect(await sshText([...way, 'echo in; exit 3'], {env})).toMatchObject({code: 3, stdout: 'in\n'})
+    const {ssh} = shellOf(field, joe, plain)
+    expect(await ssh(['echo in; exit 3'])).toMatchObject({code: 3, stdout: 'in\n'})
     expect(field.recordings()).toHaveLength(1)
   })
 })
@@ -130,8 +129,8 @@ async function untilExpiry(field: Field, target: Sshd) {
   for (let milliseconds = 4000; ; milliseconds *= 2) {
     const brief = await field.userKey({until: Date.now() + milliseconds})
     await addToAgent(field.agent, brief)
-    const way = [...field.throughSubsystem(brief), '-p', String(target.port), `${login}@127.0.0.1`]
-    const client = watch(start('ssh', [...way, 'echo in; exec sleep 1000'], {env: field.agent.env}))
+    const {through, where, env} = shellOf(field, brief, target)
+    const client = watch(start('ssh', [...through, ...where, 'echo in; exec sleep 1000'], {env}))
     expect(await client.ended).toBe(255)
     if (client.said.stdout !== '' || milliseconds > 20_000) return client
   }

@@ -14,27 +14,26 @@ import {
   type Field,
   login,
   peakMemory,
+  type Shell,
+  shellOf,
   sshText,
   startFieldWithTarget,
   type UserKey,
 } from '../support/field.js'
-import {type PipedProcess, type RunOptions, run, start} from '../support/process.js'
+import {type PipedProcess, run, start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 
 /** What people do with OpenSSH, done through the recording proxy with the stock programs. */
 let field: Field
 let target: Sshd
 let joe: UserKey
+let shell: Shell
 
 beforeAll(async () => {
   ;({field, target, key: joe} = await startFieldWithTarget())
+  shell = shellOf(field, joe, target)
 })
 
-const env = (): Record<string, string> => field.agent.env
-const where = (): string[] => ['-p', String(target.port), `${login}@127.0.0.1`]
-const through = (): string[] => field.throughSubsystem(joe)
-const ssh = (words: string[], options: RunOptions = {}) =>
-  sshText([...through(), ...where(), ...words], {env: env(), ...options})
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 const named = (events: readonly Event[], name: string): Event[] => events.filter(({event}) => event === name)
 
@@ -70,9 +69,9 @@ describe('files through the recording proxy', () => {
     writeFileSync(script, batch)
     const result = await run(
       'sftp',
-      ['-b', script, ...through(), '-P', String(target.port), `${login}@127.0.0.1`],
+      ['-b', script, ...shell.through, '-P', String(target.port), `${login}@127.0.0.1`],
       {
-        env: env(),
+        env: shell.env,
       },
     )
     expect(result.stderr).toBe('')
@@ -98,7 +97,7 @@ describe('files through the recording proxy', () => {
     const [up, there, back] = names as [string, string, string]
     writeFileSync(up, bytes)
     const scp = (from: string, to: string) =>
-      run('scp', [...extra, ...through(), '-P', String(target.port), from, to], {env: env()})
+      run('scp', [...extra, ...shell.through, '-P', String(target.port), from, to], {env: shell.env})
     expect(await scp(up, `${login}@127.0.0.1:${there}`)).toMatchObject({code: 0})
     expect(await scp(`${login}@127.0.0.1:${there}`, back)).toMatchObject({code: 0})
     expect(digest(readFileSync(back))).toBe(digest(bytes))
@@ -142,14 +141,14 @@ describe('ports through the recording proxy', () => {
   const forwarding = async (
     options: string[],
     use: () => Promise<void>,
-    by = through(),
+    by = shell.through,
   ): Promise<Event[]> => {
     const before = field.events().length
     const client = start(
       'ssh',
-      [...by, '-o', 'ExitOnForwardFailure=yes', ...options, ...where(), 'echo ready; cat'],
+      [...by, '-o', 'ExitOnForwardFailure=yes', ...options, ...shell.where, 'echo ready; cat'],
       {
-        env: env(),
+        env: shell.env,
       },
     )
     await until(client, /ready/)
@@ -209,9 +208,9 @@ describe('ports through the recording proxy', () => {
     const recordings = field.recordings().length
     const client = start(
       'ssh',
-      [...through(), '-N', '-L', `127.0.0.1:${local}:127.0.0.1:${port}`, ...where()],
+      [...shell.through, '-N', '-L', `127.0.0.1:${local}:127.0.0.1:${port}`, ...shell.where],
       {
-        env: env(),
+        env: shell.env,
       },
     )
     const answer = await vi.waitFor(() => ask(local, question))
@@ -229,7 +228,7 @@ describe('ports through the recording proxy', () => {
   it('tells the client when nobody listens there', async () => {
     const closed = await free()
     const {result, events} = await field.during(() =>
-      sshText([...through(), '-W', `127.0.0.1:${closed}`, ...where()], {env: env()}),
+      sshText([...shell.through, '-W', `127.0.0.1:${closed}`, ...shell.where], {env: shell.env}),
     )
     expect(result.stderr).toContain('Connection refused')
     expect(named(events, 'port')).toMatchObject([{success: false, addr: `127.0.0.1:${closed}`}])
@@ -239,12 +238,12 @@ describe('ports through the recording proxy', () => {
 describe('sessions through the recording proxy', () => {
   it('share one connection under ControlMaster, with an id and a recording each', async () => {
     const before = field.events().length
-    const shared = await shareConnection(join(field.directory, 'cm'), [...through(), ...where()], {
-      env: env(),
+    const shared = await shareConnection(join(field.directory, 'cm'), [...shell.through, ...shell.where], {
+      env: shell.env,
     })
-    const words = [...shared.words, ...through(), ...where()]
+    const words = [...shared.words, ...shell.through, ...shell.where]
     const results = await Promise.all(
-      [1, 2, 3].map(n => sshText([...words, `echo session ${n}; exit ${n}`], {env: env()})),
+      [1, 2, 3].map(n => sshText([...words, `echo session ${n}; exit ${n}`], {env: shell.env})),
     )
     expect(results.map(({code, stdout}) => [code, stdout])).toEqual([1, 2, 3].map(n => [n, `session ${n}\n`]))
     await shared.close()
@@ -257,11 +256,11 @@ describe('sessions through the recording proxy', () => {
   })
 
   it('has no more of them at once than the limit says', async () => {
-    const shared = await shareConnection(join(field.directory, 'cl'), [...through(), ...where()], {
-      env: env(),
+    const shared = await shareConnection(join(field.directory, 'cl'), [...shell.through, ...shell.where], {
+      env: shell.env,
     })
-    const words = [...shared.words, ...through(), '-o', 'LogLevel=ERROR', ...where()]
-    const many = Array.from({length: 12}, () => start('ssh', [...words, 'echo in; cat'], {env: env()}))
+    const words = [...shared.words, ...shell.through, '-o', 'LogLevel=ERROR', ...shell.where]
+    const many = Array.from({length: 12}, () => start('ssh', [...words, 'echo in; cat'], {env: shell.env}))
     const said = await Promise.all(
       many.map(async client => {
         const [first] = (await Promise.race([once(client.stdout, 'data'), once(client.stderr, 'data')])) as [
@@ -282,7 +281,9 @@ describe('sessions through the recording proxy', () => {
 
   it('ends once when the client is killed, and so does what ran on the target', async () => {
     const before = field.events().length
-    const client = start('ssh', [...through(), ...where(), 'echo $$; exec sleep 1000'], {env: env()})
+    const client = start('ssh', [...shell.through, ...shell.where, 'echo $$; exec sleep 1000'], {
+      env: shell.env,
+    })
     const pid = Number((await until(client, /\d+\n/)).trim())
     client.kill('SIGKILL')
     const session = await sessionSince(before)
@@ -297,12 +298,14 @@ describe('sessions through the recording proxy', () => {
   })
 
   it('hangs up the terminal on the target when the client is killed', async () => {
-    const client = start('ssh', [...through(), '-tt', ...where(), 'echo pid $$; exec sleep 1000'], {
-      env: env(),
+    const before = field.events().length
+    const client = start('ssh', [...shell.through, '-tt', ...shell.where, 'echo pid $$; exec sleep 1000'], {
+      env: shell.env,
     })
     const pid = Number(/pid (\d+)/.exec(await until(client, /pid \d+\r\n/))?.[1])
     client.kill('SIGKILL')
     await eventually(() => !existsSync(`/proc/${pid}`), 'the process on the target is gone')
+    expect(named(await sessionSince(before), 'exec')).toMatchObject([{exitError: 'the session was cut off'}])
   })
 
   it('says so when the target dies in the middle', async () => {
@@ -310,8 +313,8 @@ describe('sessions through the recording proxy', () => {
     const before = field.events().length
     const client = start(
       'ssh',
-      [...through(), '-p', String(mortal.port), `${login}@127.0.0.1`, 'echo before; exec sleep 1000'],
-      {env: env()},
+      [...shell.through, '-p', String(mortal.port), `${login}@127.0.0.1`, 'echo before; exec sleep 1000'],
+      {env: shell.env},
     )
     let stderr = ''
     client.stderr.on('data', chunk => {
@@ -328,22 +331,22 @@ describe('sessions through the recording proxy', () => {
   })
 
   it('passes on the signal that ended a command', async () => {
-    const {result, events} = await field.during(() => ssh(['kill -TERM $$']))
+    const {result, events} = await field.during(() => shell.ssh(['kill -TERM $$']))
     expect(result.code).toBe(255)
     const session = events.filter(({sid}) => sid === named(events, 'session.start')[0]?.sid)
     expect(named(session, 'session.end')).toMatchObject([{exit_signal: 'TERM'}])
   })
 
   it('passes on a status that comes long after the end of the output', async () => {
-    const {result, events} = await field.during(() => ssh(['exec >&- 2>&-; sleep 0.3; exit 3']))
+    const {result, events} = await field.during(() => shell.ssh(['exec >&- 2>&-; sleep 0.3; exit 3']))
     expect(result.code).toBe(3)
     expect(named(events, 'exec')).toMatchObject([{exitCode: 3}])
   })
 
   it('passes on the environment, but nothing that changes how programs are loaded', async () => {
-    const {stdout} = await ssh(['env'], {
+    const {stdout} = await shell.ssh(['env'], {
       env: {
-        ...env(),
+        ...shell.env,
         LANG: 'C.UTF-8',
         LD_PRELOAD: '',
         LD_X: 'bad',
@@ -353,24 +356,30 @@ describe('sessions through the recording proxy', () => {
     })
     expect(stdout).not.toContain('LD_X')
     const sent = ['-o', 'SendEnv=*']
-    const all = await sshText([...through(), ...sent, ...where(), 'env'], {
-      env: {...env(), LD_X: 'bad', DYLD_X: 'bad', NODE_OPTIONS: '--no-warnings', GREETING: 'hello'},
+    const all = await sshText([...shell.through, ...sent, ...shell.where, 'env'], {
+      env: {...shell.env, LD_X: 'bad', DYLD_X: 'bad', NODE_OPTIONS: '--no-warnings', GREETING: 'hello'},
     })
     expect(all.stdout).toContain('GREETING=hello')
     expect(all.stdout).not.toMatch(/LD_X|DYLD_X|NODE_OPTIONS/)
   })
 
   it('ends when nobody reads any more, though the program would go on for ever', async () => {
-    const {code, stdout} = await run('sh', ['-c', `ssh "$@" yes | head -1`, 'sh', ...through(), ...where()], {
-      env: env(),
-    })
+    const {code, stdout} = await run(
+      'sh',
+      ['-c', `ssh "$@" yes | head -1`, 'sh', ...shell.through, ...shell.where],
+      {
+        env: shell.env,
+      },
+    )
     expect([code, stdout.toString()]).toEqual([0, 'y\n'])
   })
 
   it('waits for a slow reader without growing, and loses nothing', async () => {
     const megabytes = 300
     const before = peakMemory(field.cluster.pid)
-    const client = start('ssh', [...through(), ...where(), `head -c ${megabytes}M /dev/zero`], {env: env()})
+    const client = start('ssh', [...shell.through, ...shell.where, `head -c ${megabytes}M /dev/zero`], {
+      env: shell.env,
+    })
     let bytes = 0
     let slow = true
     client.stdout.on('data', (chunk: Buffer) => {
@@ -387,9 +396,9 @@ describe('sessions through the recording proxy', () => {
   })
 
   it('serves many at once, and leaves no descriptor behind', async () => {
-    await ssh(['true'])
+    await shell.ssh(['true'])
     const before = descriptors(field.cluster.pid).length
-    const results = await Promise.all(Array.from({length: 12}, (_, n) => ssh([`echo ${n}`])))
+    const results = await Promise.all(Array.from({length: 12}, (_, n) => shell.ssh([`echo ${n}`])))
     expect(results.map(({stdout}) => stdout.trim())).toEqual(results.map((_, n) => String(n)))
     await eventually(() => descriptors(field.cluster.pid).length <= before, 'the descriptors are closed')
   })

@@ -10,6 +10,7 @@ import {
   extensionsWithout,
   type Field,
   login,
+  shellOf,
   sshText,
   startField,
   type UserKey,
@@ -330,10 +331,7 @@ describe('a registered host whose address is a name', () => {
       return key
     }
     const [eve, joe] = [await holder('eve', ['access', 'no-secrets']), await holder('joe', ['access'])]
-    const reachIt = (key: UserKey) =>
-      sshText([...field.throughSubsystem(key), '-p', String(secret.port), `${login}@127.0.0.1`, 'echo in'], {
-        env: field.agent.env,
-      })
+    const reachIt = (key: UserKey) => shellOf(field, key, secret).ssh(['echo in'])
     const refused = await reachIt(eve)
     expect(refused).toMatchObject({code: 255, stdout: ''})
     expect(refused.stderr).toContain('there is no host 127.0.0.1 among those that you may reach')

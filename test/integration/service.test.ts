@@ -89,7 +89,7 @@ describe('sallyport start', () => {
     const before = await authorityOf(first.dataDir)
     expect(String(before.stdout)).toMatch(/^cert-authority ssh-\S+ \S+ clustername=test&type=user/)
     expect(await first.stop('SIGKILL')).toBe(137)
-    expect(leftBehind(first.dataDir)).toEqual(['addresses.json', 'admin.sock'])
+    expect(leftBehind(first.dataDir)).toEqual(['addresses.json', 'admin.sock', 'watch.sock'])
     const second = await startService({dataDir: first.dataDir})
     expect(await authorityOf(first.dataDir)).toEqual(before)
     await second.stop()

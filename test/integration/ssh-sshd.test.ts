@@ -236,6 +236,7 @@ describe('new keys during a transfer with a real sshd', () => {
 
 describe('a real sshd is refused', () => {
   test('when the verdict on its certificate is no, however late', async () => {
+    // Late on purpose: sshd has said all that it says unasked, and waits. Nothing here waits for it to be long enough.
     const later = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 300))
     const slow = await logIn({
       verifyHostKey: async key => {

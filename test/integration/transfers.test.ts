@@ -10,9 +10,10 @@ import {
   type Field,
   login,
   peakMemory,
+  type Shell,
+  shellOf,
   sshText,
   startFieldWithTarget,
-  type UserKey,
 } from '../support/field.js'
 import {run, start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
@@ -20,19 +21,19 @@ import type {Sshd} from '../support/sshd.js'
 /** Every file that stock programs move through the recording proxy is on record, and its content is not. */
 let field: Field
 let target: Sshd
-let joe: UserKey
+let shell: Shell
 let there: string
 let here: string
 
 beforeAll(async () => {
-  ;({field, target, key: joe} = await startFieldWithTarget())
+  const place = await startFieldWithTarget()
+  ;({field, target} = place)
+  shell = shellOf(field, place.key, target)
   there = join(field.directory, 'there')
   here = join(field.directory, 'here')
   for (const directory of [there, here]) mkdirSync(directory)
 })
 
-const env = (): Record<string, string> => field.agent.env
-const through = (): string[] => field.throughSubsystem(joe)
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 const named = (events: readonly Event[], ...names: string[]): Event[] =>
   events.filter(({event}) => names.includes(event))
@@ -40,19 +41,19 @@ const remote = (path: string): string => `${login}@127.0.0.1:${path}`
 
 /** Runs a program to its end and gives the events that it made. */
 async function during(program: string, args: string[], code = 0): Promise<Event[]> {
-  const {result, events} = await field.during(() => run(program, args, {env: env(), deadline: 120_000}))
+  const {result, events} = await field.during(() => run(program, args, {env: shell.env, deadline: 120_000}))
   expect([result.code, code === 0 ? result.stderr : '']).toEqual([code, ''])
   return events
 }
 const scp = (args: string[], code?: number) =>
-  during('scp', ['-q', ...through(), '-P', String(target.port), ...args], code)
+  during('scp', ['-q', ...shell.through, '-P', String(target.port), ...args], code)
 function sftpWords(batch: string): string[] {
   const script = join(field.directory, 'batch')
   writeFileSync(script, batch)
-  return ['-q', '-b', script, ...through(), '-P', String(target.port), remote('').slice(0, -1)]
+  return ['-q', '-b', script, ...shell.through, '-P', String(target.port), remote('').slice(0, -1)]
 }
 const sftp = (batch: string) => during('sftp', sftpWords(batch))
-const runSftp = (batch: string) => run('sftp', sftpWords(batch), {env: env()})
+const runSftp = (batch: string) => run('sftp', sftpWords(batch), {env: shell.env})
 
 /** What was recorded of the session, uncompressed. */
 function recorded(sid: unknown): string {
@@ -249,7 +250,7 @@ describe('sftp', () => {
     writeFileSync(script, `put ${path} ${there}/by-exec\n`)
     const server = '/usr/lib/openssh/sftp-server'
     const events = await during('sftp', [
-      ...['-q', '-b', script, ...through(), '-P', String(target.port)],
+      ...['-q', '-b', script, ...shell.through, '-P', String(target.port)],
       ...['-s', `exec ${server}`, remote('').slice(0, -1)],
     ])
     // A path with a slash is a subsystem only by name: sftp asks for it by exec.
@@ -269,8 +270,8 @@ describe('a transfer that does not end well', () => {
     const before = field.events().length
     const child = start(
       'scp',
-      [...flags, '-l', '4000', ...through(), '-P', String(target.port), remote(from), to],
-      {env: env()},
+      [...flags, '-l', '4000', ...shell.through, '-P', String(target.port), remote(from), to],
+      {env: shell.env},
     )
     await eventually(() => {
       try {
@@ -322,8 +323,8 @@ describe('a hostile client', () => {
   ])('that sends %s is not followed, and on record', async (_, bytes) => {
     const before = peakMemory(field.cluster.pid)
     const {events} = await field.during(() =>
-      run('ssh', [...through(), '-p', String(target.port), '-s', remote('').slice(0, -1), 'sftp'], {
-        env: env(),
+      run('ssh', [...shell.through, '-p', String(target.port), '-s', remote('').slice(0, -1), 'sftp'], {
+        env: shell.env,
         input: Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3, ...bytes]),
       }),
     )
@@ -340,10 +341,10 @@ describe('rsync', () => {
     const {result, events} = await field.during(() =>
       sshText(
         [
-          ...[...through(), '-p', String(target.port), `${login}@127.0.0.1`],
+          ...[...shell.through, '-p', String(target.port), `${login}@127.0.0.1`],
           'rsync --server --sender -vlogDtpr . /etc/hostname',
         ],
-        {env: env(), input: ''},
+        {env: shell.env, input: ''},
       ),
     )
     expect(result.code).not.toBe(0)
@@ -364,8 +365,14 @@ describe('what only looks like a transfer', () => {
     const path = `${tools}:${process.env.PATH}`
     const {events} = await field.during(() =>
       sshText(
-        [...through(), '-p', String(target.port), `${login}@127.0.0.1`, `export PATH="${path}"; scp -f x`],
-        {env: env()},
+        [
+          ...shell.through,
+          '-p',
+          String(target.port),
+          `${login}@127.0.0.1`,
+          `export PATH="${path}"; scp -f x`,
+        ],
+        {env: shell.env},
       ),
     )
     // Several commands are no transfer: all of it is recorded.

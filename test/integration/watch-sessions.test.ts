@@ -1,11 +1,11 @@
 import {once} from 'node:events'
-import {readFileSync, writeFileSync} from 'node:fs'
+import {readFileSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {beforeAll, describe, expect, test, vi} from 'vitest'
-import {stringify} from 'yaml'
 import {sallyport, startSallyport} from '../support/cluster.js'
 import {eventually} from '../support/eventually.js'
 import {addToAgent, type Event, type Field, login, startField, type UserKey} from '../support/field.js'
+import {addOnlookers} from '../support/onlookers.js'
 import {startAgent} from '../support/openssh.js'
 import {type PipedProcess, run, start} from '../support/process.js'
 import {sallyportPath} from '../support/service.js'
@@ -37,30 +37,9 @@ beforeAll(async () => {
   target = await field.target()
   const {ssh, web} = field.cluster.addresses
   proxy = `127.0.0.1:${web.port},${ssh.port}`
-  const roles = [
-    role('moderates', {allow: {join_sessions: joining('observer', 'moderator')}}),
-    role('types', {allow: {join_sessions: joining('observer', 'peer')}}),
-    role('overseen', {
-      allow: {
-        require_session_join: [
-          {name: 'four eyes', filter: ['moderates'], modes: ['moderator'], count: 1, on_leave: 'pause'},
-        ],
-      },
-    }),
-  ]
-  const path = join(field.directory, 'roles.yaml')
-  writeFileSync(path, roles.map(one => stringify(one)).join('---\n'))
-  await admin('create', '-f', path)
-  for (const [name, names] of Object.entries({
-    ...{ann: 'auditor', mod: 'moderates', pia: 'types', bob: 'editor', sue: 'access,overseen'},
-  })) {
-    await admin('users', 'add', name, `${name},${login}`, `--roles=${names}`)
-    await admin('auth', 'sign', `--user=${name}`, `--out=${identityOf(name)}`)
-  }
+  await addOnlookers({directory: field.directory, admin, identityOf})
 })
 
-const role = (name: string, spec: object) => ({kind: 'role', version: 'v1', metadata: {name}, spec})
-const joining = (...modes: string[]) => [{name: 'sessions', roles: ['access'], modes}]
 const identityOf = (user: string): string => join(field.directory, `identity-${user}`)
 
 async function admin(...args: string[]): Promise<string> {
@@ -219,6 +198,62 @@ describe('a session of plain sshd', () => {
       reason: 'the host goes down',
     })
     expect(eventsOf(other.sid, 'client.disconnect')[0]).toMatchObject({by: 'mod'})
+  })
+})
+
+describe('the administrator on the auth host', () => {
+  const watching = (sid: string): string[] => [
+    'sessions',
+    'watch',
+    sid,
+    `--data-dir=${field.cluster.dataDir}`,
+  ]
+
+  test('looks on without a login, is announced and on record, and cannot type', async () => {
+    const {tmux, sid} = await ownSession()
+    tmux.type(String.raw`printf '\033[2J\033[5;10Hключ'`)
+    await tmux.until(/ключ/)
+    const watcher = startTmux()
+    watcher.type(`clear; ${command([sallyportPath, ...watching(sid)])}; echo status $?`)
+    await watcher.until(/ключ/)
+    await tmux.until(/admin has joined as observer/)
+    watcher.type('touch nothing')
+    tmux.type('echo after-$((40 + 2))')
+    await watcher.until(/after-42/)
+    expect(tmux.screen().join('\n')).not.toContain('nothing')
+    watcher.press('C-c')
+    await watcher.until(/status 0/)
+    await tmux.until(/admin, who joined as observer, has left/)
+    expect(eventsOf(sid, 'session.join')).toMatchObject([
+      {success: true, user: 'admin', mode: 'observer', proto: 'unix', owner: 'joe'},
+    ])
+    await eventually(() => eventsOf(sid, 'session.leave').length === 1, 'the leaving is on record')
+    tmux.type('exit')
+  })
+
+  test('watches into a pipe until the session ends', async () => {
+    const {tmux, sid} = await ownSession()
+    const pipe = startSallyport(watching(sid))
+    let piped = ''
+    pipe.stdout.on('data', (data: Buffer) => {
+      piped += data.toString('utf8')
+    })
+    await tmux.until(/admin has joined as observer/)
+    tmux.type('echo from-$((20 + 1))')
+    await eventually(() => piped.includes('from-21'), 'the pipe got it')
+    const closed = once(pipe, 'close')
+    tmux.type('exit')
+    expect((await closed)[0]).toBe(0)
+  })
+
+  test('is told of a session that does not run, and alone may open the socket', async () => {
+    const refused = await sallyport(watching('11111111-2222-4333-8444-555555555555'))
+    expect([refused.code, refused.stderr]).toEqual([34, expect.stringContaining('runs now')])
+    expect(statSync(join(field.cluster.dataDir, 'watch.sock')).mode & 0o777).toBe(0o600)
+    const nowhere = await sallyport([
+      ...['sessions', 'watch', '11111111-2222-4333-8444-555555555555', `--data-dir=${temporaryDirectory()}`],
+    ])
+    expect(nowhere.code).toBe(31)
   })
 })
 

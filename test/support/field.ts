@@ -261,6 +261,27 @@ export async function startFieldWithTarget(
   return {...place, target: await place.field.target()}
 }
 
+/** What a stock client needs to get to an sshd through the proxy. */
+export interface Shell {
+  env: Record<string, string>
+  /** Options that lead through the proxy. */
+  through: string[]
+  /** Words that mean the login on the target, behind those options. */
+  where: string[]
+  /** Runs ssh to its end: words behind the host. */
+  ssh(words: readonly string[], options?: RunOptions): Promise<ReturnType<typeof text>>
+}
+
+export function shellOf({agent, throughSubsystem}: Field, key: UserKey, {port}: Sshd): Shell {
+  const {env} = agent
+  const through = throughSubsystem(key)
+  const where = ['-p', String(port), `${login}@127.0.0.1`]
+  return {
+    ...{env, through, where},
+    ssh: (words, options = {}) => sshText([...through, ...where, ...words], {env, ...options}),
+  }
+}
+
 export const sshText = async (args: readonly string[], options: RunOptions = {}) =>
   text(await ssh(args, options))
 

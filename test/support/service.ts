@@ -97,4 +97,4 @@ const readyLine = (child: PipedProcess, stderr: () => string): Promise<void> =>
   })
 
 export const leftBehind = (dataDir: string): string[] =>
-  ['addresses.json', 'admin.sock'].filter(name => existsSync(join(dataDir, name)))
+  ['addresses.json', 'admin.sock', 'watch.sock'].filter(name => existsSync(join(dataDir, name)))

@@ -1,11 +1,11 @@
 import {generateKeyPairSync} from 'node:crypto'
 import {mkdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {stringify} from 'yaml'
 import {formatAuthorizedKey, formatPrivateKey, publicKeyBlob} from '../../src/lib/sshcert/index.js'
 import {eventually} from './eventually.js'
 import {type Event, login, type MintedAuthorities, mintAuthorities} from './field.js'
 import {type Machine, startMachine} from './machines.js'
+import {addOnlookers, rolesOf} from './onlookers.js'
 import {writePrivateFile} from './openssh.js'
 import {sallyportPath} from './service.js'
 import {temporaryDirectory} from './temporary-directory.js'
@@ -51,27 +51,8 @@ export interface Spread {
 
 export const quoted = (words: readonly string[]): string => words.map(word => `'${word}'`).join(' ')
 
-const role = (name: string, spec: object) => ({kind: 'role', version: 'v1', metadata: {name}, spec})
-const joining = (...modes: string[]) => [{name: 'sessions', roles: ['access'], modes}]
-
-/**
- * joe has sessions; ann observes (auditor), mod observes and moderates, pia observes and types, bob may join nothing, and
- * sue's sessions need a moderator.
- */
-const roles = [
-  role('moderates', {allow: {join_sessions: joining('observer', 'moderator')}}),
-  role('types', {allow: {join_sessions: joining('observer', 'peer')}}),
-  role('overseen', {
-    allow: {
-      require_session_join: [
-        {name: 'four eyes', filter: ['moderates'], modes: ['moderator'], count: 1, on_leave: 'pause'},
-      ],
-    },
-  }),
-]
-const users = {
-  ...{joe: 'access', ann: 'auditor', mod: 'moderates', pia: 'types', bob: 'editor', sue: 'access,overseen'},
-}
+/** Whose sessions they look on at. */
+const owner = {joe: 'access'}
 
 /** Starts the auth service with the users; proxies and nodes are started by the test. */
 export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> {
@@ -96,13 +77,7 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
     return stdout
   }
   let keys = 0
-  const path = join(directory, 'roles.yaml')
-  writeFileSync(path, roles.map(one => stringify(one)).join('---\n'))
-  await admin('create', '-f', path)
-  for (const [name, names] of Object.entries(users)) {
-    await admin('users', 'add', name, `${name},${login}`, `--roles=${names}`)
-    await admin('auth', 'sign', `--user=${name}`, `--out=${identityOf(name)}`)
-  }
+  await addOnlookers({directory, admin, identityOf}, owner)
   const enrol = async (nodename: string, kind: 'proxy' | 'node', config: Record<string, unknown>) => {
     const made = await admin('tokens', 'add', `--type=${kind}`, '--format=json')
     const {token, ca_pins: caPins} = JSON.parse(made) as {token: string; ca_pins: string[]}
@@ -135,7 +110,7 @@ export async function startSpread(recording: 'node' | 'proxy'): Promise<Spread> 
     async key(user, {until = Date.now() + 3_600_000, authorities = minted} = {}) {
       const {privateKey} = generateKeyPairSync('ed25519')
       const extensions = ['permit-pty', 'permit-port-forwarding', 'permit-agent-forwarding']
-      const names = users[user as keyof typeof users]?.split(',') ?? []
+      const names = rolesOf(user, owner)
       const certificate = await authorities.at(Math.min(Date.now(), until) - 60_000).issueUser({
         publicKey: publicKeyBlob(privateKey),
         ...{user, principals: [user, login]},

@@ -17,7 +17,8 @@ export default class RecordingsLs extends BaseCommand {
   static override summary = 'List the recorded sessions, newest first'
   static override description =
     `Only those that you may see. STATE is sealed when the recording is complete and signed, live while the session runs,
-truncated when it was cut short; held means under legal hold. There are more when as many come as --limit says: --after goes on.`
+truncated when it was cut short; held means under legal hold. When there may be more than --limit, stderr says how to go on in
+every format: with --after and the last session, until none come. The end of a truncated one is the last time that is known.`
   static override examples = [
     '<%= config.bin %> recordings ls',
     '<%= config.bin %> recordings ls --user joe --host db1 --last 24h --format json',
@@ -49,8 +50,7 @@ truncated when it was cut short; held means under legal hold. There are more whe
     const found = await withAuthApi(flags, api => api.listRecordings(query))
     await render(found.map(recordingView), {format, text: () => text(found)})
     const last = found.length === limit ? found.at(-1) : undefined
-    if (last && format === 'text')
-      process.stderr.write(`sallyport: there may be more; go on with --after ${safe(last.sid)}\n`)
+    if (last) process.stderr.write(`sallyport: there may be more; go on with --after ${safe(last.sid)}\n`)
   }
 }
 

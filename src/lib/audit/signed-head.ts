@@ -9,20 +9,18 @@ export const HEAD_MS = 60_000
 
 const CONTEXT = 'sallyport-audit-head-v1'
 
-const messageOf = (line: string): Buffer => Buffer.from(`${CONTEXT}\n${line}\n`)
-
 /** The line of a record with the signature over it, base64, as its last field. Both without a line break. */
 export const signLine = (line: string, sign: (message: Buffer) => string): string =>
-  `${line.slice(0, -1)},"signature":"${sign(messageOf(line))}"}`
+  `${line.slice(0, -1)},"signature":"${sign(Buffer.from(`${CONTEXT}\n${line}\n`))}"}`
 
-const ending = /,"signature":"([A-Za-z0-9+/=]{1,128})"\}$/
+const FIELD = ',"signature":"'
+const ending = /^([A-Za-z0-9+/=]{1,128})"\}$/
 
 /** Whether one of the keys signed a line. */
 export function isLineSigned(line: Buffer, keys: readonly KeyObject[]): boolean {
-  const text = line.toString('utf8')
-  const found = ending.exec(text)
-  if (!found) return false
-  const message = messageOf(`${text.slice(0, found.index)}}`)
-  const signature = Buffer.from(found[1] ?? '', 'base64')
-  return keys.some(key => verify(null, message, key, signature))
+  const at = line.lastIndexOf(FIELD)
+  const [, signature] = at < 0 ? [] : (ending.exec(line.toString('latin1', at + FIELD.length)) ?? [])
+  if (signature === undefined) return false
+  const message = Buffer.concat([Buffer.from(`${CONTEXT}\n`), line.subarray(0, at), Buffer.from('}\n')])
+  return keys.some(key => verify(null, message, key, Buffer.from(signature, 'base64')))
 }

@@ -6,7 +6,7 @@ import {LINE_BYTES, type LogFile, openLogFile, readLines, readRange, recordHash}
 import {type ChainHead, genesis} from './head.js'
 import {BATCH_BYTES} from './limits.js'
 import {parseRecord} from './record.js'
-import {judgeTail, type TailJudgement, type TailLine} from './tail-judgement.js'
+import {judgeTail, type TailLine} from './tail-judgement.js'
 
 export interface LogTail {
   head: ChainHead
@@ -29,9 +29,10 @@ export async function readTail(files: readonly LogFile[], durable: number): Prom
   const file = files.at(-1)
   if (!file) return {head: genesis, records: []}
   const lines = await lastLines(file)
+  const isAll = lines.length === 0 || lines[0]?.offset === 0
   // A file whose beginning is looked at goes on from the one before.
-  const earlier = lines[0]?.offset ? undefined : await endOfEarlier(files.slice(0, -1))
-  const before = earlier?.head ?? (file.firstSequence === 1 ? genesis : undefined)
+  const earlier = isAll ? await endOfEarlier(files.slice(0, -1)) : undefined
+  const before = earlier?.head ?? (isAll && file.firstSequence === 1 ? genesis : undefined)
   const {head, cut, altered} = judgeTail(lines, {before, durable})
   if (!head && lines.length > 0) throw noRecord(file)
   const kept = lines.filter(({offset}) => cut === undefined || offset < cut)
@@ -64,7 +65,7 @@ async function endOfEarlier(
   for (const file of files.toReversed()) {
     const lines = await lastLines(file)
     if (lines.length === 0) continue
-    const {head}: TailJudgement = judgeTail(lines, {before: undefined, durable: 0})
+    const {head} = judgeTail(lines, {before: undefined, durable: 0})
     if (!head) throw noRecord(file)
     return {head, records: lines.flatMap(({event}) => event ?? [])}
   }

@@ -53,6 +53,7 @@ export {
 export {escapeFilter, escapeHelp} from './ssh/escape-filter.js'
 export {readForwardings} from './ssh/forwarding.js'
 export {withJoinedSession} from './ssh/join.js'
+export {withWatchedSession} from './ssh/local-watch.js'
 export {carryConnection, connectToProxy} from './ssh/proxy-connection.js'
 export {runSsh} from './ssh/run-ssh.js'
 export {selfCommand} from './ssh/self-command.js'

@@ -63,9 +63,9 @@ async function openAgent(open: () => Promise<Duplex>): Promise<Duplex> {
 
 /** Whatever an agent does wrong is about the agent, not about the target. */
 const agentProblem = (error: unknown): SallyportError => {
-  const {code, message} = asProblem(error)
-  if (code === 'agent_required') return error as SallyportError
-  return problem('agent_required', `the forwarded agent cannot be used: ${message}`, {cause: error})
+  const known = asProblem(error)
+  if (known.code === 'agent_required') return known
+  return problem('agent_required', `the forwarded agent cannot be used: ${known.message}`, {cause: error})
 }
 
 interface Held {

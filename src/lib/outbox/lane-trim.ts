@@ -30,12 +30,8 @@ export function createTrim(files: LaneFiles, writer: LaneWriter): () => Promise<
   }
 
   const trimPart = async (): Promise<void> => {
-    await drop(
-      Math.max(
-        files.segments.findIndex(({number}) => number === files.position?.segment),
-        0,
-      ),
-    )
+    const at = files.segments.findIndex(({number}) => number === files.position?.segment)
+    await drop(Math.max(at, 0))
     if (toldCount(files).steps - marked >= MARK_STEPS) await mark()
   }
 

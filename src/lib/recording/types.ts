@@ -28,7 +28,7 @@ export interface RecordingMeta {
 export interface RecordingSummary extends RecordingMeta {
   /** The beginning of the command; all of it is in the recording. */
   command?: string
-  /** Unix milliseconds; absent while the session runs or when the recording was cut short. */
+  /** Unix milliseconds; of one that was cut short, the last time that is known. Absent while it has no end record. */
   endedAt?: number
   /** Sealed: complete and signed. Live: being written. Truncated: cut short, with an end record that says so or none yet. */
   state: 'live' | 'sealed' | 'truncated'

@@ -1,6 +1,6 @@
 import {chmod} from 'node:fs/promises'
 import {createServer, type Socket} from 'node:net'
-import {claimAdminSocket, claimPresenceSocket} from './data-dir.js'
+import {claimAdminSocket, claimPresenceSocket, claimWatchSocket} from './data-dir.js'
 
 export interface AdminSocket {
   path: string
@@ -15,6 +15,12 @@ export const startAdminSocket = async (
   dataDir: string,
   serve: (connection: Socket) => void,
 ): Promise<AdminSocket> => listenOn(await claimAdminSocket(dataDir), serve)
+
+/** Listens on `<data-dir>/watch.sock`, under the same guard, for administrators who look on at sessions. */
+export const startWatchSocket = async (
+  dataDir: string,
+  serve: (connection: Socket) => void,
+): Promise<AdminSocket> => listenOn(await claimWatchSocket(dataDir), serve)
 
 /**
  * Shows that a service without the auth role runs on the data directory, and says how it fares to whoever connects. Throws

@@ -8,6 +8,8 @@ import {problem, SallyportError} from '../errors/index.js'
 const adminSocket = (dataDir: string): string => join(dataDir, 'admin.sock')
 /** Of a service without the auth role: nothing is served there. */
 const presenceSocket = (dataDir: string): string => join(dataDir, 'service.sock')
+/** For those who look on at sessions, beside the administration's. */
+const watchSocket = (dataDir: string): string => join(dataDir, 'watch.sock')
 export const addressesFile = (dataDir: string): string => join(dataDir, 'addresses.json')
 
 // sun_path is 108 bytes on Linux and 104 on macOS, the closing NUL included.
@@ -52,6 +54,13 @@ export async function claimAdminSocket(dataDir: string): Promise<string> {
 export async function claimPresenceSocket(dataDir: string): Promise<string> {
   if (await answers(adminSocket(dataDir))) throw alreadyRunning(dataDir)
   return claim(dataDir, presenceSocket(dataDir))
+}
+
+/** Of whoever has claimed the administration's already: what is there was left by a crash. */
+export async function claimWatchSocket(dataDir: string): Promise<string> {
+  const path = watchSocket(dataDir)
+  await rm(path, {force: true})
+  return path
 }
 
 async function claim(dataDir: string, path: string): Promise<string> {

@@ -16,6 +16,7 @@ import {startHubPart} from './parts/hub-part.js'
 import {startNodePart} from './parts/node-part.js'
 import type {Part} from './parts/part.js'
 import {startProxyPart} from './parts/proxy-part.js'
+import {startWatchPart} from './parts/watch-part.js'
 import {startWebPart, webTls} from './parts/web-part.js'
 import {type Reloadable, type Reloaded, takeOver} from './reload.js'
 import {openRemoteAuth} from './remote-auth.js'
@@ -97,6 +98,7 @@ async function startRoles(part: Part): Promise<{addresses: Addresses; begin(): v
   if (proxy) web = await startWebPart(part, link, proxy)
   const node = hub && config.roles.includes('node') ? await startNodePart(part, link, hub) : undefined
   const socket = auth && (await startAdministration(part, auth.room))
+  if (auth) await startWatchPart(part, auth.room.service.as({kind: 'admin'}), hub)
   const addresses = {
     pid: process.pid,
     cluster: link.cluster.clusterName,

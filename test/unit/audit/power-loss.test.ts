@@ -107,6 +107,19 @@ describe('after a power loss', () => {
     }
   })
 
+  it('goes on where a file is much longer than one write, torn or not', async () => {
+    const log = await open()
+    for (let part = 0; part < 4; part += 1) await write(log, Array(200).fill(3000))
+    await log.close()
+    expect(statSync(lastFile()).size).toBeGreaterThan(2 * BATCH_BYTES)
+    await (await open()).close()
+    expect((await open()).head()).toEqual(log.head())
+    truncateSync(lastFile(), statSync(lastFile()).size - 10_000)
+    const again = await open()
+    expect(await again.query({limit: 1})).toMatchObject([{event: 'audit.recovered'}])
+    expect(await verifyAuditLog(directory)).toMatchObject({ok: true})
+  })
+
   it('never has more at stake than one write, and takes all of that off', async () => {
     const log = await open()
     await write(log, [1])

@@ -1,3 +1,4 @@
+import {mergeOptions} from '../../../src/lib/access/options.js'
 import type {SessionOptions} from '../../../src/lib/access/types.js'
 import type {AuditInput} from '../../../src/lib/audit/event.js'
 import type {SessionTracker} from '../../../src/lib/auth/contract.js'
@@ -71,19 +72,10 @@ export function fakeAuth(): FakeAuth {
   return auth
 }
 
+/** What somebody may whose roles say nothing, and who may forward an agent. */
 export const everything: SessionOptions = {
+  ...mergeOptions([], {clientIdleTimeoutSeconds: 0, disconnectExpiredCert: false}),
   agentForwarding: true,
-  portForwarding: true,
-  pty: true,
-  x11Forwarding: false,
-  idleTimeoutSeconds: 0,
-  disconnectExpiredCert: false,
-  recordSession: 'best_effort',
-  lock: 'best_effort',
-  maxConnections: 0,
-  maxSessions: 10,
-  requireSessionMfa: false,
-  pinSourceIp: false,
 }
 
 /** Lets everybody in, and shows who is there. */

@@ -27,7 +27,8 @@ export async function connectAuthThroughSocket(socketPath: string): Promise<Auth
   }
 }
 
-function connectTo(socketPath: string): Promise<Socket> {
+/** A connection to a socket of the service. @throws service_not_running, access_denied */
+export function connectTo(socketPath: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath)
     const fail = (error: Error) => reject(unreachable(socketPath, error))

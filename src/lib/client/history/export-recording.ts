@@ -103,6 +103,7 @@ function incomplete({state}: RecordingSummary): string | undefined {
 function facts(summary: RecordingSummary): [string, string][] {
   const {sid, cluster, user, login, host, address, startedAt, endedAt, command} = summary
   const time = (ms: number): string => new Date(ms).toISOString()
+  const isCut = summary.state !== 'sealed'
   return [
     ['Session', sid],
     ['Cluster', cluster],
@@ -110,7 +111,7 @@ function facts(summary: RecordingSummary): [string, string][] {
     ['Login', login],
     ['Host', host === address ? host : `${host} (${address})`],
     ['Start', time(startedAt)],
-    ['End', endedAt === undefined ? 'not recorded' : time(endedAt)],
+    ['End', isCut || endedAt === undefined ? 'not recorded' : time(endedAt)],
     ...(command === undefined ? [] : [['Command', command] as [string, string]]),
   ]
 }

@@ -7,7 +7,7 @@ export const holdView = ({at, by, reason}: RecordingHold) => ({at: iso(at), by, 
 
 /**
  * A recorded session as commands print it for programs. Every key is always there; `end` is null while it is not known,
- * `hold` unless it is held.
+ * and the last time that is known where `state` is truncated; `hold` is null unless it is held.
  */
 export const recordingView = (summary: RecordingSummary) => ({
   sid: summary.sid,

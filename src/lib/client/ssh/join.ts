@@ -24,9 +24,9 @@ export interface JoinOptions {
 const ctrlC = 0x03
 const maxLine = 8 * 1024
 /** For a line, before the screen is drawn over it. */
-const readingMilliseconds = 1500
+export const readingMilliseconds = 1500
 /** Leaves the alternate screen, and sets modes and colours back. */
-const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
+export const restoreScreen = '\u001b[?1049l\u001b[!p\u001b[?7h\u001b[?25h\u001b[0m\r\n'
 
 /**
  * Joins a session that runs and shows it until it ends, or until this side leaves. The session keeps its size, whatever
@@ -110,7 +110,10 @@ const readSize = (data: Buffer): TerminalSize => {
 }
 
 /** Whether only a part of the session's screen can be shown here; says so. */
-function isSmaller(size: TerminalSize, {stdout, stderr}: JoinOptions): boolean {
+export function isSmaller(
+  size: TerminalSize,
+  {stdout, stderr}: Pick<JoinOptions, 'stdout' | 'stderr'>,
+): boolean {
   const {columns = size.columns, rows = size.rows} = stdout
   if (columns >= size.columns && rows >= size.rows) return false
   const [theirs, ours] = [`${size.columns}x${size.rows}`, `${columns}x${rows}`]
@@ -128,7 +131,7 @@ function showLater(channel: Channel): void {
  * Whoever holds the session has made its output harmless already. It may be the very host that somebody wants to keep an
  * eye on, so nobody's terminal depends on that.
  */
-function createCleaner(): (data: Buffer) => string {
+export function createCleaner(): (data: Buffer) => string {
   const decoder = new StringDecoder('utf8')
   const sanitizer = createSanitizer()
   return data => sanitizer.push(decoder.write(data))

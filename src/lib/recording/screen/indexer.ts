@@ -92,7 +92,7 @@ export function createScreenIndexer(options: ScreenIndexerOptions): ScreenIndexe
   }
 
   const add = (paths: RecordingPaths, bytes: number): void => {
-    if (closed) return
+    if (closed || queue.some(task => task.paths.sid === paths.sid)) return
     queue.push({paths, bytes})
     void start()
   }

@@ -3,7 +3,7 @@ import type {RecordingSummary} from '../types.js'
 import type {RecordingHit} from './types.js'
 
 /** What is in one session: the earliest lines that match, at most as many as a page shows of one. */
-export interface Found {
+interface Found {
   summary: RecordingSummary
   lines: readonly ScreenLine[]
   /** There are more. */

@@ -40,7 +40,7 @@ function find(
       if (found.length >= most * 4) break
     }
   } catch {
-    // Of a file that was deleted or damaged nothing is found; it is told apart by the answer.
+    // It was deleted, or is damaged: the answer says so, and it is made again.
     return undefined
   }
   return {lines: found.sort((a, b) => a.ms - b.ms).slice(0, most), cut: found.length > most}

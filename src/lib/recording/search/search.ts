@@ -7,7 +7,7 @@ import type {Catalogue, Listed} from '../store/catalogue.js'
 import {confirmed, filteredDays, type RecordingsAfter} from '../store/listing.js'
 import {readSearchFile, type SearchEntry} from './file.js'
 import {createSieve} from './grams.js'
-import {createPage, type Found} from './page.js'
+import {createPage} from './page.js'
 import {piecesOf, requirePattern, type SearchPattern} from './pattern.js'
 import type {SearchAnswer, SearchRequest} from './search-process.js'
 import type {RecordingSearchAnswer} from './types.js'
@@ -61,8 +61,16 @@ async function run(
     for (let at = 0; at < candidates.length; at += FILES_AT_ONCE) {
       const some = candidates.slice(at, at + FILES_AT_ONCE)
       const positions = new Map(some.map(({position, paths}) => [paths.sid, position]))
-      for (const found of await look.at(await confirmed(catalogue, some, query)))
-        if (!page.take(found, positions.get(found.summary.sid) ?? 0)) return false
+      const there = await confirmed(catalogue, some, query)
+      const answers = await look.at(there)
+      for (const [i, item] of there.entries()) {
+        const found = answers[i]
+        const position = positions.get(item.paths.sid) ?? 0
+        if (!found) {
+          states[position] = 'unread'
+          indexer.add(item.paths, item.summary.bytes)
+        } else if (!page.take({...found, summary: item.summary}, position)) return false
+      }
     }
     return true
   }
@@ -128,14 +136,14 @@ function createLooks(pattern: SearchPattern, linesEach: number, searchMs: number
   const {text, regex, ignoreCase} = pattern
   let helper: Helper<SearchRequest, SearchAnswer> | undefined
   return {
-    async at(items: Listed[]): Promise<Found[]> {
+    /** Of each its lines; undefined where the screen file is missing or damaged. */
+    async at(items: Listed[]): Promise<SearchAnswer> {
       helper ??= startHelper<SearchRequest, SearchAnswer>('search/search-process', helperOptions)
       const paths = items.map(item => item.paths.screen)
       const request = {pattern: {text, regex, ignoreCase}, paths, most: linesEach}
-      const found = await helper.ask(request, Math.max(1, deadline - performance.now())).catch(error => {
+      return await helper.ask(request, Math.max(1, deadline - performance.now())).catch(error => {
         throw isTimeout(error) ? tooLong(searchMs, error) : error
       })
-      return items.map(({summary}, i) => ({summary, ...(found[i] ?? {lines: [], cut: false})}))
     },
     end: (): void => helper?.close(),
   }

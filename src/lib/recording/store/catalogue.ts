@@ -19,6 +19,12 @@ export interface Listed {
   summary: RecordingSummary
 }
 
+/** What decides where a recording stands in a list. */
+export interface Place {
+  paths: Pick<RecordingPaths, 'sid' | 'day'>
+  summary: Pick<RecordingSummary, 'startedAt'>
+}
+
 /**
  * Summaries of recordings by day, remembered in memory and in a file beside them. Which recordings there are is always
  * asked of the directory. Only sealed recordings are remembered: nothing about them changes any more.
@@ -129,7 +135,7 @@ async function isCurrent({index}: RecordingPaths, entry: CatalogueEntry | undefi
 }
 
 /** A total order, so that a page can begin where the one before ended. */
-export const newestFirst = (a: Listed, b: Listed): number =>
+export const newestFirst = (a: Place, b: Place): number =>
   b.summary.startedAt - a.summary.startedAt || (a.paths.sid < b.paths.sid ? 1 : -1)
 
 function forgetOldest(days: Map<string, Day>): void {

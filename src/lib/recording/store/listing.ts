@@ -1,10 +1,12 @@
 import {basename} from 'node:path'
 import {problem} from '../../errors/index.js'
+import {DAY_MS} from '../../names/index.js'
 import {mapParallel} from '../../waiting/index.js'
 import type {RecordingSummary} from '../types.js'
-import {type Catalogue, type Listed, newestFirst} from './catalogue.js'
-import {findRecording, listDays, listHeldOf, type RecordingPaths} from './files.js'
+import {type Catalogue, type Listed, newestFirst, type Place} from './catalogue.js'
+import {findRecording, findRemoved, listDays, listHeldOf, type RecordingPaths} from './files.js'
 import {readHold} from './hold.js'
+import {readTombstone} from './removal.js'
 import {readSummary} from './summary.js'
 
 export interface RecordingFilter {
@@ -22,7 +24,10 @@ export interface RecordingFilter {
 
 /** A filter, and where to go on. */
 export interface RecordingsAfter extends RecordingFilter {
-  /** Session ID of the last recording of the page before; it must be one that this query finds. */
+  /**
+   * Session ID of the last recording of the page before; it must be one that this query finds, or found before it was
+   * removed or its hold released.
+   */
   after?: string
 }
 
@@ -32,7 +37,6 @@ export interface RecordingQuery extends RecordingsAfter {
 }
 
 const DEFAULT_LIMIT = 200
-const DAY_MS = 86_400_000
 const CONFIRMED_AT_ONCE = 32
 
 /** The recordings that a query finds, newest day first and in a day by their start. Throws `not_found` for `after`. */
@@ -112,22 +116,40 @@ export async function withHold(paths: RecordingPaths, summary: RecordingSummary)
   return hold ? {...summary, hold} : summary
 }
 
-/** Whoever may not find a recording cannot learn from a page after it that it is there. */
-async function findStart(directory: string, query: RecordingFilter, sid: string): Promise<Listed> {
-  const paths = await findRecording(directory, sid)
-  const start = paths && {paths, summary: await readSummary(paths)}
-  const held = !query.held || (paths && (await readHold(paths)) !== undefined)
-  if (start && held && matches(start.summary, query)) return start
+/**
+ * Where a list goes on: after a recording, or where one was that has been removed since. Whoever may not find a recording
+ * cannot learn from a page after it that it is there.
+ */
+async function findStart(directory: string, filter: RecordingFilter, sid: string): Promise<Place> {
+  const start = (await placeOf(directory, sid)) ?? (await placeOfRemoved(directory, sid))
+  if (start && matches(start.summary, filter)) return start
   throw problem('not_found', `no session ${sid} is among those asked for`, {
     hint: 'go on after the last session of the page before, with the same filters',
   })
+}
+
+type Facts = Pick<RecordingSummary, 'sid' | 'user' | 'host' | 'login' | 'startedAt'>
+
+async function placeOf(directory: string, sid: string): Promise<(Place & {summary: Facts}) | undefined> {
+  const paths = await findRecording(directory, sid)
+  return paths && {paths, summary: await readSummary(paths)}
+}
+
+/** Of one that was too damaged to be listed its tombstone does not say enough. */
+async function placeOfRemoved(
+  directory: string,
+  sid: string,
+): Promise<(Place & {summary: Facts}) | undefined> {
+  const paths = await findRemoved(directory, sid)
+  const {recording} = paths ? (await readTombstone(paths)).tombstone : {}
+  return paths && recording && {paths, summary: {sid, ...recording}}
 }
 
 /** A recording reaches the store on the day of its start or later; a day more allows for a clock that is off. */
 const isBefore = (day: string, from: number | undefined): boolean =>
   from !== undefined && Date.parse(`${basename(day)}T00:00:00Z`) + 2 * DAY_MS <= from
 
-const matches = (summary: RecordingSummary, {sid, user, host, login, from, to}: RecordingFilter): boolean =>
+const matches = (summary: Facts, {sid, user, host, login, from, to}: RecordingFilter): boolean =>
   (sid === undefined || summary.sid === sid) &&
   (user === undefined || summary.user === user) &&
   (host === undefined || summary.host === host) &&

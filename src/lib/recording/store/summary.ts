@@ -54,8 +54,7 @@ async function readEnd(handle: FileHandle, size: number): Promise<End> {
   const entry = parseLaterLine(last, lines.length)
   if (!('end' in entry)) return {state: 'truncated', durationMs: entry.last}
   const {durationMs, endedAt, truncated} = entry.end
-  // When the session of a recording that was cut short ended, nobody knows.
-  return truncated === undefined ? {state: 'sealed', durationMs, endedAt} : {state: 'truncated', durationMs}
+  return {state: truncated === undefined ? 'sealed' : 'truncated', durationMs, endedAt}
 }
 
 async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {

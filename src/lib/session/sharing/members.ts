@@ -11,8 +11,8 @@ export interface Joiner {
   /** In force. */
   roles: readonly string[]
   mode: JoinMode
-  /** `ip:port`. */
-  address: string
+  /** `ip:port`; absent for the administrator of this very machine. */
+  address?: string
   seat: Seat
 }
 
@@ -72,7 +72,8 @@ export function createMembers({facts, place = 'proxy', auth, now, guestId}: Memb
     more: Record<string, unknown> = {},
   ): Promise<unknown> =>
     auth.emit({
-      ...{...facts, event, user, 'addr.remote': address, proto: 'ssh'},
+      ...{...facts, event, user, proto: address === undefined ? 'unix' : 'ssh'},
+      ...(address !== undefined && {'addr.remote': address}),
       fields: {participant_id: id, mode, owner: facts.user, session_recording: place, ...more},
     })
 

@@ -1,7 +1,7 @@
 import {generateKeyPairSync, randomUUID} from 'node:crypto'
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {beforeEach, describe, expect, it} from 'vitest'
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
 import {
   type AuditEvent,
   type AuditInput,
@@ -396,22 +396,32 @@ describe('while the disk is full', () => {
 })
 
 describe('retries', () => {
+  afterEach(() => void vi.useRealTimers())
+
   it('do not let one that always fails hold up another, and stop when closed', async () => {
+    vi.useFakeTimers()
     const problems: unknown[] = []
-    const retries = createRetries({firstMs: 1, longestMs: 1, onProblem: error => problems.push(error)})
+    const retries = createRetries({firstMs: 1000, longestMs: 1000, onProblem: error => problems.push(error)})
     let attempts = 0
     void retries.add(() => {
       attempts++
       return Promise.reject(new Error('never'))
     })
     let failures = 2
-    await retries.add(async () => {
-      if (failures-- > 0) throw new Error('not yet')
-    })
-    await expect.poll(() => attempts).toBeGreaterThan(5)
+    let done = false
+    void retries
+      .add(async () => {
+        if (failures-- > 0) throw new Error('not yet')
+      })
+      .then(() => {
+        done = true
+      })
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(done).toBe(true)
+    expect(attempts).toBeGreaterThan(5)
     await retries.close()
     const then = attempts
-    await new Promise(resolve => setTimeout(resolve, 20))
+    await vi.advanceTimersByTimeAsync(3_600_000)
     expect(attempts).toBe(then)
     expect(problems).toHaveLength(2)
   })

@@ -296,6 +296,22 @@ describe('the index', () => {
     expect((await find('needle', {}, later)).hits).toHaveLength(2)
   })
 
+  test.each([
+    ['deleted', (path: string) => rmSync(path)],
+    ['damaged', (path: string) => truncateSync(path, 10)],
+  ])(
+    'says of a session that it was not searched when its screen was %s, and reads it again',
+    async (_how, harm) => {
+      const sid = await session(['needle'])
+      await session(['needle'], {startedAt: noon + 1})
+      await store.indexed()
+      harm(screen(sid))
+      const {hits, waiting} = await store.search({text: 'needle', regex: false, ignoreCase: false})
+      expect([hits.length, waiting]).toEqual([1, 1])
+      expect(await find('needle')).toMatchObject({hits: [{}, {}], waiting: 0})
+    },
+  )
+
   test('shows nothing of a recording that was removed', async () => {
     const sid = await session(['needle'])
     await store.indexed()

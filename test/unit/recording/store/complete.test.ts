@@ -64,7 +64,7 @@ describe('completing a recording that was cut short', () => {
     })
     const [summary] = await store.list()
     expect(summary).toMatchObject({state: 'truncated', durationMs: 300})
-    expect(summary).not.toHaveProperty('endedAt')
+    expect(summary?.endedAt).toBe((summary?.startedAt ?? 0) + 300)
     const before = readFileSync(dataFile(sid))
     expect((await store.complete(sid, 'another reason'))?.end.truncated).toBe(reason)
     expect(readFileSync(dataFile(sid))).toEqual(before)

@@ -52,6 +52,19 @@ describe('a list', () => {
     expect(await sids(store, {user: 'ann', host: 'web1'})).toEqual([])
   })
 
+  test('goes on where one was that was removed meanwhile, for whoever could have seen it', async () => {
+    const store = await open()
+    const [a, b, c] = [await add(store, noon), await add(store, noon), await add(store, noon + day)]
+    const [first = '', second = '', third] = await sids(store)
+    expect([first, [second, third].sort()]).toEqual([c, [a, b].sort()])
+    const request = {at: clock, by: 'retention', cause: 'retention', announce: async () => {}} as const
+    await store.remove(first, request)
+    await store.remove(second, request)
+    expect(await sids(store, {after: first, user: 'joe'})).toEqual([third])
+    expect(await sids(store, {after: second})).toEqual([third])
+    await expect(sids(store, {after: first, user: 'ann'})).rejects.toMatchObject({code: 'not_found'})
+  })
+
   test('is gone through page by page without gap or repetition, equal times included', async () => {
     const store = await open()
     const all: string[] = []
