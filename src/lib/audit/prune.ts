@@ -1,6 +1,7 @@
 import {rm} from 'node:fs/promises'
 import {syncDirectory} from '../durable/index.js'
 import {problem} from '../errors/index.js'
+import {DAY_MS} from '../names/index.js'
 import {readAnchor, writeAnchor} from './anchor.js'
 import type {AuditSink} from './event.js'
 import {type LogFile, listLogFiles, readLines, recordHash} from './files.js'
@@ -21,8 +22,6 @@ export interface PruneParts extends PruneOptions {
   now: () => number
   emit: AuditSink['emit']
 }
-
-const DAY_MS = 86_400_000
 
 /**
  * Takes the oldest files of a log away: the event first, then a signed anchor that the rest of the chain goes on from, then

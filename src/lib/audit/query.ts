@@ -1,11 +1,11 @@
 import {stat} from 'node:fs/promises'
+import {DAY_MS} from '../names/index.js'
 import type {AuditEvent, AuditQuery} from './event.js'
 import {type Line, type LogFile, listLogFiles, readLines, readLinesBackward} from './files.js'
 import {parseRecord} from './record.js'
 
 const DEFAULT_LIMIT = 200
 const MAX_LIMIT = 10_000
-const DAY_MS = 86_400_000
 /** So much is read to the place where a page begins. */
 const NEAR_BYTES = 512 * 1024
 

@@ -1,6 +1,7 @@
 import {isIP} from 'node:net'
 import {z} from 'zod'
 import type {Address} from '../names/index.js'
+import {DAY_MS, HOUR_MS} from '../names/index.js'
 
 // Words of a configuration file → values. Each codec is a function of the text that returns undefined for what it does
 // not understand, and a zod type with the message a person sees.
@@ -9,8 +10,8 @@ const units: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
   m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
+  h: HOUR_MS,
+  d: DAY_MS,
 }
 
 /** `1h30m`, `45s`, `500ms`, `2d` in milliseconds; undefined for anything else. */

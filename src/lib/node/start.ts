@@ -3,7 +3,7 @@ import type {Duplex} from 'node:stream'
 import type {HostRecord} from '../access/hosts.js'
 import type {Lock} from '../access/locks.js'
 import type {CommandLabel} from '../config/index.js'
-import {asProblem, isAway, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, isAway, problemLine} from '../errors/index.js'
 import {type Address, hostOfAddress} from '../names/index.js'
 import {
   createGuard,
@@ -11,6 +11,7 @@ import {
   drain,
   type Ends,
   endsOf,
+  graceMilliseconds,
   type LockWatch,
   type Log,
   limitRefusals,
@@ -19,6 +20,7 @@ import {
   reporter,
   type ServedClient,
   type SessionHub,
+  shuttingDown,
   startLockWatch,
 } from '../session/index.js'
 import type {AlgorithmChoice, HostIdentity, HostKeyStore} from '../ssh/index.js'
@@ -30,9 +32,6 @@ import {serveJoiner} from './joiner.js'
 import {startLabels} from './labels.js'
 import type {NodeAuth, NodeSettings, NodeSystem} from './types.js'
 import type {UserSockets} from './user-sockets.js'
-
-/** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
-const graceMilliseconds = 30_000
 
 /** Connections of one address, and of all of them, that nobody has logged in on yet. */
 const newcomersLimits = {perAddress: 128, inAll: 1024}
@@ -200,7 +199,7 @@ function takeClient(state: NodeState, socket: Duplex, peer: Ends): void {
         ? serveNodeClient(settings, options.sockets, admitted, peer)
         : serveJoiner(settings, admitted, peer)
     Object.assign(entry, {client})
-    if (state.draining) client.end(shuttingDown())
+    if (state.draining) client.end(shuttingDown('node'))
     await client.done
   }
   const entry = {done: Promise.resolve()}
@@ -219,10 +218,7 @@ async function endClients(clients: NodeState['clients'], milliseconds: number): 
   await drain({
     ...{milliseconds, done: () => done},
     end() {
-      for (const {client} of clients.values()) client?.end(shuttingDown())
+      for (const {client} of clients.values()) client?.end(shuttingDown('node'))
     },
   })
 }
-
-const shuttingDown = (): SallyportError =>
-  problem('unavailable', 'the node is shutting down', {hint: 'connect again in a moment'})

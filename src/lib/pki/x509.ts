@@ -1,5 +1,6 @@
 import {createHash, generateKeyPairSync, type KeyObject, randomBytes, sign} from 'node:crypto'
 import type {asn1 as Asn1, pki as Pki} from 'node-forge'
+import {DAY_MS} from '../names/index.js'
 import {subjectAltNames} from './x509-names.js'
 
 /** A certificate and its key, both PEM. */
@@ -15,7 +16,7 @@ const signatureOid = '1.2.840.10045.4.3.2'
 const keyIdentifierOid = '2.5.29.14'
 /** Clocks of clients may be a little behind. */
 const backdatedMs = 60_000
-const authorityLifetimeMs = 10 * 365 * 24 * 3600 * 1000
+const authorityLifetimeMs = 10 * 365 * DAY_MS
 /** ub-common-name and ub-organization-name (RFC 5280, appendix A). */
 const maxSubjectLength = 64
 

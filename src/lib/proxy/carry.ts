@@ -1,6 +1,6 @@
 import type {Duplex} from 'node:stream'
 import type {SallyportError} from '../errors/index.js'
-import {relay, type ServedClient} from '../session/index.js'
+import {farewellMilliseconds, relay, type ServedClient} from '../session/index.js'
 import type {Channel} from '../ssh/index.js'
 import {within} from '../waiting/index.js'
 
@@ -44,9 +44,6 @@ export function carry({
   void served.done.then(() => running.delete(served))
   return served
 }
-
-/** Somebody who does not read is not waited for longer than this. */
-const farewellMilliseconds = 1000
 
 async function lastWordsTaken(channel: Channel): Promise<void> {
   if (channel.isClosed) return

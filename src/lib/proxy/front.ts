@@ -5,7 +5,7 @@ import type {AuditInput} from '../audit/event.js'
 import type {Caller} from '../auth/contract.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {forward, type Ingress, type OuterConnection, prepare, type Target} from '../forward/index.js'
-import {explainOn, finishChannel, personOf, rejectOpen} from '../session/index.js'
+import {explainOn, finishChannel, personOf, rejectOpen, shuttingDown} from '../session/index.js'
 import {type Channel, type ChannelOpen, openFailure, type SshConnection} from '../ssh/index.js'
 import {WireReader} from '../sshcert/index.js'
 import type {ProxyContext} from './context.js'
@@ -55,7 +55,7 @@ export function serveClient(
 
   /** Recording: the proxy ends the inner connection. Otherwise it passes on bytes it cannot read. */
   const reach: Reach = async (name, outerAgent, openChannel) => {
-    if (context.draining()) throw shuttingDown()
+    if (context.draining()) throw shuttingDown('proxy')
     if (context.recording) await record(name, outerAgent, openChannel)
     else await pass(name, outerAgent, openChannel)
   }
@@ -66,7 +66,7 @@ export function serveClient(
   ): Promise<void> => {
     const settings = context.forwardSettings
     const [prepared, target] = await Promise.all([prepare(settings, name.host), connectTo(name)])
-    if (context.draining()) throw shuttingDown()
+    if (context.draining()) throw shuttingDown('proxy')
     const channel = openChannel()
     channel.stderr.resume()
     const ingress = {...outer, outerAgent}
@@ -105,7 +105,7 @@ export function serveClient(
     if (identity.validBefore * 1000 <= context.now()) return rejectOpen(open, expired())
     if (open.type === 'session') {
       const joined: SessionWay['joined'] = async (how, words, channel) => {
-        if (context.draining()) throw shuttingDown()
+        if (context.draining()) throw shuttingDown('proxy')
         await (how === 'join' ? joinHere : leadToHolder)(joinWay, words, channel)
       }
       return serveSession(open, {context, reach, refused, joined})
@@ -213,6 +213,3 @@ const notAHost = (): SallyportError =>
 
 const expired = (): SallyportError =>
   problem('certificate_expired', 'your certificate has expired', {hint: 'log in again'})
-
-export const shuttingDown = (): SallyportError =>
-  problem('unavailable', 'the proxy is shutting down', {hint: 'connect again in a moment'})

@@ -1,6 +1,7 @@
 import {generateKeyPairSync, type KeyObject} from 'node:crypto'
 import type {AuthApi} from '../auth/contract.js'
 import {isAway} from '../errors/index.js'
+import {HOUR_MS} from '../names/index.js'
 import {type HostIdentity, type HostKeyStore, type KeptIdentity, keptIdentities, pemOf} from '../ssh/index.js'
 import {parseCertificate, publicKeyBlob} from '../sshcert/index.js'
 
@@ -10,7 +11,7 @@ const maxCached = 1000
 const renewBeforeMilliseconds = 10 * 60_000
 
 /** A spare identity with less than this before it is replaced; they live for a day. */
-const spareMilliseconds = 13 * 3_600_000
+const spareMilliseconds = 13 * HOUR_MS
 /** Each spare stands in for one host: nobody is shown the names of others. */
 const maxSpares = 1000
 

@@ -2,7 +2,14 @@ import type {AuditInput} from '../audit/event.js'
 import type {AuthApi, ForeignAdmission, TrustedCluster} from '../auth/contract.js'
 import {asProblem, problem, problemLine} from '../errors/index.js'
 import {hostOfAddress} from '../names/index.js'
-import {type ConnectionGuard, followState, identityOf, type Log, type ServedClient} from '../session/index.js'
+import {
+  type ConnectionGuard,
+  followState,
+  identityOf,
+  type Log,
+  type ServedClient,
+  shuttingDown,
+} from '../session/index.js'
 import {type ChannelOpen, type HostIdentity, openFailure} from '../ssh/index.js'
 import {
   checkCertificate,
@@ -21,7 +28,6 @@ import {
   writeForeignTerms,
 } from '../tunnel/index.js'
 import type {DialSettings} from './dial.js'
-import {shuttingDown} from './front.js'
 import type {NamedHosts} from './named-hosts.js'
 import {passThrough} from './passage.js'
 import {routeTarget} from './route.js'
@@ -115,7 +121,7 @@ function openTunnel(options: RootsOptions, root: TrustedCluster): Tunnel {
 async function lead(options: RootsOptions, root: TrustedCluster, open: ChannelOpen): Promise<void> {
   const facts: Partial<AuditInput> = {forwarded_by: options.proxyId, proto: 'ssh'}
   try {
-    if (options.draining()) throw shuttingDown()
+    if (options.draining()) throw shuttingDown('proxy')
     await connectUser(options, root, open, facts)
   } catch (thrown) {
     const error = asProblem(thrown)
@@ -178,7 +184,7 @@ async function connectUser(
     emit: input => auth.emit({...facts, ...input}),
     openChannel() {
       // Others may have been led away from here while this one was dialled.
-      if (options.draining()) throw shuttingDown()
+      if (options.draining()) throw shuttingDown('proxy')
       return open.accept(writeForeignTerms(limits))
     },
     farewell(channel, error) {

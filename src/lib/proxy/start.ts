@@ -12,6 +12,7 @@ import {
   createNewcomers,
   drain,
   endsOf,
+  graceMilliseconds,
   type LockWatch,
   type Log,
   limitRefusals,
@@ -22,6 +23,7 @@ import {
   reporter,
   type ServedClient,
   type SessionHub,
+  shuttingDown,
   startLockWatch,
 } from '../session/index.js'
 import type {AlgorithmChoice, HostKeyStore, SshConnection} from '../ssh/index.js'
@@ -30,13 +32,10 @@ import type {Tunnels} from '../tunnel/index.js'
 import type {ProxyContext, ServeApi} from './context.js'
 import type {DialSettings} from './dial.js'
 import {type DialRules, dialPolicy} from './dial-policy.js'
-import {serveClient, shuttingDown} from './front.js'
+import {serveClient} from './front.js'
 import {createHostCertificates, type HostCertificates} from './host-certificates.js'
 import {createNamedHosts} from './named-hosts.js'
 import {startProxyTunnels} from './tunnels.js'
-
-/** sshd's LoginGraceTime is 120 s; a certificate needs no typing. */
-const graceMilliseconds = 30_000
 
 /**
  * Connections of one address, and of all of them, that nobody has logged in on yet: many clients may be behind one, and
@@ -250,7 +249,7 @@ async function endForwarders(forwarders: ReadonlySet<ServedClient>, milliseconds
       while (forwarders.size > 0) await Promise.all([...forwarders].map(forwarder => forwarder.done))
     },
     end() {
-      for (const forwarder of forwarders) forwarder.end(shuttingDown())
+      for (const forwarder of forwarders) forwarder.end(shuttingDown('proxy'))
     },
   })
 }

@@ -4,6 +4,7 @@ import type {JoinRole, SystemApi} from '../auth/index.js'
 import {createRetries} from '../durable/index.js'
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {Address} from '../names/index.js'
+import {DAY_MS, HOUR_MS} from '../names/index.js'
 import {type AuthLink, dial} from './auth-link.js'
 import {joined} from './identity/joined.js'
 import {createIdentity, type KeptIdentity} from './identity/kept-identity.js'
@@ -11,9 +12,8 @@ import {currentCertificate, publicKeyOf} from './identity/machine-identity.js'
 import type {Part} from './parts/part.js'
 import {openRole, type RoleLink} from './role-link.js'
 
-const hour = 3_600_000
 /** A certificate lives for 90 days, see `machineTtlMilliseconds`: a third of them is over. */
-const renewBeforeMilliseconds = 60 * 24 * hour
+const renewBeforeMilliseconds = 60 * DAY_MS
 /**
  * The auth service on another machine. Joins its cluster where this machine has not yet, or not in all of its roles; what
  * it gets for that is kept. While it is away, what is known of the cluster counts, and what it has to be told waits on
@@ -112,7 +112,7 @@ function keepRenewed(
     void renew().catch((error: SallyportError) =>
       logger.warn({error: problemLine(asProblem(error))}, 'the certificate of this machine is not renewed'),
     )
-  const timer = setInterval(attempt, hour).unref()
+  const timer = setInterval(attempt, HOUR_MS).unref()
   attempt()
   return () => clearInterval(timer)
 }

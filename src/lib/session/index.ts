@@ -42,7 +42,7 @@ export {
   judgeLogin,
   requirePin,
 } from './door/admit.js'
-export {drain} from './door/drain.js'
+export {drain, shuttingDown} from './door/drain.js'
 export {
   checkForwarderProof,
   type ForwarderWord,
@@ -53,6 +53,7 @@ export {
 } from './door/forwarder-proof.js'
 export {identityOf} from './door/identity.js'
 export {explainOn, finishChannel} from './door/last-words.js'
+export {farewellMilliseconds, graceMilliseconds} from './door/limits.js'
 export {createNewcomers, type Newcomers} from './door/newcomers.js'
 export {limitRefusals, type RefusalReporter} from './door/refusals.js'
 export {

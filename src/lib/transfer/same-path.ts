@@ -3,14 +3,12 @@ import {posix} from 'node:path'
 /** A path without what means nothing: `a//b/../c/` → `a/c`. */
 export const plainPath = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '')
 
-/**
- * Whether what is done to `path` may concern `file`: it is the same, or a directory above. Where a relative path begins
- * is not known here, so beside an absolute one its last name decides. Both as `plainPath` gives them.
- */
-export function mayConcern(path: string, file: string): boolean {
-  if (path.startsWith('/') === file.startsWith('/')) return file === path || file.startsWith(`${path}/`)
-  return file.split('/').includes(posix.basename(path))
-}
+/** Where a relative path begins is not known here: beside an absolute one it may be any. */
+const isUnlike = (one: string, other: string): boolean => one.startsWith('/') !== other.startsWith('/')
 
-export const mayBeSame = (one: string, other: string): boolean =>
-  mayConcern(one, other) && mayConcern(other, one)
+/** Both as `plainPath` gives them. */
+export const mayBeSame = (one: string, other: string): boolean => one === other || isUnlike(one, other)
+
+/** Whether what is done to `path` may concern `file`: it may be the same, or a directory above. */
+export const mayConcern = (path: string, file: string): boolean =>
+  mayBeSame(path, file) || (file.startsWith(path) && file[path.length] === '/')

@@ -7,6 +7,8 @@ import type {FileReport, PathName, TransferReports} from './types.js'
 
 /** As many as an sftp-server may have open by the usual limit of descriptors, four times over. */
 const maxHandles = 4096
+/** With more files open to be written, whatever is done by a path is taken to concern each: comparing takes time. */
+const maxCompared = 256
 /** Characters of paths that are kept with requests and handles. */
 const maxPathCharacters = 8 * 1024 * 1024
 
@@ -49,38 +51,39 @@ export interface OpenFiles {
   concludeAll(how: 'aborted' | 'lost'): void
 }
 
-interface Kept {
-  id: number
-  /** Of a file that may be changed: its path. */
-  changing: string | undefined
-}
-
 export function openFiles(reports: TransferReports, budget: PathBudget): OpenFiles {
   const handles = new Map<string, Handle>()
-  /** Those that the host has not closed yet, whether or not their handles still stand for them. */
-  const files = new Map<OpenFile, Kept>()
+  /** Those that the host has not closed yet, whether or not their handles still stand for them, and their numbers. */
+  const files = new Map<OpenFile, number>()
+  /** Those of them that may be changed, with their paths. */
+  const changing = new Map<OpenFile, string>()
   const window = reorderWindow()
   let lastId = 0
 
   /** Returns whether there was one. */
   const changed = (isMeant: (path: string) => boolean): boolean => {
+    const isMany = changing.size > maxCompared
     let any = false
-    for (const [file, {changing}] of files) {
-      if (changing === undefined || !isMeant(changing)) continue
+    for (const [file, path] of changing) {
+      if (!isMany && !isMeant(path)) continue
       file.changedMeanwhile()
       any = true
     }
     return any
   }
   const begin = (file: OpenFile): void => {
-    const path = file.direction === 'upload' ? plainPath(file.path.text) : undefined
-    if (path !== undefined && changed(other => mayBeSame(path, other))) file.changedMeanwhile()
-    files.set(file, {id: ++lastId, changing: path})
+    files.set(file, ++lastId)
+    if (file.direction === 'upload') {
+      const path = plainPath(file.path.text)
+      if (changed(other => mayBeSame(path, other))) file.changedMeanwhile()
+      changing.set(file, path)
+    }
     reports.opened?.(lastId, {direction: file.direction, path: file.path})
   }
   const tell = (file: OpenFile, all: FileReport[]): void => {
-    const id = files.get(file)?.id
+    const id = files.get(file)
     files.delete(file)
+    changing.delete(file)
     for (const report of all) reports.file(report, id)
     if (id !== undefined) reports.closed?.(id)
   }

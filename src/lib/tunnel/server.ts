@@ -3,7 +3,7 @@ import type {Duplex} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {asProblem, parseProblemLine, problem, problemLine, type SallyportError} from '../errors/index.js'
 import type {Address} from '../names/index.js'
-import {type Ends, endsOf, type Log, listenAt} from '../session/index.js'
+import {type Ends, endsOf, graceMilliseconds, type Log, listenAt} from '../session/index.js'
 import {
   type AlgorithmChoice,
   acceptConnection,
@@ -63,8 +63,6 @@ export interface ForeignWay {
   ended(): SallyportError | undefined
 }
 
-/** As for every client of the proxy: a certificate needs no typing. */
-const graceMilliseconds = 30_000
 const firstByteMilliseconds = 10_000
 /** What a leaf says in the end comes to stand in somebody's terminal. */
 const maxReason = 512

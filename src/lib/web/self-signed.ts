@@ -2,12 +2,12 @@ import {createPrivateKey, X509Certificate} from 'node:crypto'
 import {open} from 'node:fs/promises'
 import {join} from 'node:path'
 import {ensurePrivateDirectory, isMissing, writeFileAtomic} from '../durable/index.js'
+import {DAY_MS} from '../names/index.js'
 import {certifiableNames, createWebCertificate, readCertificate} from '../pki/index.js'
 
-const day = 24 * 3600 * 1000
 /** Under the 398 days that browsers allow a certificate someone may have chosen to trust. */
-const lifetimeMs = 365 * day
-const renewBeforeMs = 30 * day
+const lifetimeMs = 365 * DAY_MS
+const renewBeforeMs = 30 * DAY_MS
 
 interface Kept {
   /** PEM. */

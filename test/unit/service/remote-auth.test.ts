@@ -7,7 +7,7 @@ import {authorityPin} from '../../../src/lib/pki/index.js'
 import {createHealth} from '../../../src/lib/service/health.js'
 import {
   currentCertificate,
-  loadIdentity,
+  loadMachineIdentity,
   type MachineIdentity,
 } from '../../../src/lib/service/identity/machine-identity.js'
 import type {Part} from '../../../src/lib/service/parts/part.js'
@@ -161,7 +161,7 @@ describe('a machine with roles of a cluster elsewhere', () => {
 
   test('is the same machine when the answer to its first attempt was lost', async () => {
     const {tokenFor, machine, auth} = await ready()
-    const {key} = await loadIdentity(machine.dataDir)
+    const {key} = await loadMachineIdentity(machine.dataDir)
     await (await start({...machine, token: await tokenFor('proxy')})).stop()
     expect(kept(machine.dataDir).key).toBe(key)
     // As if nothing had arrived: the UUID is still its own.

@@ -163,6 +163,26 @@ describe('an upload by SFTP', () => {
     expect(follow(putFile('/f', hello), putFile('/f', hello)).files).toMatchObject([whole, whole])
   })
 
+  it('among hundreds is doubted with all of them, at a cost that does not grow with their paths', () => {
+    const long = '/x'.repeat(2000)
+    const many = Array.from({length: 1500}, (_, i) => opened(`${long}${i}`, write | create, `h${i}`, i + 10))
+    const renames = Array.from({length: 2000}, (_, i) => [
+      sftp.two(18, i + 9000, `${long}a`, `${long}b`),
+      sftp.status(i + 9000, 0),
+    ])
+    const before = process.cpuUsage()
+    const {files} = follow(
+      opened('/f', write | create | truncate),
+      wrote(3, 'h', 0, hello),
+      ...many,
+      ...renames,
+      closed(),
+    )
+    const {user, system} = process.cpuUsage(before)
+    expect(files[0]).toMatchObject({path: {text: '/f'}, complete: false, unhashed: 'changed meanwhile'})
+    expect((user + system) / 1e6).toBeLessThan(4)
+  })
+
   it.each<[string, Passage]>([
     ['a length', sftp.fsetstat(8, 'h', {size: 1})],
     ['a copy', sftp.copyData(8, 'h', 'h')],

@@ -1,5 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import {asProblem, problem, problemLine, type SallyportError} from '../../errors/index.js'
+import {HOUR_MS} from '../../names/index.js'
 import type {AccessState} from '../access/state.js'
 import type {ClusterState} from '../contract.js'
 import type {SystemApi} from '../system-api.js'
@@ -9,7 +10,7 @@ import {accessStateOf} from './state.js'
  * How long a role goes on by what it knew of the cluster when it lost the auth service: the default lifetime of a
  * certificate, so that nobody gets in by a state that is older than what he shows.
  */
-export const blindMilliseconds = 12 * 3_600_000
+export const blindMilliseconds = 12 * HOUR_MS
 const firstPauseMilliseconds = 500
 const maxPauseMilliseconds = 10_000
 

@@ -1,5 +1,6 @@
 import type {AuditInput, AuditLog} from '../../audit/index.js'
 import {asProblem, problemLine} from '../../errors/index.js'
+import {HOUR_MS} from '../../names/index.js'
 import type {AnnounceRemoval, RecordingStore} from '../../recording/index.js'
 import {cancelledDeletionEvent, deletionEvent} from './deletion-event.js'
 
@@ -29,7 +30,7 @@ export interface Retention {
   close(): Promise<void>
 }
 
-const EVERY_MS = 3_600_000
+const EVERY_MS = HOUR_MS
 /** Where more is due than one sweep may take away, the next one comes soon. */
 const SOON_MS = 10_000
 const MOST_AT_ONCE = 500

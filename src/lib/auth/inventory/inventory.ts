@@ -1,7 +1,7 @@
 import type {HostRecord} from '../../access/index.js'
 import type {Backend} from '../../backend/index.js'
 import {problem} from '../../errors/index.js'
-import {hostOfAddress} from '../../names/index.js'
+import {DAY_MS, hostOfAddress} from '../../names/index.js'
 import {hostSchema, type Records, type StoredHost} from '../records.js'
 
 const prefix = 'hosts'
@@ -9,7 +9,7 @@ const prefix = 'hosts'
 /** A node beats about every five minutes; one that was silent for two beats is offline. */
 const onlineMilliseconds = 10 * 60_000
 /** A node that is offline stays in listings for so long: a machine that is down must not look like one never known. */
-export const rememberedMilliseconds = 7 * 24 * 3600_000
+export const rememberedMilliseconds = 7 * DAY_MS
 
 /**
  * The hosts there are: nodes that beat, and registered ones. Read from the state once and kept in memory, by name and by

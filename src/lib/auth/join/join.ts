@@ -1,6 +1,6 @@
 import {createPublicKey, type KeyObject} from 'node:crypto'
 import {problem, type SallyportError} from '../../errors/index.js'
-import {isUuid} from '../../names/index.js'
+import {DAY_MS, isUuid} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller, HostCertificates, JoinRequest, JoinRole} from '../contract.js'
 import {joinedMachine} from './joined-machine.js'
@@ -11,7 +11,7 @@ import {findToken, invalidToken, refusingGuesses, remoteAddress} from './token-u
  * Certificates of machines are renewed when a third of this is over. One that was away for longer than the rest needs a
  * new token.
  */
-export const machineTtlMilliseconds = 90 * 24 * 3_600_000
+export const machineTtlMilliseconds = 90 * DAY_MS
 
 /** Joining the cluster, and staying in it. */
 export function joinMethods(

@@ -15,6 +15,7 @@ import {
   writeFileAtomic,
 } from '../../durable/index.js'
 import {asProblem, problemLine} from '../../errors/index.js'
+import {HOUR_MS} from '../../names/index.js'
 import type {CompletedRecording, RecordingStore} from '../../recording/index.js'
 import {damageEvent, endEvent, lostFileEvent, uploadEvent} from './completion-events.js'
 import {isSettled, LEDGER_EVENTS, movesAlone, newEntry, readLedger, type SessionEntry} from './ledger.js'
@@ -53,7 +54,7 @@ export interface SessionCompletion {
 
 const SERVICE_ENDED = 'the service ended before the session did'
 const NOT_WRITTEN = 'the recording could no longer be written'
-const REMEMBER_MS = 3_600_000
+const REMEMBER_MS = HOUR_MS
 
 /** Made before anything is written by this process: what the log holds now is of those before it. */
 export function createCompletion(options: CompletionOptions): SessionCompletion {

@@ -1,15 +1,15 @@
 import {z} from 'zod'
 import type {Backend} from '../../backend/index.js'
 import {problem} from '../../errors/index.js'
+import {DAY_MS} from '../../names/index.js'
 import {createRecords} from '../records.js'
 
-const day = 86_400_000
 /** A machine that says nothing about a session for so long is taken to have lost it: the auth service may end it. */
-const SILENT_MS = 7 * day
+const SILENT_MS = 7 * DAY_MS
 /** As long as the certificate of a machine: after that nobody can come who was its holder. */
-const REMEMBERED_MS = 90 * day
+const REMEMBERED_MS = 90 * DAY_MS
 /** What comes after the end of a session is taken for so long. */
-const ENDED_MS = day
+const ENDED_MS = DAY_MS
 /** Sessions whose holder is remembered; the others are looked up. */
 const REMEMBERED = 10_000
 
@@ -74,7 +74,7 @@ export function createSessionHolders(backend: Backend, now: () => number): Sessi
   /** Puts down whose it is, unless that was done today. False where somebody else came first. */
   const put = async (sid: string, holder: StoredHolder | undefined, next: StoredHolder): Promise<boolean> => {
     const time = next.since
-    if (holder?.hostId === next.hostId && time - holder.since < day) return true
+    if (holder?.hostId === next.hostId && time - holder.since < DAY_MS) return true
     if (holder) await records.put(sid, next, time + REMEMBERED_MS)
     else if (!(await records.create(sid, next, time + REMEMBERED_MS))) return false
     remember(sid, next)

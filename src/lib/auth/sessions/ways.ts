@@ -1,12 +1,12 @@
 import {isOnline} from '../../access/index.js'
 import {problem} from '../../errors/index.js'
-import {splitAddress} from '../../names/index.js'
+import {DAY_MS, splitAddress} from '../../names/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller} from '../contract.js'
 import type {HolderWay} from './types.js'
 
 /** A proxy says every ten minutes where it is; one that was silent for a day is not looked for there any more. */
-const rememberedMilliseconds = 24 * 3_600_000
+const rememberedMilliseconds = DAY_MS
 
 /** Where the proxies of the cluster are, for each other. */
 export function proxyPlaceMethods(

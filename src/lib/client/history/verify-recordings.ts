@@ -50,9 +50,10 @@ const filesOf = async (flags: VerifyFlags, now: number) => {
 /** The recording of a session that a service keeps, or its tombstone. Throws `not_found`, `service_not_running`. */
 export async function verifyKeptSession(sid: string, flags: VerifyFlags): Promise<SessionVerdict> {
   return await withAuthApi(flags, async api => {
-    const keys = flags.key
-      ? await readKeyFile(flags.key)
-      : recordingKeys(await api.exportAuthorities({type: 'recording'}))
+    const keys =
+      flags.key === undefined
+        ? recordingKeys(await api.exportAuthorities({type: 'recording'}))
+        : await readKeyFile(flags.key)
     return await verifySession(api, sid, keys)
   }).catch(error => {
     throw withFilesHint(asProblem(error))

@@ -1,7 +1,7 @@
 import {isMissing, readSmallFile} from '../../durable/index.js'
 import {problem} from '../../errors/index.js'
+import {DAY_MS} from '../../names/index.js'
 
-const dayMilliseconds = 24 * 60 * 60 * 1000
 /** The message is for a person. */
 const maxMessageLength = 200
 
@@ -17,7 +17,7 @@ export function parseExpiry(line: string): number | undefined {
 /** @throws access_denied the account has expired by then (`now` in Unix ms, as the host counts days: UTC) */
 export function refuseExpired(name: string, line: string, now: number): void {
   const expiry = parseExpiry(line)
-  if (expiry === undefined || now < expiry * dayMilliseconds) return
+  if (expiry === undefined || now < expiry * DAY_MS) return
   throw problem('access_denied', `the account ${name} of this host has expired`, {
     hint: "the host's administrator can extend it (chage -E)",
   })

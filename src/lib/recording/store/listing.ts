@@ -1,5 +1,6 @@
 import {basename} from 'node:path'
 import {problem} from '../../errors/index.js'
+import {DAY_MS} from '../../names/index.js'
 import {mapParallel} from '../../waiting/index.js'
 import type {RecordingSummary} from '../types.js'
 import {type Catalogue, type Listed, newestFirst, type Place} from './catalogue.js'
@@ -36,7 +37,6 @@ export interface RecordingQuery extends RecordingsAfter {
 }
 
 const DEFAULT_LIMIT = 200
-const DAY_MS = 86_400_000
 const CONFIRMED_AT_ONCE = 32
 
 /** The recordings that a query finds, newest day first and in a day by their start. Throws `not_found` for `after`. */

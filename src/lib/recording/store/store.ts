@@ -3,6 +3,7 @@ import {basename} from 'node:path'
 import {isDeepStrictEqual} from 'node:util'
 import {ensurePrivateDirectory, syncDirectory} from '../../durable/index.js'
 import {asProblem, problem} from '../../errors/index.js'
+import {DAY_MS} from '../../names/index.js'
 import {createKeyedTurn, type KeyedTurn} from '../../waiting/index.js'
 import {sealDigest} from '../evidence/signature.js'
 import type {Tombstone} from '../evidence/tombstone.js'
@@ -102,7 +103,6 @@ export interface RecordingStore extends RecordingSink, RecordingSearch {
   oldestUnsealed(): number | undefined
 }
 
-const DAY_MS = 86_400_000
 const SEARCH_MS = 10_000
 
 /** Opens the store, creating its directory. Errors of the disk are `store_failed`. */

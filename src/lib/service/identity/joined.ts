@@ -6,7 +6,7 @@ import type {Part} from '../parts/part.js'
 import {
   currentCertificate,
   keepIdentity,
-  loadIdentity,
+  loadMachineIdentity,
   type MachineIdentity,
   publicKeyOf,
 } from './machine-identity.js'
@@ -19,7 +19,7 @@ export async function joined(
   {config, hostId, now}: Part,
   roles: readonly JoinRole[],
 ): Promise<MachineIdentity> {
-  const identity = await loadIdentity(config.dataDir)
+  const identity = await loadMachineIdentity(config.dataDir)
   const missing = roles.filter(role => currentCertificate(identity, role, now()) === undefined)
   if (missing.length === 0) return identity
   const request = {

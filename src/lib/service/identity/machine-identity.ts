@@ -26,7 +26,7 @@ const fileOf = (dataDir: string): string => join(dataDir, 'identity.json')
  * anybody is told of it: a machine that lost the answer to its request to join is still the same machine.
  * @throws store_failed for a file that cannot be read: it is never replaced
  */
-export async function loadIdentity(dataDir: string): Promise<MachineIdentity> {
+export async function loadMachineIdentity(dataDir: string): Promise<MachineIdentity> {
   const text = await readSmallFile(fileOf(dataDir)).catch(cause => {
     if (isMissing(cause)) return undefined
     throw unreadable(cause)

@@ -1,5 +1,6 @@
 import {z} from 'zod'
 import {type ClusterState, fromWire, readClusterState, toWire} from '../../auth/index.js'
+import {HOUR_MS} from '../../names/index.js'
 import {ageOf, type MachineClock, type Stamp} from './age.js'
 import {createKeeper, type Keeper, type KeeperOptions} from './keeper.js'
 import {readKept} from './read.js'
@@ -76,7 +77,7 @@ export function keepCluster(options: KeptClusterOptions): KeptCluster {
 }
 
 const inHours = (milliseconds: number): string => {
-  const hours = Math.floor(milliseconds / 3_600_000)
+  const hours = Math.floor(milliseconds / HOUR_MS)
   return hours < 48 ? `${hours} hours` : `${Math.floor(hours / 24)} days`
 }
 

@@ -6,15 +6,14 @@ import {
   startClusterServer,
   userOfCertificate,
 } from '../../auth/index.js'
-import {type Address, formatAddress} from '../../names/index.js'
+import {type Address, DAY_MS, formatAddress} from '../../names/index.js'
 import {startAdminSocket} from '../admin-socket.js'
 import {type AuthRoom, openAuth} from '../auth.js'
 import {isWildcard, listening} from '../listening.js'
 import type {Part} from './part.js'
 
-const day = 24 * 3_600_000
 /** Of the certificate that other machines are shown; a new one each day and at each start. */
-const certificateMilliseconds = 30 * day
+const certificateMilliseconds = 30 * DAY_MS
 
 export interface AuthPart {
   room: AuthRoom
@@ -67,7 +66,7 @@ async function serveMachines(part: Part, room: AuthRoom): Promise<ClusterServer>
     ownCertificate(part, room).then(server.useCertificate, error =>
       logger.error({err: error}, 'the certificate for other machines is not renewed'),
     )
-  }, day).unref()
+  }, DAY_MS).unref()
   resources.add('renewal of the auth certificate', () => clearInterval(renewal))
   return server
 }

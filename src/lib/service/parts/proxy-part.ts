@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {asProblem, problemLine} from '../../errors/index.js'
-import {type Address, formatAddress} from '../../names/index.js'
+import {type Address, formatAddress, HOUR_MS} from '../../names/index.js'
 import {type Proxy as SshProxy, startProxy} from '../../proxy/index.js'
 import type {SessionHub} from '../../session/index.js'
 import {proxyNames} from '../addresses.js'
@@ -53,8 +53,6 @@ export async function startProxyPart(
   return proxy
 }
 
-const hour = 3_600_000
-
 /** Prepares the proxy, at once and each hour, for a time without the auth service. Returns how to stop. */
 function keepSpares({logger}: Part, proxy: SshProxy, hostNames: () => string[][]): () => void {
   const keep = (): void => {
@@ -62,7 +60,7 @@ function keepSpares({logger}: Part, proxy: SshProxy, hostNames: () => string[][]
       .keepSpares(hostNames())
       .catch(error => logger.warn({error: problemLine(asProblem(error))}, 'no spare host certificates'))
   }
-  const timer = setInterval(keep, hour).unref()
+  const timer = setInterval(keep, HOUR_MS).unref()
   keep()
   return () => clearInterval(timer)
 }

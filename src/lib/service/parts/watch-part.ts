@@ -13,16 +13,24 @@ const maxWishBytes = 1024
  * socket runs the service. Those of other machines are reached by SSH alone, as a user.
  */
 export async function startWatchPart(
-  {config, resources}: Part,
+  {config, resources}: Pick<Part, 'config' | 'resources'>,
   auth: Pick<AuthApi, 'listTrackers'>,
   hub: SessionHub | undefined,
 ): Promise<void> {
+  const watching = new Set<Promise<void>>()
   const socket = await startWatchSocket(config.dataDir, connection => {
-    serve(connection, auth, hub).catch(thrown => {
-      connection.end(`${JSON.stringify({error: problemLine(asProblem(thrown))})}\n`)
-    })
+    const served = serve(connection, auth, hub)
+      .catch(thrown => {
+        connection.end(`${JSON.stringify({error: problemLine(asProblem(thrown))})}\n`)
+      })
+      .finally(() => watching.delete(served))
+    watching.add(served)
   })
-  resources.add('watch socket', socket.close)
+  resources.add('watch socket', async () => {
+    await socket.close()
+    // That they left is on record before the log closes.
+    await Promise.all(watching)
+  })
 }
 
 async function serve(

@@ -4,18 +4,17 @@ import {asProblem, problemLine, type SallyportError} from '../../errors/index.js
 import type {Channel, ChannelRequest} from '../../ssh/index.js'
 import {WireWriter} from '../../sshcert/index.js'
 import {within} from '../../waiting/index.js'
+import {farewellMilliseconds} from '../door/limits.js'
 import {isTaken, type SessionRecord} from '../record.js'
 import type {TransferWatch} from '../transfers/transfers.js'
-import type {Withhold} from '../withheld/release.js'
+import {type Asked, outputOnRecord, type Stream} from './output-on-record.js'
 import type {Tap, WithholdingTap} from './relay.js'
 import {requestQueue} from './request-queue.js'
-import type {SessionExit, TerminalSize} from './requests.js'
+import type {SessionExit} from './requests.js'
 import {unseenTransfer} from './unseen.js'
 
 /** OpenSSH's own exit status for what did not come about. */
 const failureStatus = 255
-/** A user who does not read is not waited for longer than this with the reason for the end. */
-const farewellMilliseconds = 1000
 
 /** What whoever serves sessions gives each of them. */
 export interface ServedSessionParameters {
@@ -45,17 +44,6 @@ export interface ClientEndParameters extends ServedSessionParameters {
   barrier(): Promise<void>
   /** The program, wherever it runs, is not watched any more. `ended`: it was the session that was ended from here. */
   letGo(ended: boolean): void
-}
-
-/** What is asked to run. */
-export interface Asked {
-  /** The name of the subsystem, where one was asked for. */
-  subsystem: string | undefined
-  /** What runs; undefined for a shell. */
-  command: string | undefined
-  terminal: (TerminalSize & {term: string}) | undefined
-  /** Each of its files is told of by an event; the protocol would make no recording to watch. */
-  files: boolean
 }
 
 /** What may be done to a session from outside, while it runs. */
@@ -98,18 +86,12 @@ export interface ClientEnd extends SessionHandle {
   finish(): void
 }
 
-type Stream = 'stdout' | 'stderr'
-
 const startsProgram: ReadonlySet<string> = new Set(['shell', 'exec', 'subsystem'])
 
 /** Takes the requests of a client's session channel from now on. */
 export function clientEnd(parameters: ClientEndParameters): ClientEnd {
   const {channel, record, onActivity, onProblem} = parameters
   let transfer: TransferWatch | undefined
-  let recorded = true
-  /** Of files that turned out to be none: the beginning of their recording. */
-  let late: Promise<void> | undefined
-  let asked: Asked | undefined
   let onTerminal = false
   let running = false
   let received = 0
@@ -158,85 +140,13 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     if (startsProgram.has(request.type)) end(refusal)
   }
 
-  const beginRecord = ({command, terminal}: Asked): Promise<void> =>
-    record.begin({
-      interactive: command === undefined,
-      ...(command !== undefined && {command}),
-      ...(terminal && {
-        size: {columns: terminal.columns, rows: terminal.rows},
-        term: terminal.term,
-      }),
-    })
-  /** What was to be files is something else: on record like any other program from here on, or over. */
-  const recordAfterAll = (): Promise<void> => {
-    late ??= (asked ? beginRecord(asked) : Promise.resolve()).then(
-      () => {
-        recorded = true
-      },
-      error => end(asProblem(error)),
-    )
-    return late
-  }
-  /** sftp-server has nothing to say beside its protocol. */
-  const isOffRecord = (stream?: Stream): boolean =>
-    !recorded && (transfer?.lost === true || stream === 'stderr')
-  const recordLate = async (chunk: Buffer, stream: Stream): Promise<void> => {
-    await recordAfterAll()
-    if (!ended) await record.output(chunk, stream, chunk.length)
-  }
-  const mayPass = (stream: Stream): boolean => !ended && !(unread && stream === 'stdout')
-  const follow = (chunk: Buffer, stream: Stream): ReturnType<TransferWatch['output']> | undefined =>
-    stream === 'stdout' ? transfer?.output(chunk) : undefined
-
-  const withheldOutput =
-    (withhold: Withhold, stream: Stream): WithholdingTap =>
-    to => {
-      const deliver = (lent: Buffer): void => {
-        if (mayPass(stream)) to(lent)
-      }
-      const withheld = withhold(stream, deliver)
-      let beginning: Promise<void> | undefined
-      const begin = async (own: Buffer): Promise<void> => {
-        await recordAfterAll()
-        if (!ended) await (withheld.output(own, own) || undefined)
-      }
-      return {
-        take(chunk) {
-          onActivity()
-          if (!mayPass(stream)) return false
-          const seen = follow(chunk, stream)
-          if (ended) return false
-          if (isOffRecord(stream)) {
-            beginning = begin(Buffer.from(chunk))
-            return beginning
-          }
-          if (!recorded) {
-            deliver(chunk)
-            return seen?.wait
-          }
-          const hold = withheld.output(chunk, seen?.shown ?? chunk)
-          return hold ?? seen?.wait
-        },
-        async flush() {
-          await beginning
-          await withheld.flush()
-        },
-      }
-    }
-  const output =
-    (stream: Stream): Tap =>
-    chunk => {
-      onActivity()
-      if (!mayPass(stream)) return false
-      const seen = follow(chunk, stream)
-      if (ended) return false
-      // The bytes are lent, and by then they are somebody else's.
-      if (isOffRecord(stream)) return recordLate(Buffer.from(chunk), stream)
-      const hold = recorded ? record.output(seen?.shown ?? chunk, stream, chunk.length) : undefined
-      // One promise is enough: the next bytes ask again.
-      return hold ?? seen?.wait
-    }
-
+  const output = outputOnRecord({
+    ...{record, onActivity},
+    transfer: () => transfer,
+    ended: () => ended,
+    mayPass: stream => !(unread && stream === 'stdout'),
+    onFailure: error => end(asProblem(error)),
+  })
   const requests = requestQueue(answer, {barrier: parameters.barrier, onFlood: end})
   channel.awaitsStatus = true
   channel.onRequest = request => requests.push(request)
@@ -271,10 +181,8 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
     async begin(wish) {
       const {subsystem, terminal, files} = wish
       if (files && parameters.overseen) throw unseenTransfer()
-      asked = wish
-      recorded = !files
       onTerminal = terminal !== undefined
-      if (recorded) await beginRecord(wish)
+      await output.begin(wish)
       if (subsystem !== undefined) await parameters.onSubsystem(subsystem)
       // The client may have left while the disk was busy.
       return finishing === undefined
@@ -283,14 +191,13 @@ export function clientEnd(parameters: ClientEndParameters): ClientEnd {
       running = true
       transfer = parameters.watchTransfer(kind, command)
     },
-    output: stream =>
-      record.withhold ? {withhold: withheldOutput(record.withhold, stream)} : output(stream),
+    output: output.tap,
     input(chunk) {
       onActivity()
       if (ended || parameters.holdsInput?.()) return false
       received += chunk.length
       const wait = transfer?.input(chunk)
-      return !ended && isOffRecord() ? recordAfterAll() : wait
+      return !ended && output.isOffRecord() ? output.recordAfterAll() : wait
     },
     typed(sink, data) {
       // Files that somebody else sends would pass for the user's.

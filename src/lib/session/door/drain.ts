@@ -1,4 +1,9 @@
+import {problem, type SallyportError} from '../../errors/index.js'
 import {within} from '../../waiting/index.js'
+/** Told to those who come while everybody is leaving. */
+export const shuttingDown = (what: 'node' | 'proxy'): SallyportError =>
+  problem('unavailable', `the ${what} is shutting down`, {hint: 'connect again in a moment'})
+
 export interface Draining {
   /** Resolves when nobody is left. */
   done(): Promise<unknown>

@@ -1,10 +1,9 @@
 import type {Channel} from '../../ssh/index.js'
 import {WireWriter} from '../../sshcert/index.js'
+import {farewellMilliseconds} from '../door/limits.js'
 import {leaveScreen} from '../screen/paint.js'
 import type {Seat} from './audience.js'
 
-/** Who takes nothing any more is not waited for longer than this. */
-const farewellMilliseconds = 1000
 /** Lines for somebody who takes nothing are not kept for ever. */
 const mostWaitingLines = 64 * 1024
 
