@@ -48,8 +48,8 @@ export function formatReport(report: Report): string {
     ]),
     table([
       ['recording', 'bytes on disk per MB shown'],
-      ...measured.flatMap(({load, diskBytesPerMegabyte: disk}) =>
-        disk === undefined ? [] : [[load, disk.toFixed(0)]],
+      ...measured.flatMap(({load, way, diskBytesPerMegabyte: disk}) =>
+        disk === undefined ? [] : [[`${load}, ${way}`, disk.toFixed(0)]],
       ),
     ]),
     table([

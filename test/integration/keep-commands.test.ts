@@ -6,21 +6,23 @@ import {beforeAll, describe, expect, it} from 'vitest'
 import {makeCheckpoint, openAuditLog} from '../../src/lib/audit/index.js'
 import {type Cluster, sallyport, startCluster} from '../support/cluster.js'
 import {type Copy, type Evidence, flip, makeEvidence} from '../support/evidence.js'
-import {addToAgent, type Field, login, sshText, startField} from '../support/field.js'
+import {addToAgent, type Field, login, sshText, startField, type UserKey} from '../support/field.js'
 import {start} from '../support/process.js'
 import type {Sshd} from '../support/sshd.js'
 
+const killedAt = new URL('../support/killed-at.mjs', import.meta.url).href
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 let field: Field
 let cluster: Cluster
 let target: Sshd
 let through: string[]
+let key: UserKey
 
 beforeAll(async () => {
   field = await startField()
   cluster = field.cluster
   target = await field.target()
-  const key = await field.userKey()
+  key = await field.userKey()
   await addToAgent(field.agent, key)
   through = field.throughSubsystem(key)
 })
@@ -124,6 +126,32 @@ describe('recordings hold', () => {
     expect(await json('recordings', 'release', sid)).toEqual({sid, hold: null})
     expect((await cluster.admin(['recordings', 'release', sid])).code).toBe(34)
     expect(await json('recordings', 'rm', sid, '-y')).toEqual([{sid, outcome: 'removed'}])
+  })
+})
+
+describe('a service that is killed while it removes a recording', () => {
+  it.each([
+    ['before that is decided', 'link .removing.jsonl', false],
+    ['when it is on record', 'rename .removing.jsonl', true],
+    ['when the tombstone is there', 'rm .cast.gz', true],
+    ['before the last of it is gone', 'rm .index.jsonl', true],
+  ])('%s, leaves all of it in order at its next start', async (_, at, removed) => {
+    const sid = await session()
+    await cluster.stop()
+    const env = {NODE_OPTIONS: `--import ${killedAt}`, KILLED_AT: at}
+    cluster = await startCluster({directory: field.directory, reuse: true, env})
+    expect((await cluster.admin(['recordings', 'rm', sid, '--yes'])).code).not.toBe(0)
+    cluster = await startCluster({directory: field.directory, reuse: true})
+    through = field.throughSubsystem(key, {port: cluster.addresses.ssh.port})
+    const result = async () => (await json('recordings', 'verify', sid)).result
+    await expect.poll(result).toBe(removed ? 'removed' : 'verified')
+    const all = await cluster.admin(['recordings', 'verify', '--all', '--format=json'])
+    expect([all.code, JSON.parse(all.stdout)]).toMatchObject([0, {bad: [], removing: 0}])
+    const deletions = field
+      .events()
+      .filter(one => one.event === 'session.recording.delete' && one.sid === sid)
+    expect(deletions.map(({code}) => code)).toEqual(removed ? ['TSR03I'] : [])
+    expect((await cluster.admin(['recordings', 'hold', sid])).code).toBe(removed ? 34 : 0)
   })
 })
 

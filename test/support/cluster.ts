@@ -23,6 +23,8 @@ export interface ClusterOptions {
   }
   /** Default: auth,proxy. */
   roles?: string
+  /** Of the service. */
+  env?: Record<string, string>
 }
 
 export interface Cluster {
@@ -69,6 +71,7 @@ export async function startCluster({
   config = {},
   reuse = false,
   roles = 'auth,proxy',
+  env = {},
 }: ClusterOptions): Promise<Cluster> {
   const dataDir = join(directory, 'data')
   const configPath = join(directory, 'sallyport.yaml')
@@ -95,7 +98,8 @@ export async function startCluster({
       }),
     })
   if (!reuse) writeFileSync(configPath, fresh(), {mode: 0o600})
-  const service = start(process.execPath, [program, 'start', `--roles=${roles}`, `--config=${configPath}`])
+  const words = [program, 'start', `--roles=${roles}`, `--config=${configPath}`]
+  const service = start(process.execPath, words, {env})
   const {banner, log} = await untilReady(service, dataDir)
   return {
     ...{configPath, dataDir, banner, log},

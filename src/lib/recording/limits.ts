@@ -18,15 +18,15 @@ export const CHUNK_MS = 700
 
 /**
  * Output that nobody sees before it is durable is not kept waiting for a chunk to fill. Such a chunk closes at least this
- * long after the last one,
+ * long after the last one; each costs about 300 bytes of disk, half of them a line of the index.
  */
 export const PROMPT_MS = 20
 
-/** and after so many of them within a short time, */
-export const PROMPT_CHUNKS = 200
+/** The more of them a recording has, the longer that is, a millisecond for so many, */
+export const PROMPT_CHUNKS_PER_MS = 1000
 
-/** no sooner than this after the last one: each costs about 300 bytes of disk, half of them a line of the index. */
-export const PROMPT_LONG_MS = 100
+/** up to this, so that the index of a session that goes on all day can still be read at once. */
+export const PROMPT_MOST_MS = 100
 
 /** Output that is not durable after this long asks the relay to pause: the disk is too slow to lose only a second. */
 export const LATE_MS = 1000

@@ -1,4 +1,4 @@
-import {PROMPT_CHUNKS, PROMPT_LONG_MS, PROMPT_MS} from '../limits.js'
+import {PROMPT_CHUNKS_PER_MS, PROMPT_MOST_MS, PROMPT_MS} from '../limits.js'
 
 /** Has chunks closed without waiting for them to grow. */
 export interface Prompter {
@@ -52,25 +52,18 @@ export interface Pace {
   closed(at: number): void
 }
 
-/**
- * Somebody who types never waits. A program that goes on and on has PROMPT_CHUNKS of them in quick succession, and then
- * one every PROMPT_LONG_MS, so that the index of a long session stays small enough to be read at once.
- */
+/** Keeps chunks apart, the more of them there are the longer. */
 export function createPace(): Pace {
   let last = Number.NEGATIVE_INFINITY
-  /** How many there may be in quick succession, and since when. */
-  let left = PROMPT_CHUNKS
-  let since = 0
-  const leftAt = (at: number): number => Math.min(PROMPT_CHUNKS, left + (at - since) / PROMPT_LONG_MS)
+  let count = 0
   return {
     wait(at) {
-      const lacking = 1 - leftAt(at)
-      return Math.max(0, last + PROMPT_MS - at, Math.ceil(lacking * PROMPT_LONG_MS))
+      const apart = Math.min(Math.max(PROMPT_MS, Math.floor(count / PROMPT_CHUNKS_PER_MS)), PROMPT_MOST_MS)
+      return Math.max(0, last + apart - at)
     },
     closed(at) {
-      left = Math.max(0, leftAt(at) - 1)
-      since = at
       last = at
+      count++
     },
   }
 }
