@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process'
-import {closeSync, mkdirSync, openSync, rmSync, writeSync} from 'node:fs'
+import {closeSync, cpSync, mkdirSync, openSync, rmSync, writeSync} from 'node:fs'
 import {join} from 'node:path'
 import {atEnd} from './cleanup.js'
 
@@ -22,10 +22,14 @@ export function noSmallDisk(): string | undefined {
   }
 }
 
-/** Mounts a tmpfs of a megabyte on a directory until the test file ends. */
+/** Mounts a tmpfs of a megabyte on a directory, with what is in it, until the test file ends. */
 export function mountSmallDisk(directory: string): SmallDisk {
   mkdirSync(directory, {recursive: true, mode: 0o700})
+  const before = `${directory}.before`
+  cpSync(directory, before, {recursive: true, preserveTimestamps: true})
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=700', 'tmpfs', directory])
+  cpSync(before, directory, {recursive: true, preserveTimestamps: true})
+  rmSync(before, {recursive: true})
   atEnd(() => void execFileSync('umount', ['-l', directory]))
   const filler = join(directory, 'filler')
   return {
