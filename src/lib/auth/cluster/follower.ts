@@ -1,5 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
-import {asProblem, problem, problemLine, type SallyportError} from '../../errors/index.js'
+import {asProblem, type Log, problem, problemLine, type SallyportError} from '../../errors/index.js'
 import {HOUR_MS} from '../../names/index.js'
 import type {AccessState} from '../access/state.js'
 import type {ClusterState} from '../contract.js'
@@ -20,7 +20,7 @@ export interface FollowerOptions {
   known?: {state: ClusterState; age: number}
   /** Called with each state. */
   onState?: (state: ClusterState) => void
-  log: {info(fields: object, message: string): void; warn(fields: object, message: string): void}
+  log: Pick<Log, 'info' | 'warn'>
   /** Unix ms. */
   now: () => number
   /** Milliseconds that no setting of the clock changes; only differences count. */

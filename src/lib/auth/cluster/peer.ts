@@ -1,7 +1,7 @@
 import type {X509Certificate} from 'node:crypto'
 import type {Duplex} from 'node:stream'
 import type {TLSSocket} from 'node:tls'
-import {asProblem, problem, type SallyportError} from '../../errors/index.js'
+import {asProblem, type Log, problem, type SallyportError} from '../../errors/index.js'
 import {type Address, hostOfAddress} from '../../names/index.js'
 import {readTlsHost} from '../../pki/index.js'
 import type {AuthService, Caller} from '../contract.js'
@@ -19,14 +19,9 @@ export interface ClusterServerOptions {
   userOf(certificate: Buffer, address: string): Caller
   /** Whose a connection is that a proxy carries. */
   carried?: Pick<Carried, 'take'>
-  log: ClusterLog
+  log: Pick<Log, 'info' | 'error'>
   /** Unix ms. */
   now: () => number
-}
-
-export interface ClusterLog {
-  info(fields: object, message: string): void
-  error(fields: object, message: string): void
 }
 
 /** One connection of another machine. */

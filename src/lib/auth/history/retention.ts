@@ -1,5 +1,5 @@
 import type {AuditInput, AuditLog} from '../../audit/index.js'
-import {asProblem, problemLine} from '../../errors/index.js'
+import {asProblem, type Log, problemLine} from '../../errors/index.js'
 import {HOUR_MS} from '../../names/index.js'
 import type {AnnounceRemoval, RecordingStore} from '../../recording/index.js'
 import {cancelledDeletionEvent, deletionEvent} from './deletion-event.js'
@@ -15,12 +15,7 @@ export interface RetentionOptions {
   sign: (message: Buffer) => string
   /** Unix ms. */
   now: () => number
-  log: RetentionLog
-}
-
-export interface RetentionLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
+  log: Pick<Log, 'info' | 'warn'>
 }
 
 /** Removes what is older than the cluster keeps, recordings and files of the audit log, in the background. */

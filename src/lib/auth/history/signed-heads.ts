@@ -1,14 +1,14 @@
 import {z} from 'zod'
 import type {ChainHead, HeadSigning} from '../../audit/index.js'
 import type {Backend} from '../../backend/index.js'
-import {asProblem, problemLine} from '../../errors/index.js'
+import {asProblem, type Log, problemLine} from '../../errors/index.js'
 import {createRecords} from '../records.js'
 
 export interface SignedHeadsOptions {
   backend: Backend
   /** `signAuditStatement` of the authorities. */
   sign: (message: Buffer) => string
-  log: {warn(fields: object, message: string): void}
+  log: Pick<Log, 'warn'>
 }
 
 /** How the audit log signs its end, with a note in the state of the last one: at the next start the log must hold it. */

@@ -1,7 +1,7 @@
 import {createServer, type IncomingMessage, type ServerResponse} from 'node:http'
 import type {Duplex} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
-import {asProblem, problem, type SallyportError} from '../../errors/index.js'
+import {asProblem, type Log, problem, type SallyportError} from '../../errors/index.js'
 import type {AuthService, Caller} from '../contract.js'
 import {methodInputs} from './method-inputs.js'
 import {isRemoteMethod, type RemoteMethod} from './remote-methods.js'
@@ -17,15 +17,11 @@ export interface ApiServer {
   close(): void
 }
 
-export interface ApiLog {
-  error(fields: object, message: string): void
-}
-
 /**
  * The auth API over HTTP/1.1 and JSON: `POST /v1/<method>` with `{"input": …}` answers `{"result": …}` or
  * `{"error": {code, message, hint}}`. Who calls is decided by the stream the request came on, never by the request.
  */
-export function createApiServer(service: AuthService, log: ApiLog): ApiServer {
+export function createApiServer(service: AuthService, log: Pick<Log, 'error'>): ApiServer {
   const callers = new WeakMap<object, Caller>()
   const server = createServer(
     {maxHeaderSize: maxHeaderBytes, requestTimeout: requestMilliseconds},

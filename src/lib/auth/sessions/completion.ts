@@ -14,7 +14,7 @@ import {
   readSmallFile,
   writeFileAtomic,
 } from '../../durable/index.js'
-import {asProblem, problemLine} from '../../errors/index.js'
+import {asProblem, type Log, problemLine} from '../../errors/index.js'
 import {HOUR_MS} from '../../names/index.js'
 import type {CompletedRecording, RecordingStore} from '../../recording/index.js'
 import {damageEvent, endEvent, lostFileEvent, uploadEvent} from './completion-events.js'
@@ -27,15 +27,10 @@ export interface CompletionOptions {
   file: string
   /** Unix ms. */
   now: () => number
-  log: CompletionLog
+  log: Pick<Log, 'info' | 'warn'>
   /** Whether another machine holds the session: it is that one's to complete. */
   isHeld: (sid: string) => Promise<boolean>
   retries?: Retries
-}
-
-export interface CompletionLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
 }
 
 /** Sees to it that every session gets its end, on record and in its recording, exactly once. */
@@ -213,7 +208,7 @@ const mayPass = (error: unknown): boolean => asProblem(error).code === 'unavaila
 const sinceSchema = z.object({since: z.number().nonnegative().max(8.64e15)})
 
 /** Unix ms; 0, which is everything there is, where nothing was noted. */
-async function readSince(file: string, log: CompletionLog): Promise<number> {
+async function readSince(file: string, log: Pick<Log, 'info' | 'warn'>): Promise<number> {
   try {
     return sinceSchema.parse(JSON.parse(await readSmallFile(file))).since
   } catch (error) {
