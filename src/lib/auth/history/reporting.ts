@@ -1,6 +1,6 @@
 import type {AuditInput} from '../../audit/index.js'
 import {asProblem, problem} from '../../errors/index.js'
-import {isOfUser, type RecordingMeta, requireSid, stableUid} from '../../recording/index.js'
+import {isOfUser, type RecordingMeta, requireSid} from '../../recording/index.js'
 import type {AuthContext} from '../context.js'
 import type {AuthApi, Caller} from '../contract.js'
 import {registeredName} from '../inventory/registered-name.js'
@@ -52,38 +52,39 @@ export function reportingMethods(context: AuthContext, caller: Caller): Reportin
   /** What a recording is in the end stands here, whatever the machine says of it. */
   const sealOf = async (sid: string): Promise<{chunks?: number; head?: string}> => {
     // Where there is none that can be read, there is nothing to say but what the machine does.
-    const index = await recordings.readIndex(sid).catch(() => undefined)
+    const index = await indexOf(sid)
     return index?.seal ? {chunks: index.seal.chunks, head: index.seal.head} : {}
   }
   /** More of its recording may be under way by another road. */
   const noteEnd = async (sid: string): Promise<void> => {
-    const index = await recordings.readIndex(sid).catch(() => undefined)
+    const index = await indexOf(sid)
     if (!index || index.seal) await holders.ended(sid, machine)
   }
-  /** What is no part of the recording is refused; that it was tried is on record, once for each recording. */
+  /** What is no part of the recording is refused; that is on record once: when the recording ended for it. */
   const orTell = async (sid: string, step: Promise<void>): Promise<void> => {
     try {
       await step
     } catch (thrown) {
       const {code, message} = asProblem(thrown)
-      if (code === 'invalid_input') await tellRefused(sid, message)
+      const index = code === 'invalid_input' ? await indexOf(sid) : undefined
+      const why = index?.seal?.truncated
+      if (index && why !== undefined && message.startsWith(why)) await tellRefused(index.meta, message)
       throw thrown
     }
   }
-  const tellRefused = async (sid: string, error: string): Promise<void> => {
-    const meta = (await recordings.readIndex(sid).catch(() => undefined))?.meta
-    await audit.emit({
+  /** Undefined where there is none that can be read. */
+  const indexOf = (sid: string) => recordings.readIndex(sid).catch(() => undefined)
+  const tellRefused = ({sid, user, login, host}: RecordingMeta, error: string) =>
+    audit.emit({
       ...{event: 'session.recording.refused', success: false, sid, error, reported_by: hostId},
-      ...(meta && {user: meta.user, login: meta.login, server_hostname: meta.host}),
-      uid: stableUid(`refused ${sid}`),
+      ...{user, login, server_hostname: host},
     })
-  }
   /** Whose session it is, start and recording say alike. */
   const requireOwner = async (sid: string, user: string): Promise<void> => {
-    const meta = (await recordings.readIndex(sid).catch(() => undefined))?.meta
+    const meta = (await indexOf(sid))?.meta
     if (!meta || isOfUser(meta, user)) return
     const error = 'the session is recorded as that of another user than its start names'
-    await tellRefused(sid, error)
+    await tellRefused(meta, error)
     throw problem('invalid_input', error)
   }
   const emitAll = async (inputs: readonly AuditInput[]): Promise<void> => {

@@ -1,4 +1,5 @@
 import {isDeepStrictEqual} from 'node:util'
+import {isUuid} from '../../names/index.js'
 import {CHAIN_CODE, SEAL_CODE} from '../format/asciicast.js'
 import {GENESIS} from '../format/chain.js'
 import {type IndexChunk, type RecordingSeal, sealSchema} from '../format/index-file.js'
@@ -100,8 +101,9 @@ async function lastTime(content: Buffer, begin: number, firstMs: number): Promis
 }
 
 function checkLink(link: string, {chunks, head}: ChainState): string | undefined {
-  const [sequence, digest] = link.split(' ')
-  if (sequence !== String(chunks)) return `chunk ${sequence} is in its place`
+  const [sequence = '', digest] = link.split(' ')
+  if (sequence !== String(chunks))
+    return /^\d{1,15}$/.test(sequence) ? `chunk ${sequence} is in its place` : 'its number is none'
   return digest === head ? undefined : UNLINKED
 }
 
@@ -114,7 +116,9 @@ function takeHeader(
 ): string | undefined {
   const {own, width, height, term, command} = parseHeader(line)
   if (typeof own?.sid !== 'string') return 'it is not the header of a recording of this system'
-  if (sid !== undefined && own.sid !== sid) return `it is of another session, ${own.sid}`
+  // What it says is shown to people: nothing else than an ID is passed on.
+  if (sid !== undefined && own.sid !== sid)
+    return `it is of another session${isUuid(own.sid) ? `, ${own.sid}` : ''}`
   if (!single) return 'it has more than the header'
   const {format: _, ...facts} = own
   const whole = {...facts, width, height, ...defined({term, command})}

@@ -46,6 +46,11 @@ const headers: [string, () => RecordingChunk, RegExp][] = [
   ],
   ['another session', () => chunkAfter(undefined, headerLine(meta())), /of another session/],
   [
+    'a session of escapes',
+    () => chunkAfter(undefined, headerLine({...facts, sid: '\u001b]0;x\u0007'})),
+    /is none: it is of another session$/,
+  ],
+  [
     'another user',
     () => chunkAfter(undefined, headerLine({...facts, user: 'eve'})),
     /begins with other facts/,
@@ -86,6 +91,11 @@ const chunks: [string, () => RecordingChunk, RegExp][] = [
     'a link to another chunk',
     () => chunkAfter(first(), eventLine(10, 'x-chain', `1 ${GENESIS}`) + line(), {firstMs: 10, lastMs: 20}),
     /names another chunk before it/,
+  ],
+  [
+    'a number of escapes',
+    () => chunkAfter(first(), eventLine(10, 'x-chain', '\u001b[2J x') + line(), {firstMs: 10, lastMs: 20}),
+    /is none: its number is none$/,
   ],
   ['lines that are no events', () => second(`nonsense\n${line()}`), /not an asciicast event/],
   ['an event of the wrong shape', () => second(`[1,2,3]\n${line()}`), /not an asciicast event/],
