@@ -1,6 +1,7 @@
 import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {eventStep, type Stamp} from './closing.js'
 import type {Conclusions} from './conclude.js'
+import type {Attempted} from './delivery.js'
 import {reading} from './reading.js'
 import type {Session, Sessions} from './sessions.js'
 import type {Spooling} from './spooling.js'
@@ -15,25 +16,22 @@ export interface AttemptOptions extends Stamp {
   log: Log
 }
 
-/**
- * Tells auth the next steps of a session; answers whether there are more, and `later` where its files cannot be read
- * now. @throws what auth says, unless it refuses
- */
-export async function attempt(id: string, options: AttemptOptions): Promise<boolean | 'later'> {
+/** Tells auth the next steps of a session; `later` where its files cannot be read now. @throws what auth says, unless it refuses */
+export async function attempt(id: string, options: AttemptOptions): Promise<Attempted> {
   const {sessions, spooling, log} = options
   const session = sessions.find(id)
-  if (!session) return false
+  if (!session) return 'nothing'
   const {lane, waiters} = session
-  const settled = (): false => {
+  const settled = (): void => {
     sessions.forget(session)
     spooling.settled()
-    return false
   }
   const batch = await reading(session, log, lane.next).catch(() => 'later' as const)
   if (batch === 'later') return batch
   if (!batch) {
     await lane.tidy()
-    return settled()
+    settled()
+    return 'nothing'
   }
   try {
     await tell(session, batch.steps, options)
@@ -44,7 +42,9 @@ export async function attempt(id: string, options: AttemptOptions): Promise<bool
   await lane.delivered(batch)
   spooling.delivered(batch.steps)
   waiters.reached(lane.told.steps)
-  return lane.kept.steps > lane.told.steps || settled()
+  if (lane.kept.steps > lane.told.steps) return 'more'
+  settled()
+  return 'done'
 }
 
 /** Whatever auth refuses is left out: what follows does not wait for it. */

@@ -1,9 +1,13 @@
+/**
+ * What came of an attempt. `more` and `done`: something was told, and there is more or not. `nothing`: there was nothing
+ * to tell. `later`: it cannot be told now for a reason that lies here, so that the lane rests. Of the connection the last
+ * two say nothing.
+ */
+export type Attempted = 'more' | 'done' | 'nothing' | 'later'
+
 export interface DeliveryOptions {
-  /**
-   * Tells one batch of a lane; answers whether there is more. `later`: nothing was told, for a reason that lies here, so
-   * the lane rests, and nothing is known of the connection.
-   */
-  attempt(lane: string): Promise<boolean | 'later'>
+  /** Tells one batch of a lane. */
+  attempt(lane: string): Promise<Attempted>
   /** Whether the failure is of the connection, and not of what was told. */
   isAway(error: unknown): boolean
   /** Told once when the connection fails, and once when something came through again. */
@@ -81,13 +85,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   const deliver = async (lane: string, isProbe: boolean): Promise<void> => {
     try {
-      const more = await attempt(lane)
-      if (more === 'later') rest(lane)
-      else {
-        failures.delete(lane)
-        if (gate) open()
-        if (more) waiting.add(lane)
-      }
+      const came = await attempt(lane)
+      if (came === 'later') rest(lane)
+      else failures.delete(lane)
+      if (gate && (came === 'more' || came === 'done')) open()
+      if (came === 'more') waiting.add(lane)
     } catch (error) {
       failed(lane, error, isProbe)
     }

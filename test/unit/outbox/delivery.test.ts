@@ -1,10 +1,11 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
-import {createDelivery, type Delivery} from '../../../src/lib/outbox/delivery.js'
+import {type Attempted, createDelivery, type Delivery} from '../../../src/lib/outbox/delivery.js'
 
 const [gone, bad] = [new Error('gone'), new Error('bad')]
 
 let tries: {lane: string; at: number}[]
 let fate: (lane: string) => Error | undefined
+let came: (lane: string) => Attempted
 let told: string[]
 let delivery: Delivery
 
@@ -13,12 +14,13 @@ beforeEach(() => {
   tries = []
   told = []
   fate = () => undefined
+  came = () => 'done'
   delivery = createDelivery({
     async attempt(lane) {
       tries.push({lane, at: Date.now()})
       const error = fate(lane)
       if (error) throw error
-      return false
+      return came(lane)
     },
     isAway: error => error === gone,
     onAway: () => void told.push('away'),
@@ -68,6 +70,19 @@ describe('while nothing can be told', () => {
     expect(told).toEqual(['away', 'back'])
     expect(delivery.away).toBeUndefined()
   })
+
+  it.each(['nothing', 'later'] as const)(
+    'a lane with %s to tell is no sign that it is over',
+    async answer => {
+      fate = lane => (lane === 'empty' ? undefined : gone)
+      came = () => answer
+      for (const lane of ['a', 'empty', 'b']) delivery.add(lane)
+      await pass(5000)
+      expect(lanes()).toContain('empty')
+      expect(told).toEqual(['away'])
+      expect(delivery.away).toBe(gone)
+    },
+  )
 
   it('a wake-up tries at once', async () => {
     fate = () => gone
