@@ -59,7 +59,7 @@ describe('ciphers, key exchange and MACs of a node', () => {
   })
 
   it('are named in the log where there is no such thing', () => {
-    expect(field.cluster.log()).toMatch(/"key":"ciphers: aes128-cbc","msg":"this setting has no effect/)
+    expect(field.cluster.log()).toMatch(/"key":"ciphers: aes128-cbc","msg":"this algorithm is not known here/)
   })
 
   it('are those of the proxy, too', async () => {

@@ -1,21 +1,18 @@
 import {stat} from 'node:fs/promises'
 import {basename} from 'node:path'
-import {isDeepStrictEqual} from 'node:util'
-import {ensurePrivateDirectory, syncDirectory} from '../../durable/index.js'
-import {asProblem, problem} from '../../errors/index.js'
+import {ensurePrivateDirectory} from '../../durable/index.js'
+import {problem} from '../../errors/index.js'
 import {DAY_MS} from '../../names/index.js'
 import {createKeyedTurn, type KeyedTurn} from '../../waiting/index.js'
-import {sealDigest} from '../evidence/signature.js'
 import type {Tombstone} from '../evidence/tombstone.js'
-import {formatFirstLine, type RecordingIndex} from '../format/index-file.js'
-import {boundMeta, metaSchema, requireSid} from '../meta.js'
+import type {RecordingIndex} from '../format/index-file.js'
+import {requireSid} from '../meta.js'
 import {createScreenIndexer} from '../screen/indexer.js'
 import {createRecordingSearch, type RecordingSearch} from '../search/search.js'
-import type {RecordingEnd, RecordingHold, RecordingMeta, RecordingSink, RecordingSummary} from '../types.js'
+import type {RecordingHold, RecordingSink, RecordingSummary} from '../types.js'
 import {createCatalogue} from './catalogue.js'
 import {type CompletedRecording, completeRecording} from './complete.js'
 import {
-  createFiles,
   findRecording,
   findRemoved,
   listDays,
@@ -23,12 +20,11 @@ import {
   markDamaged,
   type RecordingPaths,
   readRange,
-  recordingPaths,
   storeStep,
 } from './files.js'
 import {removeHold, writeHold} from './hold.js'
 import {listRecordings, type RecordingQuery, withHold} from './listing.js'
-import {type LiveRecording, liveRecording, readIndexFile, resumeRecording} from './live-recording.js'
+import {readIndexFile} from './live-recording.js'
 import {type PruneRequest, pruneRecordings} from './pruning.js'
 import {
   clearDay,
@@ -40,6 +36,7 @@ import {
 } from './removal.js'
 import {readSummary} from './summary.js'
 import {type FinishRequest, finishRemovals} from './unfinished.js'
+import {createWriting, type Writing} from './writing.js'
 
 export interface RecordingStoreOptions {
   directory: string
@@ -110,12 +107,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   const {directory, now = Date.now, signHead, onDamage, onFailed} = options
   const {indexWhenSealed = false, searchMs = SEARCH_MS} = options
   await storeStep(() => ensurePrivateDirectory(directory))
-  const live = new Map<string, LiveRecording>()
-  /** Recordings begun here, by when they began, until they have their end. */
-  const unsealed = new Map<string, number>()
   const inOrder = createSessionTurns()
   const catalogue = createCatalogue({now, onDamage})
-  const isLive = (sid: string): boolean => live.has(sid)
+  const isLive = (sid: string): boolean => writing.live(sid) !== undefined
   const indexer = createScreenIndexer({directory, catalogue, isLive, onDamage})
   const {search} = createRecordingSearch({directory, catalogue, indexer, isLive, searchMs})
   const removal = {directory, signHead, catalogue, indexer, inOrder}
@@ -123,110 +117,18 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
   const makeSearchable = async (paths: RecordingPaths): Promise<void> => {
     if (indexWhenSealed) indexer.add(paths, (await stat(paths.data)).size)
   }
-
   const locate = async (sid: string): Promise<RecordingPaths> => {
-    const paths = live.get(sid)?.paths ?? (await findRecording(directory, sid))
+    const paths = writing.live(sid)?.paths ?? (await findRecording(directory, sid))
     if (!paths) throw problem('not_found', `there is no recording of session ${sid}`)
     return paths
   }
-
-  const begin = async (given: RecordingMeta): Promise<void> => {
-    const {data: meta, error} = metaSchema.safeParse(boundMeta(given))
-    if (error) throw problem('invalid_input', 'the facts of the recording are not valid', {cause: error})
-    const existing = await findRecording(directory, meta.sid)
-    if (existing) return await beginAgain(existing, meta)
-    if (await findRemoved(directory, meta.sid))
-      throw problem('already_exists', `session ${meta.sid} had a recording, which was removed`)
-    const at = now()
-    const paths = recordingPaths(directory, meta.sid, at)
-    unsealed.set(meta.sid, at)
-    await ensurePrivateDirectory(paths.day)
-    await syncDirectory(directory)
-    const firstLine = formatFirstLine(meta)
-    await createFiles(paths, firstLine)
-    live.set(
-      meta.sid,
-      liveRecording(paths, {meta, chunks: [], tornBytes: 0, indexBytes: Buffer.byteLength(firstLine)}),
-    )
-  }
-
-  /** A `begin` sent again is fine when it is of the same recording, however far that has come since. */
-  const beginAgain = async (paths: RecordingPaths, meta: RecordingMeta): Promise<void> => {
-    const index = await readIndexFile(paths)
-    if (!isDeepStrictEqual(index.meta, meta))
-      throw problem('already_exists', `session ${meta.sid} has a recording already`)
-    if (index.seal || live.has(meta.sid)) return
-    live.set(meta.sid, liveRecording(paths, index))
-    unsealed.set(meta.sid, meta.startedAt)
-  }
-
-  /** The recording to go on with; after a restart it is taken up from its index. */
-  const current = async (sid: string): Promise<LiveRecording> => {
-    const known = live.get(sid)
-    if (known) return known
-    const resumed = await resumeRecording(await locate(sid))
-    if (!resumed.sealed) {
-      live.set(sid, resumed)
-      unsealed.set(sid, resumed.meta.startedAt)
-    }
-    return resumed
-  }
-
-  /** Whoever says that a recording was cut short need not know how far it came. */
-  const closeCutShort = async (sid: string, reason: string): Promise<void> => {
-    const paths = await locate(sid)
-    live.delete(sid)
-    await completeRecording(paths, reason, signHead)
-    unsealed.delete(sid)
-    await makeSearchable(paths)
-  }
-
-  const seal = async (sid: string, end: RecordingEnd): Promise<void> => {
-    if (end.truncated !== undefined) return await closeCutShort(sid, end.truncated)
-    await orEnd(sid, recording => sealWhole(recording, end))
-  }
-
-  const sealWhole = async (recording: LiveRecording, end: RecordingEnd): Promise<void> => {
-    const {sealed} = recording
-    const {sid} = recording.meta
-    if (sealed?.head === end.head && sealed.chunks === end.chunks) return
-    if (sealed) throw problem('invalid_input', 'the recording is sealed with another end')
-    requireEnd(end, recording)
-    const {endedAt, durationMs, chunks, head} = end
-    const signature = await signHead(sid, sealDigest(sid, end))
-    await recording.seal({endedAt, durationMs, chunks, head, signature})
-    live.delete(sid)
-    unsealed.delete(sid)
-    await makeSearchable(recording.paths)
-  }
-
-  /**
-   * What another machine sends is its recording, or the recording ends before it: what is kept up to there stays good, and
-   * says why there is no more.
-   */
-  const orEnd = async (sid: string, run: (recording: LiveRecording) => Promise<void>): Promise<void> => {
-    const recording = await current(sid)
-    try {
-      await run(recording)
-    } catch (error) {
-      const {code, message} = asProblem(error)
-      if (code === 'invalid_input' && !recording.sealed) await closeCutShort(sid, message)
-      throw error
-    }
-  }
-
-  /** What the disk refused is taken up from the files, if at all: they say what is really there. */
-  const step = (sid: string, run: () => Promise<void>): Promise<void> =>
-    inOrder(sid, run).catch(error => {
-      if (asProblem(error).code === 'store_failed' && unsealed.has(sid)) {
-        live.delete(sid)
-        onFailed?.(sid)
-      }
-      throw error
-    })
+  const writing: Writing = createWriting({
+    ...{directory, now, signHead, inOrder, locate, onFailed},
+    onSealed: makeSearchable,
+  })
 
   const withLife = (summary: RecordingSummary): RecordingSummary =>
-    summary.state === 'truncated' && live.has(summary.sid) ? {...summary, state: 'live'} : summary
+    summary.state === 'truncated' && isLive(summary.sid) ? {...summary, state: 'live'} : summary
 
   const summaryOf = async (paths: RecordingPaths): Promise<RecordingSummary> =>
     withLife(await withHold(paths, await readSummary(paths)))
@@ -235,9 +137,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     search: query => storeStep(() => search(query)),
     indexed: indexer.idle,
     close: indexer.close,
-    begin: meta => step(meta.sid, () => begin(meta)),
-    append: (sid, chunk) => step(sid, () => orEnd(sid, recording => recording.append(chunk))),
-    seal: (sid, end) => step(sid, () => seal(sid, end)),
+    begin: writing.begin,
+    append: writing.append,
+    seal: writing.seal,
     list: (query = {}) =>
       storeStep(async () => (await listRecordings(directory, catalogue, query)).map(withLife)),
     open: sid =>
@@ -245,7 +147,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
         const paths = await locate(sid)
         const summary = await summaryOf(paths)
         // What is beyond the last durable chunk of a live recording may be half written.
-        const end = live.get(sid)?.dataBytes ?? summary.bytes
+        const end = writing.live(sid)?.dataBytes ?? summary.bytes
         return {summary, data: readRange(paths.data, 0, end)}
       }),
     readIndex: sid =>
@@ -258,7 +160,7 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
       for (const day of await storeStep(() => listDays(directory))) {
         if (basename(day) < first) return
         for (const paths of await storeStep(() => listSoundOf(day))) {
-          if (unsealed.has(paths.sid)) continue
+          if (writing.isUnsealed(paths.sid)) continue
           // Why it cannot be read is told by whoever tries to complete it.
           const summary = await readSummary(paths).catch(() => undefined)
           if (summary?.state !== 'sealed') yield paths.sid
@@ -267,25 +169,25 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
     },
     complete: (sid, reason) =>
       inOrder(sid, async () => {
-        if (live.has(sid)) throw problem('unavailable', 'the recording is being written')
+        if (isLive(sid)) throw problem('unavailable', 'the recording is being written')
         const paths = await findRecording(directory, sid)
         const completed = paths && (await completeRecording(paths, reason, signHead))
-        unsealed.delete(sid)
+        writing.settled(sid)
         if (paths) await makeSearchable(paths)
         return completed
       }),
     markDamaged: (sid, reason) =>
       storeStep(async () => {
         await markDamaged(await locate(sid), reason)
-        unsealed.delete(sid)
+        writing.settled(sid)
       }),
     remove: (sid, request) =>
       inOrder(sid, async () => {
         const paths = await locate(sid)
-        if (live.has(sid))
+        if (isLive(sid))
           throw problem('unavailable', `the session ${sid} still runs`, {hint: 'try again when it has ended'})
         const tombstone = await removeRecording(paths, request, signHead)
-        unsealed.delete(sid)
+        writing.settled(sid)
         await committed(sid, () => clearDay(removal, paths.day, [paths]))
         return tombstone
       }),
@@ -311,22 +213,9 @@ export async function openRecordingStore(options: RecordingStoreOptions): Promis
         await announce(summary)
         await removeHold(paths)
       }),
-    oldestUnsealed: () => [...unsealed.values()].reduce<number | undefined>(earlier, undefined),
+    oldestUnsealed: writing.oldestUnsealed,
   }
 }
-
-/** Throws `invalid_input` for an end that is not that of the recording. */
-function requireEnd(
-  {chunks, head, endedAt, durationMs}: RecordingEnd,
-  recording: Pick<LiveRecording, 'meta' | 'chunks' | 'head' | 'lastMs'>,
-): void {
-  if (chunks !== recording.chunks || head !== recording.head || chunks === 0)
-    throw problem('invalid_input', `the end is of ${chunks} chunks, the recording has ${recording.chunks}`)
-  if (durationMs < recording.lastMs || endedAt !== recording.meta.startedAt + durationMs)
-    throw problem('invalid_input', 'the end of the recording has impossible times')
-}
-
-const earlier = (a: number | undefined, b: number): number => (a === undefined ? b : Math.min(a, b))
 
 /** Runs the steps of each session one after the other. */
 function createSessionTurns(): KeyedTurn {
