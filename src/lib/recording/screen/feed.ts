@@ -110,7 +110,9 @@ export function createScreenFeed(columns: number, rows: number): ScreenFeed {
       if (final === 'r') losesRows = true
       moved = true
     }
-    write(`${ESC}[${prefix}${final === 'm' ? parameters : bounded(parameters, largest)}${final}`)
+    // Colours and modes have numbers that count nothing.
+    const numbers = 'mhl'.includes(final) ? parameters : bounded(parameters, largest)
+    write(`${ESC}[${prefix}${numbers}${final}`)
     // A repetition is text of which nothing is seen here.
     if (final === 'b') printed = true
     if (final === 'b' || changesScreen.has(final)) flush()

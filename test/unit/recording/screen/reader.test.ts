@@ -41,6 +41,7 @@ describe('text is found that is split by', () => {
   test.each([
     ['colours', [`${ESC}[31msec${ESC}[0m${ESC}[1mret${ESC}[m`]],
     ['events', ['se', 5, 'cr', 5, 'et']],
+    ['a program on the alternate screen', [`sec${ESC}[?1049h${ESC}[H${ESC}[2Jvim`, 5, `${ESC}[?1049lret`]],
     ['an event inside of an escape sequence', [`sec${ESC}[3`, 5, '1mret']],
     ['backspaces', ['secxx\b\b  \b\bret']],
     ['an insertion', [`seet\b\b${ESC}[2@cr`]],
@@ -157,6 +158,15 @@ describe('the reading can be ended soon while there comes', () => {
     await read([text.slice(0, 100_000)], {width: 10_000, height: 10_000}, goOn)
     expect(processorTime() - began).toBeLessThan(6000)
   })
+})
+
+test.each([
+  [2, 7],
+  [3, 6],
+  [25, 10],
+])('the number of a mode is no count to be cut to a screen of %d by %d', async (columns, rows) => {
+  const {texts} = await read([[columns, rows], `${ESC}c${ESC}[?1049lneedle`])
+  expect(texts).toContain('needle')
 })
 
 test('whatever comes, plain text after a full reset is found', async () => {
