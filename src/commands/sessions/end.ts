@@ -7,6 +7,7 @@ export default class SessionsEnd extends BaseCommand {
     `Its user is told who has ended it, and why. For administrators on the auth host, for those who may join the session as
 moderator, and for one's own sessions.`
   static override examples = [
+    '<%= config.bin %> sessions end 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c',
     '<%= config.bin %> sessions end 5e1f0d3a-9c1b-4c3e-8a55-0d6a4a1f2b7c --reason "the host goes down at noon"',
   ]
   static override args = {session: Args.string({description: 'session ID', required: true})}

@@ -1,4 +1,4 @@
-import {asProblem, problem, problemLine, type SallyportError} from '../errors/index.js'
+import {asProblem, type Log, problem, problemLine, type SallyportError} from '../errors/index.js'
 import {eventStep, type Stamp} from './closing.js'
 import type {Conclusions} from './conclude.js'
 import type {Attempted} from './delivery.js'
@@ -6,7 +6,7 @@ import {reading} from './reading.js'
 import type {Session, Sessions} from './sessions.js'
 import type {Spooling} from './spooling.js'
 import {isRefusal, type OutboxAuth, tellEvents, tellRecording} from './tell.js'
-import type {Log, Step} from './types.js'
+import type {Step} from './types.js'
 
 export interface AttemptOptions extends Stamp {
   auth: OutboxAuth

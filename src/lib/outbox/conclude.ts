@@ -1,9 +1,9 @@
 import type {Retries} from '../durable/index.js'
-import {problem, type SallyportError} from '../errors/index.js'
+import {type Log, problem, type SallyportError} from '../errors/index.js'
 import {closingSteps, eventStep, type Stamp} from './closing.js'
 import {HOST_LANE} from './segment-file.js'
 import type {Session, Sessions} from './sessions.js'
-import type {Damage, Log} from './types.js'
+import type {Damage} from './types.js'
 
 const SPOOL_DAMAGED = 'what was kept of it for the auth service is damaged'
 

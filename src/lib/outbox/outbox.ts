@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
 import {createRetries, type Retries} from '../durable/index.js'
-import {asProblem, problem, problemLine} from '../errors/index.js'
+import {asProblem, type Log, problem, problemLine} from '../errors/index.js'
 import {attempt} from './attempts.js'
 import {createBudget} from './budget.js'
 import type {Stamp} from './closing.js'
@@ -12,7 +12,7 @@ import {createSessions} from './sessions.js'
 import {createSpooling} from './spooling.js'
 import {takeUp} from './take-up.js'
 import {isAway, type OutboxAuth} from './tell.js'
-import type {Log, OutboxStatus} from './types.js'
+import type {OutboxStatus} from './types.js'
 
 export interface OutboxOptions {
   directory: string

@@ -1,6 +1,6 @@
 import {isExhausted, systemErrorWords} from '../durable/index.js'
+import type {Log} from '../errors/index.js'
 import type {Session} from './sessions.js'
-import type {Log} from './types.js'
 
 /** A minute or two, with the pauses between them. */
 const MOST_READS = 10

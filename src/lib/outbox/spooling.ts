@@ -1,7 +1,7 @@
-import {asProblem, problemLine} from '../errors/index.js'
+import {asProblem, type Log, problemLine} from '../errors/index.js'
 import type {Budget} from './budget.js'
 import type {Sessions} from './sessions.js'
-import type {Log, OutboxStatus, Step} from './types.js'
+import type {OutboxStatus, Step} from './types.js'
 
 /** How often it is logged what waits while auth is away. */
 const REPORT_MS = 600_000

@@ -1,10 +1,10 @@
 import type {Retries} from '../durable/index.js'
+import type {Log} from '../errors/index.js'
 import type {Conclusions} from './conclude.js'
 import {reading} from './reading.js'
 import {HOST_LANE} from './segment-file.js'
 import type {Sessions} from './sessions.js'
 import type {Spooling} from './spooling.js'
-import type {Log} from './types.js'
 
 export interface TakeUpOptions {
   sessions: Pick<Sessions, 'of' | 'unread'>

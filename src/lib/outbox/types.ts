@@ -73,9 +73,3 @@ export interface OutboxStatus {
   /** Why auth cannot be told now; absent while it can. */
   away?: string
 }
-
-export interface Log {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
