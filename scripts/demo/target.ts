@@ -28,6 +28,7 @@ const configuration = (stage: Stage, port: number): string =>
     'AuthorizedKeysFile none',
     'PasswordAuthentication no',
     'UsePAM no',
+    'Subsystem sftp internal-sftp',
     'PidFile none',
     '',
   ].join('\n')
