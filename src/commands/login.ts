@@ -1,4 +1,3 @@
-import {userInfo} from 'node:os'
 import {Flags} from '@oclif/core'
 import {
   agentFlags,
@@ -95,7 +94,7 @@ that speaks to an agent. Without --proxy and --user, the last login is renewed.`
 
   /** Flags over the login to renew over the name of whoever runs this. */
   async #who(flags: {proxy?: string | undefined; user?: string | undefined}) {
-    const {clientHome, findProfile, parseProxyAddress} = await import('../lib/client/index.js')
+    const {clientHome, findProfile, ownLogin, parseProxyAddress} = await import('../lib/client/index.js')
     const proxy = flags.proxy === undefined ? undefined : parseProxyAddress(flags.proxy)
     // A damaged profile is mended by logging in again, for which the flags must be enough.
     const known =
@@ -105,6 +104,6 @@ that speaks to an agent. Without --proxy and --user, the last login is renewed.`
     const address = proxy ?? (known && {host: known.proxy.host, webPort: known.proxy.webPort})
     if (!address)
       throw problem('usage', 'no proxy is named, and no login to renew', {hint: 'add --proxy=HOST'})
-    return {address, user: flags.user ?? known?.user ?? userInfo().username}
+    return {address, user: flags.user ?? known?.user ?? ownLogin()}
   }
 }

@@ -2,6 +2,7 @@ import {readFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 import {describe, expect, test} from 'vitest'
 import {sshValueFlags} from '../../src/lib/cli/remote-argv.js'
+import {isRoot, needsRoot} from '../support/login-user.js'
 import {run} from '../support/process.js'
 import {temporaryDirectory} from '../support/temporary-directory.js'
 
@@ -27,6 +28,14 @@ const home = temporaryDirectory()
 const sallyport = (...args: string[]) => run(path('bin/run.js'), args, {env: {HOME: home}})
 
 describe('the command line', () => {
+  test.skipIf(!isRoot)('works for a user id without an account and without a home', needsRoot, async () => {
+    const nobody = ['--reuid=54399', '--regid=54399', '--clear-groups', 'env', '-i', process.execPath]
+    const as = (...args: string[]) => run('setpriv', [...nobody, path('bin/run.js'), ...args])
+    expect(await as('login', '--help')).toMatchObject({code: 0, stderr: ''})
+    const unnamed = await as('login', '--proxy=127.0.0.1:1')
+    expect(unnamed).toMatchObject({code: 2, stderr: expect.stringContaining('no name is given')})
+  })
+
   test('says its version, with and without loading a command', async () => {
     const line = new RegExp(`^sallyport/\\d+\\.\\d+\\.\\d+ \\S+ node-${process.version}\\n$`)
     expect(String((await sallyport('--version')).stdout)).toMatch(line)

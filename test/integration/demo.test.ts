@@ -1,6 +1,15 @@
 import {execFileSync, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
-import {chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
 import {fileURLToPath} from 'node:url'
@@ -119,10 +128,11 @@ describe('npm run demo', () => {
     'runs sshd without root for an account that sshd lets in',
     {meta: {lack: 'it needs root and a mount namespace'}},
     async () => {
-      const [uid, passwd] = [54_321, join(temporaryDirectory(), 'passwd')]
-      const known = readFileSync('/etc/passwd', 'utf8')
-      writeFileSync(passwd, `${known}scout:x:${uid}:${uid}::/:/bin/sh\n`, {mode: 0o644})
-      const asScout = `mount --bind ${passwd} /etc/passwd && exec setpriv --reuid=${uid} --regid=${uid} --clear-groups "$@"`
+      const [uid, etc] = [54_321, join(temporaryDirectory(), 'etc')]
+      // All of it: a file that others replace meanwhile, with accounts of their own, would show through a mount on it.
+      cpSync('/etc', etc, {recursive: true, verbatimSymlinks: true})
+      appendFileSync(join(etc, 'passwd'), `scout:x:${uid}:${uid}::/:/bin/sh\n`)
+      const asScout = `mount --bind ${etc} /etc && exec setpriv --reuid=${uid} --regid=${uid} --clear-groups "$@"`
       const demo = startDemo({
         flags: ['--target=sshd'],
         uid,

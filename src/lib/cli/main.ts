@@ -1,4 +1,5 @@
 import {readFileSync} from 'node:fs'
+import {homedir, userInfo} from 'node:os'
 import type {Interfaces} from '@oclif/core'
 import {prepareArgv} from './remote-argv.js'
 import {endWithStdout} from './stdout.js'
@@ -13,6 +14,7 @@ export interface MainOptions {
 /** Runs one command line to its end. Never throws; an error ends the process with its exit code. */
 export async function main(argv: readonly string[], {root, load}: MainOptions): Promise<void> {
   honourAliases(process.env)
+  nameShellAndHome(process.env)
   endWithStdout(argv)
   if (argv[0] === '--version' && argv.length === 1) {
     process.stdout.write(`${versionLine(root)}\n`)
@@ -54,6 +56,23 @@ const aliased = [
   'ADD_KEYS_TO_AGENT',
   'USE_LOCAL_SSH_AGENT',
 ]
+
+/**
+ * oclif asks the user database for shell and home where the environment does not name them, and ends with an error where
+ * the user id has no account: some containers run programs by ids that nobody has.
+ */
+function nameShellAndHome(env: NodeJS.ProcessEnv): void {
+  if (env.SHELL !== undefined && env.HOME !== undefined) return
+  try {
+    env.SHELL ??= userInfo().shell ?? defaultShell
+    env.HOME ??= homedir()
+  } catch {
+    env.SHELL ??= defaultShell
+    env.HOME ??= '/'
+  }
+}
+
+const defaultShell = '/bin/sh'
 
 /** The `TELEPORT_` spelling of a variable counts where the `SALLYPORT_` one is not set. */
 function honourAliases(env: NodeJS.ProcessEnv): void {

@@ -1,7 +1,7 @@
 import {isIP} from 'node:net'
-import {userInfo} from 'node:os'
 import {problem} from '../../errors/index.js'
 import {parseLabels} from '../../names/index.js'
+import {ownLogin} from '../own-login.js'
 
 /** Every host with these labels. */
 export interface LabelTarget {
@@ -27,7 +27,7 @@ export function parseLabelTarget(
   const labels = parseLabels(named === undefined ? text : text.slice(at + 1))
   if (options.port !== undefined)
     throw problem('usage', 'hosts that are chosen by labels have their own ports', {hint: 'leave out --port'})
-  const login = options.login ?? (named || userInfo().username)
+  const login = options.login ?? (named || ownLogin())
   if (!login.startsWith('-')) return {login, labels}
   throw problem('invalid_input', `${JSON.stringify(login.slice(0, 80))} is not a login`)
 }
@@ -42,7 +42,7 @@ export function parseSshTarget(
   options: {login?: string | undefined; port?: number | undefined},
 ): SshTarget {
   const at = text.lastIndexOf('@')
-  const login = options.login ?? (at > 0 ? text.slice(0, at) : userInfo().username)
+  const login = options.login ?? (at > 0 ? text.slice(0, at) : ownLogin())
   const address = text.slice(at + 1)
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(address)
   const host = isIP(address) === 6 ? address : (match?.[1] ?? match?.[2])
