@@ -108,13 +108,22 @@ describe('an agent that does not answer', () => {
   it('is let go when the program that asked it is gone, and keeps nothing else waiting', async () => {
     const path = join(field.directory, 'silent-agent')
     const asked: Socket[] = []
-    const server = createServer(socket =>
-      socket.on('data', ([, , , , type]) => {
-        // The client itself binds the agent to the host before it lends it, and waits for the answer.
-        if (type === extension) socket.write(Buffer.from([0, 0, 0, 1, failure]))
-        else asked.push(socket)
-      }),
-    )
+    const server = createServer(socket => {
+      let come = Buffer.alloc(0)
+      socket.on('data', chunk => {
+        // Clients write the length of a message by itself.
+        for (
+          come = Buffer.concat([come, chunk]);
+          come.length > 4 && come.length >= 4 + come.readUInt32BE();
+        ) {
+          const type = come[4]
+          come = come.subarray(4 + come.readUInt32BE())
+          // The client itself binds the agent to the host before it lends it, and waits for the answer.
+          if (type === extension) socket.write(Buffer.from([0, 0, 0, 1, failure]))
+          else asked.push(socket)
+        }
+      })
+    })
     server.listen(path)
     await once(server, 'listening')
     const ask = 'ssh-add -l & read -r word; kill -KILL $!; echo "gave up"; exec cat'
