@@ -18,6 +18,16 @@ const date = z.iso
   .datetime()
   .transform(text => new Date(text))
   .optional()
+/** Of sessions in a list, page by page. */
+const whichSessions = {
+  user: name.optional(),
+  host: name.optional(),
+  login: name.optional(),
+  from: date,
+  to: date,
+  after: name.optional(),
+  limit,
+}
 
 /** The shape of the one argument of each method that can be called from outside the process. */
 export const methodInputs = {
@@ -86,28 +96,13 @@ export const methodInputs = {
     order: z.enum(['newest', 'oldest']).optional(),
     limit,
   }),
-  listRecordings: z.strictObject({
-    user: name.optional(),
-    host: name.optional(),
-    login: name.optional(),
-    from: date,
-    to: date,
-    after: name.optional(),
-    limit,
-    held: z.boolean().optional(),
-  }),
+  listRecordings: z.strictObject({...whichSessions, held: z.boolean().optional()}),
   searchRecordings: z.strictObject({
     text: z.string().max(1024),
     regex: z.boolean().optional(),
     ignoreCase: z.boolean().optional(),
     sid: name.optional(),
-    user: name.optional(),
-    host: name.optional(),
-    login: name.optional(),
-    from: date,
-    to: date,
-    after: name.optional(),
-    limit,
+    ...whichSessions,
   }),
   openRecording: name,
   removeRecording: z.strictObject({sid: name, reason}),
